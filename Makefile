@@ -1,0 +1,50 @@
+# The two commands: `make repro` and `make test`. `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export NO_ALBUMENTATIONS_UPDATE := 1
+export DVC_NO_ANALYTICS := 1
+
+.PHONY: help env repro test benchmark lint pull clean-cache constraints
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
+
+env: $(VENV)/installed  ## make the environment in .venv
+
+$(VENV)/installed: pyproject.toml .constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: Python 3.11 or newer is needed, $(PYTHON) is older; try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --constraint .constraints.txt --editable '.[dev]'
+	@touch $@
+
+# The first time on a machine every stage really runs, even those whose results came with the clone; after that only
+# what has changed.
+repro: $(VENV)/installed  ## run the whole workflow as params.yaml says, and show the metrics
+	@python -m stages.params
+	dvc repro $(if $(wildcard .cache/reproduced),,--force)
+	@mkdir -p .cache && touch .cache/reproduced
+	@sed -n '/^## Verdict/,/^## Trained/{/^##/d;p}' data/models/model_card.md
+	@echo "Next: open reports/report.html, read data/models/model_card.md, edit params.yaml, run it again."
+
+test: $(VENV)/installed lint  ## run every check and test
+	python -m pytest
+
+benchmark: $(VENV)/installed  ## time filter, prepare and evaluate; PHOTOS=folder takes real photos too
+	python tests/benchmarks/cost.py $(if $(PHOTOS),--photos $(PHOTOS))
+	python tests/benchmarks/test_judging.py 1000
+
+lint: $(VENV)/installed  ## check style and types only
+	ruff check .
+	ruff format --check --quiet . || { echo "run: ruff format ."; exit 1; }
+	mypy
+
+pull: $(VENV)/installed  ## fetch the shipped data and models
+	dvc pull
+
+clean-cache:  ## empty the working cache (.cache): costs time, nothing else
+	rm -rf .cache
+
+constraints: $(VENV)/installed  ## write .constraints.txt anew from what is installed
+	python -m pip freeze --exclude-editable > .constraints.txt
