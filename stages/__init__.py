@@ -1,0 +1,1 @@
+"""Ungray: a DVC-managed workflow that turns any collection of photographs into a colorizer."""

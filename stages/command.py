@@ -1,0 +1,69 @@
+"""How our commands meet the person at the keyboard: help, errors in one sentence, exit codes, timings."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from stages.errors import UngrayError
+from stages.files import whole_file
+
+TIMINGS = Path("reports/timings.json")
+"""Seconds each stage took when it last ran here. No stage's output: it differs from run to run."""
+
+
+def run_command(main: Callable[[], None]) -> None:
+    """Call ``main`` and turn what a person can mend into one sentence on standard error.
+
+    Exit codes: 0 done, 1 for an :class:`UngrayError` or a full disk, 130 for Ctrl-C. Any other exception is a
+    fault of ours and keeps its traceback.
+    """
+    try:
+        main()
+    except UngrayError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f" while writing {error.filename}" if error.filename else ""
+        sys.exit(
+            f"error: the disk is full{where}; free some space (`make clean-cache` empties .cache) and rerun"
+        )
+
+
+Tool = Callable[[Sequence[str]], None]
+
+
+def run_stage(
+    name: str, main: Callable[[], None], *, doc: str | None, tools: Mapping[str, Tool] | None = None
+) -> None:
+    """Run the stage ``name`` as a command: without arguments the stage, ``--help`` prints ``doc``.
+
+    A first argument that names one of ``tools``, what a person runs by hand around the stage, calls that one
+    with the rest of the arguments instead. How long the stage took goes to :data:`TIMINGS`.
+    """
+    arguments = sys.argv[1:]
+    if tools and arguments and arguments[0] in tools:
+        return run_command(lambda: tools[arguments[0]](arguments[1:]))
+    argparse.ArgumentParser(
+        prog=f"python -m stages.{name}", description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
+
+    def timed() -> None:
+        start = time.monotonic()
+        main()
+        known = json.loads(TIMINGS.read_text()) if TIMINGS.exists() else {}
+        with whole_file(TIMINGS) as partial:
+            partial.write_text(
+                json.dumps(known | {name: round(time.monotonic() - start, 1)}, indent=2) + "\n"
+            )
+
+    run_command(timed)

@@ -1,0 +1,124 @@
+"""Loads params.yaml: every section is checked against the typed model that its stage owns, before any work.
+
+A section ``name`` is described by the class ``Params`` in ``stages/<name>/params.py``; ``machine``, which
+says only where and how fast to run, is described here. Defaults stand in params.yaml alone.
+
+``python -m stages.params`` checks the file, and that what it names is there; it says nothing if all is well.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from stages.command import run_command
+from stages.errors import UngrayError
+
+STAGES = ("scrape", "filter", "prepare", "train", "evaluate", "export")
+
+
+class Section(BaseModel):
+    """A section of params.yaml: frozen, no unknown key, no silent conversion (``"3"`` is not 3)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    def check_surroundings(self) -> None:
+        """Raise an UngrayError if what the section names is not there, as far as that can be told quickly."""
+
+
+class Machine(Section):
+    """Where and how fast to run; changes no result but by rounding, so no stage depends on it."""
+
+    workers: int = Field(ge=0, description="processes for photo work; 0 = one per core")
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    precision: Literal["auto", "fp32", "bf16"]
+    checkpoint_minutes: float = Field(gt=0, description="minutes of training between two checkpoints")
+
+
+S = TypeVar("S", bound=Section)
+
+
+def load(section: str, model: type[S], *, path: Path = Path("params.yaml")) -> S:
+    """Return one section of ``path`` as its typed model, after checking all sections.
+
+    Raises:
+        UngrayError: the file is missing or no YAML, or a section or key is unknown, missing, of a wrong type
+        or
+            out of range; the sentence names key, value and what is allowed.
+    """
+    checked = load_all(path)
+    found = checked[section]
+    if not isinstance(found, model):
+        raise TypeError(f"section {section!r} is described by {type(found).__name__}, not {model.__name__}")
+    return found
+
+
+def load_all(path: Path = Path("params.yaml")) -> dict[str, Section]:
+    """Return every section of ``path`` by name; see :func:`load`."""
+    content = _read(path)
+    models: dict[str, type[Section]] = {"machine": Machine}
+    for stage in STAGES:
+        models[stage] = importlib.import_module(f"stages.{stage}.params").Params
+    complaints = [f"section {name!r} is missing" for name in models if name not in content]
+    complaints += [_unknown(name, list(models)) for name in content if name not in models]
+    sections: dict[str, Section] = {}
+    for name in models.keys() & content.keys():
+        try:
+            sections[name] = models[name].model_validate(content[name])
+        except ValidationError as error:
+            items = error.errors(include_url=False)
+            # A list with a bad item is called too short as well: the item says it better.
+            lists = {item["loc"][:-1] for item in items if len(item["loc"]) > 1}
+            complaints += [_explain(name, models[name], item) for item in items if item["loc"] not in lists]
+    if complaints:
+        raise UngrayError(f"{path}: " + "; ".join(sorted(complaints)))
+    return sections
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        # YAML 1.2, as DVC reads it: 1e-3 is a number there, a string in YAML 1.1.
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UngrayError(
+            f"{path} not found in {Path.cwd()}; run from the top folder of the repository"
+        ) from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise UngrayError(f"{path}{where} is not valid YAML; `git diff {path}` shows what changed") from None
+    if not isinstance(content, dict):
+        raise UngrayError(f"{path} holds no sections; `git checkout {path}` brings the shipped one back")
+    return content
+
+
+def _unknown(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(str(key), known, n=1)
+    return f"{key} is unknown" + (f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known)}")
+
+
+def _explain(section: str, model: type[Section], item: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return f"{section}.{_unknown(key, list(model.model_fields))}"
+    if item["type"] == "missing":
+        return f"{section}.{key} is missing"
+    wanted = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    name = f"{section}.{key}" if key else section
+    return f"{name} = {item['input']!r} is not allowed: it must be {wanted}"
+
+
+def main() -> None:
+    """Check params.yaml."""
+    for section in load_all().values():
+        section.check_surroundings()
+
+
+if __name__ == "__main__":
+    run_command(main)

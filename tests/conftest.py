@@ -1,0 +1,104 @@
+"""What many tests need: the shipped params made tiny, and the sample's photos prepared once."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from ruamel.yaml import YAML
+
+from stages import networks
+from stages import params as params_file
+from stages.filter import verdicts
+from stages.grids import write_png
+from stages.prepare import build
+from stages.scrape import gather, manifest
+from stages.tables import read, write
+
+ROOT = Path(__file__).parents[1]
+HOSTILE = """<img src=x onerror="document.title='injected'">'&amp;"""
+
+TINY = {
+    "scrape": {"sample_crops": 3},
+    "filter": {},
+    "prepare": {"size": 64, "rotated_copies": 1},
+    "train": {
+        "working_size": 32,
+        "unet_channels": (4, 6, 8, 10),
+        "batch_size": 8,
+        "epochs": 2,
+        "grid_every": 1,
+        "grid_photos": 2,
+        "warmup_steps": 2,
+    },
+    "evaluate": {"bootstrap_samples": 100, "grid_rows": 2},
+    "export": {},
+    "machine": {"workers": 1, "device": "cpu", "precision": "fp32"},
+}
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """Every section of the shipped params.yaml, made so small that a training takes a second."""
+    shipped = params_file.load_all(ROOT / "params.yaml")
+    return {name: shipped[name].model_copy(update=changes) for name, changes in TINY.items()}
+
+
+@pytest.fixture(scope="session")
+def prepared(tiny, tmp_path_factory):
+    """The folder data/prepared of the sample, made by the stages' own functions."""
+    top = tmp_path_factory.mktemp("data")
+    (top / "raw").mkdir()
+    (top / "prepared").mkdir()
+    attempts = gather.run(tiny["scrape"], top / "raw")
+    manifest.write(attempts, top / "manifest.csv")
+    table = verdicts.run(tiny["filter"], read(top / "manifest.csv", made_by="scrape"), top / "raw", workers=1)
+    (top / "cached").mkdir()
+    build.run(tiny["prepare"], table, top / "raw", top / "prepared", cached=top / "cached", workers=1)
+    return top / "prepared"
+
+
+@pytest.fixture(scope="session")
+def judged(tiny, prepared, tmp_path_factory):
+    """A folder in which ``python -m stages.evaluate`` judged an untrained model beside another such one.
+
+    Its test photos are of a query whose name is an attack on web pages.
+    """
+    top = tmp_path_factory.mktemp("judged")
+    yaml = YAML()
+    content = yaml.load(ROOT / "params.yaml")
+    content["evaluate"] |= TINY["evaluate"]
+    yaml.dump(content, top / "params.yaml")
+    shutil.copytree(prepared, top / "data/prepared")
+    index = read(prepared / "index.csv", made_by="prepare")
+    index["query"] = index["query"].where(index["split"] != "test", HOSTILE)
+    write(index, top / "data/prepared/index.csv")
+    originals = index[index["copy"] == 0]
+    about = {"sha256": originals["photo"], "width": 300, "height": range(300, 300 + len(originals))}
+    write(pd.DataFrame(about), top / "data/verdicts.csv")
+    about = {"query": originals["query"], "status": "kept", "source": "folder", "licence": ""}
+    write(pd.DataFrame(about), top / "data/manifest.csv")
+    for number, folder in enumerate(("models", "base")):
+        torch.manual_seed(number)
+        network = networks.build(tiny["train"].network())
+        networks.save_model(top / "data" / folder / "colorizer.safetensors", networks.Model(network, {}))
+    plots = top / "reports/train/plots"
+    for name in ("train", "val", "gray"):
+        table = pd.DataFrame({"step": [1, 2, 3], name: [0.5, 0.3, 0.2]})
+        (plots / "metrics/loss").mkdir(parents=True, exist_ok=True)
+        table.to_csv(plots / f"metrics/loss/{name}.tsv", sep="\t", index=False)
+    for epoch in range(3):
+        tile = np.full((120, 180, 3), 40 + 80 * epoch, np.uint8)
+        write_png(plots / f"images/grid/{epoch:04}.png", tile)
+    subprocess.run(
+        [sys.executable, "-m", "stages.evaluate"],
+        cwd=top, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    return top

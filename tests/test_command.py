@@ -1,0 +1,60 @@
+import errno
+import json
+import sys
+
+import pytest
+
+from stages import command
+from stages.errors import UngrayError
+
+
+def leaving(main, capsys):
+    with pytest.raises(SystemExit) as left:
+        command.run_command(main)
+    return left.value.code, capsys.readouterr().err
+
+
+def raising(error):
+    def main():
+        raise error
+
+    return main
+
+
+def test_what_a_person_can_mend_is_one_sentence(capsys):
+    code, _ = leaving(raising(UngrayError("no photo; add one")), capsys)
+    assert code == "error: no photo; add one"  # printed to standard error, exit code 1
+
+
+def test_ctrl_c_ends_with_130(capsys):
+    code, said = leaving(raising(KeyboardInterrupt()), capsys)
+    assert code == 130
+    assert said == "interrupted\n"
+
+
+def test_a_full_disk_says_so_and_what_to_do(capsys):
+    code, _ = leaving(raising(OSError(errno.ENOSPC, "No space left on device", "data/raw/x.jpg")), capsys)
+    assert code.startswith("error: the disk is full while writing data/raw/x.jpg; free some space")
+
+
+@pytest.mark.parametrize("error", [ValueError("ours"), OSError(errno.EIO, "broken disk")])
+def test_a_fault_of_ours_keeps_its_traceback(error):
+    with pytest.raises(type(error)):
+        command.run_command(raising(error))
+
+
+def test_a_stage_notes_its_seconds_beside_those_of_others(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    command.run_stage("scrape", lambda: None, doc="Gathers.")
+    command.run_stage("filter", lambda: None, doc="Filters.")
+    timings = json.loads((tmp_path / "reports/timings.json").read_text())
+    assert timings.keys() == {"scrape", "filter"}
+    assert all(0 <= seconds < 5 for seconds in timings.values())
+
+
+def test_a_stage_takes_no_argument_but_help(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["stage", "--help"])
+    with pytest.raises(SystemExit):
+        command.run_stage("scrape", raising(AssertionError("it ran")), doc="Gathers photos.")
+    assert "Gathers photos." in capsys.readouterr().out
