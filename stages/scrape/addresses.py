@@ -1,0 +1,52 @@
+"""Which addresses may be asked for a photo: those of the public network, nothing else."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable
+
+Resolve = Callable[[str], list[str]]
+"""Turns a host name into its IP addresses, best one first; raises OSError or UnicodeError if it has none."""
+
+GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+INFRASTRUCTURE = (
+    ipaddress.IPv4Network("192.0.0.0/24"),  # IETF protocols, and a cloud's metadata at .192
+    ipaddress.IPv4Network("168.63.129.16/32"),  # the host that serves an Azure machine, metadata included
+)
+"""Networks that Python 3.11 takes for global and that no photo comes from."""
+
+
+def is_public(address: str) -> bool:
+    """Say whether an IP address belongs to the public network.
+
+    An IPv4 address in IPv6 clothing (mapped, 6to4, NAT64) is judged as what it is. Multicast, an address with
+    a zone and what is no address at all are not public.
+    """
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.scope_id:
+            return False
+        inner = ip.ipv4_mapped or ip.sixtofour
+        if ip in NAT64:
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        if inner is None:
+            return ip in GLOBAL_UNICAST and ip.is_global
+        ip = inner
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in INFRASTRUCTURE)
+
+
+def look_up(host: str) -> list[str]:
+    """Return the IP addresses of ``host`` by the system's resolver, in the order in which to try them.
+
+    Also reads what it takes for an address in another notation, such as 0x7f.1 or 2130706433.
+
+    Raises:
+        OSError, UnicodeError: there is no such name, it is malformed, or no name server answers.
+    """
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(endpoint[0]) for *_, endpoint in found))

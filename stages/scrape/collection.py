@@ -1,0 +1,130 @@
+"""Finding photos of the collection by name, checksum, address or look, for the person who wants one out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from stages import likeness, photos, tables
+from stages.errors import UngrayError
+from stages.files import sha256
+from stages.scrape import blocked
+
+RAW, MANIFEST, VERDICTS = Path("data/raw"), Path("data/manifest.csv"), Path("data/verdicts.csv")
+DIGITS = re.compile(r"[0-9a-f]{16,64}")
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The photos here. ``near_distance``: bits of 64 in which the hashes of two copies differ at most."""
+
+    manifest: pd.DataFrame
+    verdicts: pd.DataFrame
+    blocked: pd.DataFrame
+    near_distance: int
+
+    @classmethod
+    def here(cls, *, near_distance: int) -> Collection:
+        """Return the photos of this working tree; without verdicts nothing is known of their looks.
+
+        Raises:
+            UngrayError: there is no manifest, or a table is damaged.
+        """
+        verdicts = pd.DataFrame(columns=["sha256", "phash"], dtype=str)
+        if VERDICTS.exists():
+            verdicts = tables.read(VERDICTS, made_by="filter")
+        return cls(tables.read(MANIFEST, made_by="scrape"), verdicts, blocked.read(), near_distance)
+
+    @cached_property
+    def phashes(self) -> dict[str, str]:
+        """SHA-256 to perceptual hash, of the photos here and of those that were taken out."""
+        both = pd.concat([self.verdicts[["sha256", "phash"]], self.blocked])
+        return {checksum: phash for checksum, phash in both.itertuples(index=False) if phash}
+
+    def meant(self, name: str, *, near: bool) -> set[str]:
+        """Return the SHA-256 of the photos that ``name`` means: a file, a checksum or its start, or a URL.
+
+        Raises:
+            UngrayError: it means none, or none but by its look and ``near`` is not set.
+        """
+        path = Path(name)
+        content = path.read_bytes() if path.is_file() else None
+        known = {*self.manifest["sha256"], *self.blocked["sha256"]} - {""}
+        if content is not None and sha256(content) in known:
+            return {sha256(content)}
+        digits = DIGITS.match(path.name)
+        if digits and (found := {checksum for checksum in known if checksum.startswith(digits[0])}):
+            return found
+        rows = self.manifest[(self.manifest["url"] == name) & (self.manifest["url"] != "")]
+        if found := set(rows["sha256"]) - {""}:
+            return found
+        if content is None:
+            raise UngrayError(
+                f"{name} is no file, nor a checksum or URL in {MANIFEST}; if it has been taken out already, "
+                f"its checksum is in {blocked.BLOCKED}"
+            )
+        try:
+            likes = self.near(likeness.phash(photos.read_rgb(content)))
+        except photos.PhotoError as error:
+            raise UngrayError(f"{name} is no photo of this collection: {error}") from None
+        if likes and not near:
+            raise UngrayError(
+                f"{name} is no photo of this collection, but looks like "
+                f"{', '.join(f'{self.title(other)} ({bits} bits of 64)' for other, bits in likes.items())}; "
+                "name what you mean, or add --near"
+            )
+        if not likes:
+            raise UngrayError(f"{name} is no photo of this collection, and none looks like it")
+        return set(likes)
+
+    def near(self, phash: str) -> dict[str, int]:
+        """Return the photos here that look like ``phash``, nearest first: SHA-256 to differing bits."""
+        bits = {
+            str(checksum): likeness.distance(phash, other)
+            for checksum, other in zip(self.verdicts["sha256"], self.verdicts["phash"], strict=True)
+            if other
+        }
+        found = [(count, checksum) for checksum, count in bits.items() if count <= self.near_distance]
+        return {checksum: count for count, checksum in sorted(found)}
+
+    def alike(self, checksums: set[str]) -> dict[str, str]:
+        """Return the other photos that look like one of these or were cut from its photograph, and why."""
+        why: dict[str, str] = {}
+        for checksum in sorted(checksums):
+            if phash := self.phashes.get(checksum):
+                why |= {other: f"{bits} bits of 64 differ" for other, bits in self.near(phash).items()}
+            rows = self.manifest[self.manifest["sha256"] == checksum]
+            cut = self.manifest["photograph"].isin(set(rows["photograph"]) - {""})
+            cut &= self.manifest["status"] == "kept"
+            why |= dict.fromkeys(sorted(self.manifest.loc[cut, "sha256"]), "cut from the same photograph")
+        return {other: reason for other, reason in why.items() if other not in checksums}
+
+    def phash(self, checksum: str) -> str:
+        """Return a photo's perceptual hash, computed if no table has it; empty if it cannot be."""
+        if known := self.phashes.get(checksum):
+            return known
+        for file in self.files(checksum):
+            try:
+                return likeness.phash(photos.read_rgb(RAW / file))
+            except (photos.PhotoError, FileNotFoundError):
+                continue
+        return ""
+
+    def files(self, checksum: str) -> list[str]:
+        """Return where a photo lies below data/raw; the same bytes may lie there for several queries."""
+        files = self.manifest.loc[self.manifest["sha256"] == checksum, "file"]
+        return sorted(set(files) - {""})
+
+    def title(self, checksum: str) -> str:
+        """Return what to call a photo before people: its file, else the start of its checksum."""
+        return next(iter(self.files(checksum)), checksum[:16])
+
+    def originals(self, checksums: set[str]) -> list[str]:
+        """Return the places on this machine that the photos come from, as the manifest has them."""
+        rows = self.manifest[self.manifest["sha256"].isin(checksums) & (self.manifest["url"] != "")]
+        local = rows[~rows["url"].str.match(r"https?://") | (rows["source"] == "urls")]
+        return sorted(set(local["source"] + " " + local["url"]))

@@ -1,0 +1,111 @@
+"""Where the files of a public data set lie: downloaded by torchvision, or in a folder there already."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+from stages import cache
+from stages.errors import UngrayError
+from stages.files import whole_folder
+from stages.scrape.params import Params
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set as torchvision knows it.
+
+    ``folder`` is the one that holds it in its original format. ``downloads`` are URLs with the MD5 of what
+    they give; archives are unpacked into ``unpack_into``, other files copied there. ``checksums`` are the MD5
+    of files below ``folder``, looked at in every run.
+    """
+
+    source: str
+    folder: str
+    downloads: Sequence[tuple[str, str]]
+    unpack_into: str
+    checksums: Mapping[str, str]
+
+
+def find(data_set: DataSet, params: Params) -> Path:
+    """Return the folder that holds ``data_set``: what ``scrape.dataset_folder`` names, else a download.
+
+    A download goes to ``.cache/datasets``, once: an archive that arrived is not fetched again, and what was
+    not unpacked to its end is unpacked anew. Files that a person names are taken without a checksum.
+
+    Raises:
+        UngrayError: the folder does not hold it, or the download failed or gave other files.
+    """
+    if params.dataset_folder:
+        named = params.dataset_path()
+        for path in (named / data_set.folder, named):
+            if path.name == data_set.folder and path.is_dir():
+                return path
+        raise UngrayError(
+            f"scrape.dataset_folder: {params.dataset_folder} holds no folder {data_set.folder}; name the "
+            f"folder that does, or leave it empty to download {data_set.source}"
+        )
+    # Takes seconds to import, and the other sources do without.
+    from torchvision.datasets.utils import check_integrity
+
+    store = cache.folder("datasets", data_set.source)
+    folder = store / "unpacked" / data_set.folder
+    if not all(check_integrity(folder / name, md5) for name, md5 in data_set.checksums.items()):
+        with _give_up_after(params.timeout):
+            archives = [_download(url, md5, data_set, store) for url, md5 in data_set.downloads]
+        with whole_folder(store / "unpacked") as unpacked:
+            for archive in archives:
+                _unpack(archive, unpacked / data_set.unpack_into)
+        for archive in archives:
+            archive.unlink()
+    return folder
+
+
+def _download(url: str, md5: str, data_set: DataSet, store: Path) -> Path:
+    from torchvision.datasets.utils import download_url
+
+    path = store / url.rsplit("/", 1)[-1]
+    way_out = (
+        f"get {path.name} in another way, unpack it, and put the folder that holds {data_set.folder} into "
+        "scrape.dataset_folder in params.yaml"
+    )
+    try:
+        download_url(url, store, filename=path.name, md5=md5)
+    except (OSError, HTTPException, RecursionError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        reason = str(getattr(error, "reason", error)) or type(error).__name__
+        raise UngrayError(f"{url} cannot be downloaded ({reason}); check the network, or {way_out}") from None
+    except RuntimeError:  # torchvision's word for another MD5
+        path.unlink(missing_ok=True)
+        raise UngrayError(
+            f"{url} gave another file than torchvision knows, or half of it (MD5 {md5} expected), and it was "
+            f"thrown away; run it again, or {way_out}"
+        ) from None
+    return path
+
+
+def _unpack(path: Path, target: Path) -> None:
+    from torchvision.datasets.utils import extract_archive
+
+    target.mkdir(parents=True, exist_ok=True)
+    if path.suffix in (".gz", ".tgz"):
+        extract_archive(path, target)  # refuses members that would land elsewhere
+    else:
+        (target / path.name).write_bytes(path.read_bytes())
+
+
+@contextmanager
+def _give_up_after(seconds: float) -> Iterator[None]:
+    """Let a silent server hold us up no longer than ``seconds``; torchvision itself waits for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

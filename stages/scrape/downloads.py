@@ -1,0 +1,218 @@
+"""Downloads what links point to, once: afterwards photos and refusals are replayed from the working cache.
+
+``.cache/scrape/photos`` holds what came by its SHA-256, ``.cache/scrape/journal`` a line for each download.
+Every run fills data/raw from there with copies. Not with hard links: DVC moves data/raw into its own cache
+and may link it back, and a file shared by both caches could then be changed or lost through either.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from stages import cache
+from stages.errors import UngrayError
+from stages.files import sha256
+from stages.scrape import last_commit
+from stages.scrape.blocked import REASON
+from stages.scrape.fetch import Limits, Outcome, blob_path, fetch_all
+from stages.scrape.journal import Entry, Journal, begin, open_journal
+from stages.scrape.manifest import Attempt, keep, take_back
+from stages.scrape.params import Params
+from stages.scrape.progress import QueryBar
+from stages.scrape.source import Link
+
+SILENCE = ("timed out", "no connection", "no name server answered", "unknown host")
+"""How the reason of a download begins that got no answer, be it the host's fault or the network's."""
+
+FEW = 8
+"""So many hosts may be dead at the end of a run while the network is up."""
+
+CHANGED = "gave other bytes than when it was first fetched"
+
+
+def photo_store() -> Path:
+    """Return the folder that keeps what was downloaded, by SHA-256."""
+    return cache.folder("scrape", "photos")
+
+
+def download(
+    links: Sequence[Link], params: Params, raw: Path, *, blocked: Collection[str]
+) -> Iterator[Attempt]:
+    """Download ``links`` and yield a row for each, in their order; photos that are kept lie below ``raw``.
+
+    Nothing is asked for again that came once, nor what failed, as long as ``params`` has the same limits and
+    the same ``refresh``. ``blocked`` are the SHA-256 of photos that must not come back.
+    """
+    store = photo_store()
+    path = cache.folder("scrape", "journal") / "downloads.jsonl"
+    if not path.exists():
+        begin(path, _of_last_commit())
+    with open_journal(path) as journal:
+        urls = list(dict.fromkeys(link.url for link in links))
+        _bring_back(urls, journal, store, blocked=blocked)
+        settled = {url: entry for url in urls if (entry := _settled(url, journal, params, store, blocked))}
+        todo = [url for url in urls if url not in settled]
+        with QueryBar([link for link in links if link.url not in settled]) as bar:
+            for entry in _fetch(todo, journal, params, store):
+                settled[entry.url] = entry
+                bar.done(entry.url, fetched=bool(entry.sha256))
+    for link in links:
+        yield _attempt(link, settled[link.url], params, raw, store=store, blocked=blocked)
+
+
+def _settled(
+    url: str, journal: Journal, params: Params, store: Path, blocked: Collection[str]
+) -> Entry | None:
+    """Return what came of ``url`` for good, if anything: the first photo that is still here, or a refusal."""
+    entries = [entry for entry in journal.about(url) if entry.refresh <= params.refresh]
+    for entry in entries:
+        allowed = entry.honoured_opt_out or not params.honour_opt_out
+        if entry.sha256 in blocked or (entry.sha256 and allowed and blob_path(store, entry.sha256).exists()):
+            return entry
+    now = params.refresh, _terms(params)
+    return next((e for e in entries if not e.sha256 and (e.refresh, e.terms) == now), None)
+
+
+def _fetch(urls: Sequence[str], journal: Journal, params: Params, store: Path) -> Iterator[Entry]:
+    """Fetch ``urls`` and yield what came of each, written into the journal.
+
+    Silence may be the network's fault and say nothing about the photos. What no host answered in the end is
+    left out of the journal, so that the next run tries it again, if these are hosts that had answered before,
+    or many.
+    """
+    in_doubt: list[Entry] = []
+    answered: set[str] = set()
+    for outcome in fetch_all(urls, limits=_limits(params), store=store):
+        entry = _entry(outcome, journal.about(outcome.url), params)
+        in_doubt.append(entry)
+        if not entry.reason.startswith(SILENCE):
+            answered.add(_host(entry.url))
+            _write(in_doubt, journal)
+        yield entry
+    silent = {_host(entry.url) for entry in in_doubt}
+    if answered and not answered & silent and len(silent) <= FEW:
+        _write(in_doubt, journal)
+    elif in_doubt:
+        print(
+            f"scrape: {len(in_doubt)} downloads got no answer in the end; the next run tries them again",
+            file=sys.stderr,
+        )
+
+
+def _host(url: str) -> str:
+    return url.partition("://")[2].partition("/")[0]
+
+
+def _write(entries: list[Entry], journal: Journal) -> None:
+    for entry in entries:
+        if entry not in journal.about(entry.url):
+            journal.add(entry)
+    entries.clear()
+
+
+def _entry(outcome: Outcome, known: Iterable[Entry], params: Params) -> Entry:
+    """Return the journal's entry for ``outcome``: an earlier one where the same photo came again."""
+    entry = Entry(
+        url=outcome.url,
+        sha256=outcome.sha256,
+        reason=outcome.reason,
+        fetched_at=outcome.fetched_at,
+        refresh=params.refresh,
+        terms=_terms(params),
+        honoured_opt_out=params.honour_opt_out,
+    )
+    earlier = [e for e in known if e.sha256 and e.refresh <= params.refresh]
+    if not outcome.sha256 or not earlier:
+        return entry
+    for same in earlier:
+        if same.sha256 == outcome.sha256 and (same.honoured_opt_out or not params.honour_opt_out):
+            return same
+    # The cache lost a photo that came under this very refresh: another one is no replacement for it.
+    lost = any(e.refresh == params.refresh and e.sha256 != outcome.sha256 for e in earlier)
+    return replace(entry, sha256="", reason=CHANGED) if lost else entry
+
+
+def _attempt(
+    link: Link, entry: Entry, params: Params, raw: Path, *, store: Path, blocked: Collection[str]
+) -> Attempt:
+    """Return the row of ``link``; what came of its download is ``entry``."""
+    about: dict[str, Any] = asdict(link) | {"fetched_at": entry.fetched_at}
+    if not entry.sha256:
+        return Attempt(status="refused", reason=entry.reason, **about)
+    path = blob_path(store, entry.sha256)
+    if entry.sha256 in blocked:
+        path.unlink(missing_ok=True)
+        return Attempt(status="refused", reason=REASON, sha256=entry.sha256, **about)
+    content = path.read_bytes()
+    if sha256(content) != entry.sha256:
+        path.unlink()
+        raise UngrayError(f"{path} was damaged on the disk and is removed; run it again to download it anew")
+    attempt = keep(content, raw=raw, **about)
+    too_large = _too_large(attempt, params)  # the limits may be lower than when it was downloaded
+    return take_back(attempt, raw=raw, reason=too_large) if attempt.file and too_large else attempt
+
+
+def _too_large(attempt: Attempt, params: Params) -> str:
+    if attempt.bytes > params.max_megabytes * 1e6:
+        return f"larger than {params.max_megabytes:g} MB"
+    if attempt.width * attempt.height > params.max_megapixels * 1e6:
+        return f"more than {params.max_megapixels:g} megapixels"
+    return ""
+
+
+def _of_last_commit() -> list[Entry]:
+    """Return the downloads that the last commit's manifest tells of."""
+    last = last_commit.read()
+    if last is None:
+        return []
+    downloaded = last.manifest["fetched_at"] != ""
+    rows = last.manifest[downloaded | last.manifest["url"].str.startswith(last_commit.STRUCK_OUT)]
+    return [
+        Entry(
+            url=str(row["url"]),
+            sha256=str(row["sha256"]),
+            reason="" if row["sha256"] else str(row["reason"]),
+            fetched_at=str(row["fetched_at"]),
+            refresh=last.params.refresh,
+            terms=_terms(last.params),
+            honoured_opt_out=last.params.honour_opt_out,
+        )
+        for row in rows.to_dict("records")
+    ]
+
+
+def _bring_back(urls: Iterable[str], journal: Journal, store: Path, *, blocked: Collection[str]) -> None:
+    """Bring photos that came once and that the cache lost back from where DVC has them."""
+    lost = {entry.sha256 for url in urls for entry in journal.about(url) if entry.sha256} - set(blocked)
+    lost = {checksum for checksum in lost if not blob_path(store, checksum).exists()}
+    last = last_commit.read() if lost else None
+    if last is None:
+        return
+    rows = last.manifest[last.manifest["sha256"].isin(lost) & (last.manifest["file"] != "")]
+    if len(rows):
+        brought = last_commit.bring_back(dict(zip(rows["sha256"], rows["file"], strict=True)), store)
+        print(f"scrape: {brought} of {len(lost)} photos that the cache lost came back from DVC")
+
+
+def _limits(params: Params) -> Limits:
+    return Limits(
+        connections=params.connections,
+        connections_per_host=params.connections_per_host,
+        delay=params.delay,
+        attempts=params.attempts,
+        timeout=params.timeout,
+        deadline=params.deadline,
+        max_bytes=int(params.max_megabytes * 1e6),
+        max_pixels=int(params.max_megapixels * 1e6),
+        honour_opt_out=params.honour_opt_out,
+    )
+
+
+def _terms(params: Params) -> str:
+    """Return a fingerprint of what decides whether a download fails; how many run at once does not."""
+    limits = asdict(_limits(params))
+    return cache.fingerprint({k: v for k, v in limits.items() if not k.startswith(("connections", "delay"))})

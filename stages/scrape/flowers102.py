@@ -1,0 +1,77 @@
+"""Oxford 102 Flowers (Nilsback and Zisserman 2008): 8,189 photos of 102 kinds, split in train, val, test."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from scipy.io import loadmat
+from tqdm import tqdm
+
+from stages.errors import UngrayError
+from stages.scrape import datasets
+from stages.scrape.manifest import Attempt, keep
+from stages.scrape.params import Params
+
+PAGE = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
+
+
+def gather(params: Params, raw: Path) -> Iterator[Attempt]:
+    """Take every photo as it comes, in the order of their numbers; yield a row for each, the flower as query.
+
+    A photo that the folder lacks is a refused row, so that an excerpt will do.
+    """
+    from torchvision.datasets import Flowers102  # takes seconds, and the other sources do without
+
+    files = Flowers102._file_dict
+    folder = datasets.find(
+        datasets.DataSet(
+            source="flowers102",
+            folder="flowers-102",
+            downloads=[(Flowers102._download_url_prefix + name, md5) for name, md5 in files.values()],
+            unpack_into="flowers-102",
+            checksums=dict(files[kind] for kind in ("label", "setid")),
+        ),
+        params,
+    )
+    labels = _numbers(folder / files["label"][0], "labels")
+    splits = {
+        number: split
+        for split, name in Flowers102._splits_map.items()
+        for number in _numbers(folder / files["setid"][0], name)
+    }
+    if not all(0 < number <= len(labels) for number in splits) or not all(
+        0 < label <= len(Flowers102.classes) for label in labels
+    ):
+        raise UngrayError(f"{folder}: labels and split name photos or flowers that are not there")
+    ranks: Counter[str] = Counter()
+    for number in tqdm(sorted(splits), desc="flowers102", unit="photo", disable=None):
+        flower, file = Flowers102.classes[labels[number - 1] - 1], f"jpg/image_{number:05d}.jpg"
+        ranks[flower] += 1
+        about: dict[str, Any] = {
+            "source": "flowers102",
+            "query": flower,
+            "rank": ranks[flower],
+            "url": f"flowers-102/{file}",
+            "source_page": PAGE,
+            "split": splits[number],
+        }
+        try:
+            content = (folder / file).read_bytes()
+        except FileNotFoundError:
+            yield Attempt(status="refused", reason="the file is missing", **about)
+            continue
+        yield keep(content, raw=raw, **about)
+
+
+def _numbers(path: Path, name: str) -> list[int]:
+    """Return the whole numbers that the MATLAB file at ``path`` holds under ``name``."""
+    try:
+        with path.open("rb") as file:
+            return loadmat(file)[name].ravel().astype(int).tolist()
+    except FileNotFoundError:
+        raise UngrayError(f"{path} is missing; scrape.dataset_folder must hold it") from None
+    except Exception as error:  # what is no MATLAB file raises anything
+        raise UngrayError(f"{path} is damaged ({type(error).__name__}: {error}); get it again") from None

@@ -1,0 +1,64 @@
+"""Gathers photos from the source that params.yaml names; see ``source`` for what a source is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from stages.errors import UngrayError
+from stages.scrape import bing_search, cifar10, downloads, flowers102, folder, sample, urls
+from stages.scrape.blocked import refuse
+from stages.scrape.manifest import Attempt
+from stages.scrape.params import Params
+from stages.scrape.source import Link, Source
+
+SOURCES: dict[str, Source] = {
+    "sample": sample.gather,
+    "folder": folder.gather,
+    "bing": bing_search.gather,
+    "urls": urls.gather,
+    "flowers102": flowers102.gather,
+    "cifar10": cifar10.gather,
+}
+
+
+def run(params: Params, raw: Path, *, blocked: Collection[str] = ()) -> list[Attempt]:
+    """Gather photos into the empty folder ``raw``; return a row for every attempt, by query, rank and URL.
+
+    ``blocked`` are the SHA-256 of photos that were taken out for good.
+
+    Raises:
+        UngrayError: nothing usable was found; the sentence says why and what to do.
+    """
+    attempts: list[Attempt] = []
+    links: list[Link] = []
+    for found in SOURCES[params.source](params, raw):
+        if isinstance(found, Link):
+            links.append(found)
+        else:
+            attempts.append(found)
+    attempts += downloads.download(links, params, raw, blocked=blocked) if links else []
+    attempts.sort(key=lambda attempt: (attempt.query, attempt.rank, attempt.url))
+    attempts = without_repeats(refuse(attempts, blocked, raw))
+    if not any(attempt.status == "kept" for attempt in attempts):
+        where = {"folder": f" {params.folder}", "urls": f" {params.urls}"}.get(params.source, "")
+        reasons = sorted({attempt.reason for attempt in attempts})
+        raise UngrayError(
+            f"scrape.source {params.source}{where}: none of {len(attempts)} files is a photo "
+            f"({'; '.join(reasons[:3])}); point params.yaml at photos"
+        )
+    return attempts
+
+
+def without_repeats(attempts: Iterable[Attempt]) -> list[Attempt]:
+    """Return ``attempts``, every later one that gave the same file of the same query marked as refused."""
+    first: dict[str, Attempt] = {}
+    told = []
+    for attempt in attempts:
+        if attempt.file and first.setdefault(attempt.file, attempt) is not attempt:
+            attempt = replace(
+                attempt, status="refused", reason="same bytes as another of this query", file=""
+            )
+        told.append(attempt)
+    return told

@@ -1,0 +1,79 @@
+"""What came of each download, a JSON line each: written at once, so that a kill loses none that was done."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TextIO
+
+from stages.files import whole_file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What came of one download.
+
+    ``sha256`` names the photo, or ``reason`` says why there is none. ``refresh`` is ``scrape.refresh`` at
+    that time, ``terms`` a fingerprint of the limits it was under, ``honoured_opt_out`` whether opt-outs were
+    obeyed.
+    """
+
+    url: str
+    sha256: str
+    reason: str
+    fetched_at: str
+    refresh: int
+    terms: str
+    honoured_opt_out: bool
+
+
+class Journal:
+    """The entries so far by URL, oldest first, and a file that new ones are added to."""
+
+    def __init__(self, file: TextIO, entries: Iterable[Entry]) -> None:
+        self._file = file
+        self._entries: dict[str, list[Entry]] = defaultdict(list)
+        for entry in entries:
+            self._entries[entry.url].append(entry)
+
+    def about(self, url: str) -> list[Entry]:
+        """Return the entries about ``url``, oldest first."""
+        return self._entries.get(url, [])
+
+    def add(self, entry: Entry) -> None:
+        """Add ``entry``; it survives this process from now on."""
+        self._file.write(_line(entry))
+        self._file.flush()
+        self._entries[entry.url].append(entry)
+
+
+@contextmanager
+def open_journal(path: Path) -> Iterator[Journal]:
+    """Yield the journal at ``path``, which must exist. A line that a kill cut off is passed over."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    with path.open("a", encoding="utf-8") as file:
+        if text and not text.endswith("\n"):
+            file.write("\n")
+        yield Journal(file, _read(text))
+
+
+def begin(path: Path, entries: Iterable[Entry] = ()) -> None:
+    """Make a journal at ``path`` that holds ``entries``."""
+    with whole_file(path) as partial:
+        partial.write_text("".join(map(_line, entries)), encoding="utf-8")
+
+
+def _line(entry: Entry) -> str:
+    return json.dumps(asdict(entry), ensure_ascii=True) + "\n"
+
+
+def _read(text: str) -> Iterator[Entry]:
+    for line in text.splitlines():
+        try:
+            yield Entry(**json.loads(line))
+        except (ValueError, TypeError):
+            continue

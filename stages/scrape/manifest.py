@@ -1,0 +1,100 @@
+"""``data/manifest.csv``: one row per attempt to get a photo, sorted, the same bytes for the same photos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stages import photos, tables
+from stages.files import sha256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One attempt to get a photo.
+
+    ``file`` is the path below data/raw, empty if nothing was kept. ``photograph`` names what the file was cut
+    from: files with the same one share their duplicate group; empty where a file is a photograph by itself.
+    ``split`` is the side (train, val, test) that the data set itself gives the photo, empty where it has
+    none. ``status`` is kept or refused, ``reason`` says why refused. Bytes, width and height are 0 where
+    unknown.
+    """
+
+    source: str
+    query: str
+    rank: int
+    source_page: str = ""
+    url: str = ""
+    status: str
+    reason: str = ""
+    sha256: str = ""
+    bytes: int = 0
+    width: int = 0
+    height: int = 0
+    format: str = ""
+    file: str = ""
+    photograph: str = ""
+    split: str = ""
+    licence: str = ""
+    fetched_at: str = ""
+
+
+COLUMNS = [field.name for field in fields(Attempt)]
+
+
+def keep(
+    content: bytes,
+    *,
+    raw: Path,
+    source: str,
+    query: str,
+    rank: int,
+    url: str,
+    source_page: str = "",
+    photograph: str = "",
+    split: str = "",
+    licence: str = "",
+    fetched_at: str = "",
+) -> Attempt:
+    """Write ``content`` to ``raw/<query>/<sha256-16>.<ext>`` as it came if it is an image; return its row."""
+    about: dict[str, Any] = {
+        "source": source,
+        "query": query,
+        "rank": rank,
+        "url": url,
+        "source_page": source_page,
+        "photograph": photograph,
+        "split": split,
+        "licence": licence,
+        "fetched_at": fetched_at,
+        "sha256": sha256(content),
+        "bytes": len(content),
+    }
+    try:
+        image_format, width, height = photos.probe(content)
+    except photos.PhotoError as error:
+        return Attempt(status="refused", reason=str(error), **about)
+    file = f"{photos.folder_name(query)}/{sha256(content)[:16]}.{photos.FORMATS[image_format]}"
+    path = raw / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return Attempt(status="kept", width=width, height=height, format=image_format, file=file, **about)
+
+
+def take_back(attempt: Attempt, *, raw: Path, reason: str) -> Attempt:
+    """Remove the photo of a kept ``attempt`` from ``raw``; return its row, now refused for ``reason``."""
+    path = raw / attempt.file
+    path.unlink(missing_ok=True)
+    if path.parent.is_dir() and not any(path.parent.iterdir()):
+        path.parent.rmdir()
+    return replace(attempt, status="refused", reason=reason, file="")
+
+
+def write(attempts: Iterable[Attempt], path: Path) -> None:
+    """Write ``attempts`` sorted by query, rank and URL."""
+    table = pd.DataFrame([asdict(attempt) for attempt in attempts], columns=COLUMNS)
+    tables.write(table.sort_values(["query", "rank", "url"], kind="stable"), path)

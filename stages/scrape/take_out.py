@@ -1,0 +1,110 @@
+"""Take photos out for good, because their owner asked: nothing of them stays, and they never come in again.
+
+A PHOTO is a file of data/raw or data/prepared, any copy of it, its SHA-256 or the first 16 digits of that (as
+in file names), or its URL in data/manifest.csv. Examples:
+
+  python -m stages.scrape.take_out data/raw/people/1169fd9c1325a2c4.jpg --dry-run
+  python -m stages.scrape.take_out 1169fd9c1325a2c4 https://example.org/me.jpg
+  python -m stages.scrape.take_out from-the-mail.jpg --near      what looks like it, too
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from stages.command import run_command
+from stages.params import load_all
+from stages.scrape import blocked, traces
+from stages.scrape.collection import Collection
+
+AFTERWARDS = """\
+What is left to do:
+  dvc repro                                     makes all anew from the photos that are left, the model too
+{collect}
+  dvc push; git add -A; git commit -m "Take out a photo"
+`dvc gc --workspace` empties cache and remote of all that the files here do not use: what only other branches,
+tags and experiments use goes as well, since it may hold the photo. Git's history keeps what was committed:
+{committed}; `git filter-repo` rewrites it.
+Clones of others and models that were handed over are out of reach: tell those who have them."""
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.scrape.take_out",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("photos", nargs="+", metavar="PHOTO")
+    parser.add_argument("--near", action="store_true", help="take out what looks like it, too")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, do nothing")
+    given = parser.parse_args()
+
+    def run() -> None:
+        take_out(given.photos, near=given.near, dry_run=given.dry_run)
+        if not given.dry_run:
+            print(_afterwards())
+
+    run_command(run)
+
+
+def take_out(names: Sequence[str], *, near: bool, dry_run: bool) -> None:
+    """Block the photos that ``names`` mean, remove their traces, and say what was done.
+
+    They are blocked before anything is removed: an interruption leaves them blocked, and the same command
+    ends the work.
+
+    Raises:
+        UngrayError: a name means no photo; then nothing is changed.
+    """
+    distance = load_all()["filter"].model_dump()["near_duplicate_distance"]
+    collection = Collection.here(near_distance=distance)
+    meant = set[str]().union(*(collection.meant(name, near=near) for name in names))
+    alike = collection.alike(meant)
+    if near:
+        meant |= alike.keys()
+        alike = {}
+    found = traces.find(meant)
+    if not dry_run:
+        blocked.add({checksum: collection.phash(checksum) for checksum in meant})
+        traces.remove(found, meant)
+    would = "would be " if dry_run else ""
+    rows = ", ".join(f"{count} of {path}" for path, count in found.rows.items()) or "none"
+    print(
+        f"take_out: {', '.join(sorted(map(collection.title, meant)))}\n"
+        f"  {would}blocked in {blocked.BLOCKED}, by checksum and by look\n"
+        f"  {would}removed: {len(found.files)} files; rows: {rows} (the manifest's keep the checksum)\n"
+        f"  {would}removed, as they may hold or show it: {len(found.pictures)} pictures, "
+        f"{len(found.mixed)} folders of .cache"
+    )
+    for original in collection.originals(meant):
+        print(f"  left where it is, yours to delete: {original}")
+    for checksum, why in alike.items():
+        print(
+            f"  alike, its file still here: {collection.title(checksum)} ({why}); name it too, or add --near"
+        )
+
+
+def _afterwards() -> str:
+    # Not `dvc remote list`: it breaks long lines.
+    config = subprocess.run(
+        [sys.executable, "-m", "dvc", "config", "--list"], capture_output=True, text=True, check=False
+    ).stdout
+    remotes = dict.fromkeys(re.findall(r"^remote\.(.+)\.url=", config, re.MULTILINE))
+    commands = [f"  dvc gc --workspace --cloud --remote {name}" for name in remotes]
+    tracked = subprocess.run(
+        ["git", "ls-files", "data/remote"], capture_output=True, text=True, check=False
+    ).stdout
+    return AFTERWARDS.format(
+        collect="\n".join(commands or ["  dvc gc --workspace"]),
+        committed="older rows of data/manifest.csv with the photo's address"
+        + (", and under data/remote the photo itself" if tracked else ""),
+    )
+
+
+if __name__ == "__main__":
+    main()

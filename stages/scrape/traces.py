@@ -1,0 +1,111 @@
+"""What photos leave behind in a working tree, and how it goes away."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from stages import tables
+from stages.scrape.blocked import REASON, STAYING
+from stages.scrape.struck_out import strike_out
+
+MANIFEST, VERDICTS, REVIEW = Path("data/manifest.csv"), Path("data/verdicts.csv"), Path("data/review.csv")
+INDEX = Path("data/prepared/index.csv")
+
+NAMED = (
+    "data/raw",
+    "data/.raw.partial",
+    "data/prepared",
+    "data/.prepared.partial",
+    ".cache",
+    ".dvc/tmp/exps",
+)
+"""Where a file's name begins with the first 16 digits of its photo's checksum."""
+
+MIXED = (".cache/pixels", ".cache/train")
+"""Where one file holds many photos, or a picture made of them; what is left makes them anew."""
+
+SHOWN = ("reports", "dvc_plots")
+PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg", ".html"}
+"""Grids, contact sheets and pages may show a photo; `dvc repro` draws them anew."""
+
+
+@dataclass(frozen=True)
+class Traces:
+    """Files of the photos, folders and pictures that may hold or show them, tables and how many rows each."""
+
+    files: tuple[Path, ...]
+    mixed: tuple[Path, ...]
+    pictures: tuple[Path, ...]
+    rows: dict[Path, int]
+
+
+def find(checksums: Set[str]) -> Traces:
+    """Return what the photos with these SHA-256 left in the working tree and its cache."""
+    shown = (path for name in SHOWN for path in Path(name).rglob("*"))
+    counts = {path: int(_about(_read(path), checksums).sum()) for path in _tables()}
+    return Traces(
+        files=tuple(_named(checksums)),
+        mixed=tuple(path for name in MIXED for path in sorted(Path(name).glob("*"))),
+        pictures=tuple(sorted(path for path in shown if path.suffix.lower() in PICTURES and path.is_file())),
+        rows={path: count for path, count in counts.items() if count},
+    )
+
+
+def remove(traces: Traces, checksums: Set[str]) -> None:
+    """Remove ``traces`` of the photos with these SHA-256; of a row of the manifest :data:`STAYING` stays.
+
+    The manifest comes last: after an interruption it still tells which photo an address or a name meant.
+    """
+    strike_out(checksums, _addresses(checksums))
+    for path in (*traces.files, *traces.pictures):
+        path.unlink(missing_ok=True)
+    for path in traces.mixed:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    for path in traces.rows:
+        table = _read(path)
+        about = _about(table, checksums)
+        if path == MANIFEST:
+            for column in table.columns.difference(STAYING):
+                table.loc[about, column] = 0 if column in tables.NUMBERS else ""
+            table.loc[about, ["status", "reason"]] = ["refused", REASON]
+        else:
+            table = table[~about]
+        tables.write(table, path)
+
+
+def _addresses(checksums: Set[str]) -> dict[str, str]:
+    table = _read(MANIFEST)
+    rows = table[table["sha256"].isin(checksums) & table["url"].str.match("https?://")]
+    return dict(zip(rows["url"], rows["sha256"], strict=True))
+
+
+def _tables() -> list[Path]:
+    return [path for path in (INDEX, VERDICTS, REVIEW, MANIFEST) if path.is_file()]
+
+
+def _read(path: Path) -> pd.DataFrame:
+    return tables.read(path, made_by={MANIFEST: "scrape", INDEX: "prepare"}.get(path, "filter"))
+
+
+def _about(table: pd.DataFrame, checksums: Set[str]) -> pd.Series:
+    """Say of each row whether it tells of one of the photos more than it may."""
+    if "photo" in table:
+        return table["photo"].isin({checksum[:16] for checksum in checksums})
+    about = table["sha256"].isin(checksums)
+    return about & (table["reason"] != REASON) if "source_page" in table else about
+
+
+def _named(checksums: Set[str]) -> Iterator[Path]:
+    starts = {checksum[:16] for checksum in checksums}
+    for name in NAMED:
+        for path in sorted(Path(name).rglob("*")):
+            if path.name.lstrip(".")[:16] in starts and path.is_file():
+                yield path

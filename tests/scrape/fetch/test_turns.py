@@ -1,0 +1,163 @@
+"""How politely hosts are asked, and that a slow one holds up nobody else."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from itertools import pairwise
+
+import pytest
+
+from stages.scrape.fetch import fetch_all
+
+from .conftest import LIMITS, is_public, resolve
+
+
+def starts(hosts, host):
+    return [request.time for request in hosts.asked if request.host == host]
+
+
+def apart(times):
+    return [later - earlier for earlier, later in pairwise(times)]
+
+
+def sleeps(seconds):
+    def answer(handler):
+        handler.server.over.wait(seconds)
+        handler.send(b"no photo")
+
+    return answer
+
+
+def test_requests_to_one_host_start_a_delay_apart_and_other_hosts_are_not_held_up(hosts, fetched):
+    for number in range(4):
+        hosts.serves(f"/{number}.jpg")
+    links = [hosts.link(host, f"/{n}.jpg") for host in ("a.test", "b.test", "c.test") for n in range(4)]
+    began = time.monotonic()
+    outcomes = fetched(*links, delay=0.4)
+    assert all(outcome.sha256 for outcome in outcomes.values())
+    for host in ("a.test", "b.test", "c.test"):
+        assert min(apart(starts(hosts, host))) > 0.25
+    assert time.monotonic() - began < 3 * 4 * 0.4
+
+
+def test_redirects_and_further_attempts_keep_the_delay_too(hosts, fetched):
+    hosts.answers["/moved.jpg"] = lambda handler: handler.send(status=302, Location="/busy.jpg")
+    hosts.answers["/busy.jpg"] = lambda handler: handler.send(status=503)
+    link = hosts.link("a.test", "/moved.jpg")
+    assert fetched(link, delay=0.6, attempts=2)[link].reason == "HTTP 503"
+    assert [request.path for request in hosts.asked] == ["/moved.jpg", "/busy.jpg"] * 2
+    assert min(apart(starts(hosts, "a.test"))) > 0.4
+
+
+def test_no_more_connections_are_open_than_allowed_at_a_host_and_in_all(hosts, fetched):
+    hosts.answers["/slow.jpg"] = sleeps(0.3)
+    links = [
+        hosts.link(host, "/slow.jpg") + "?" * n for host in ("a.test", "b.test", "c.test") for n in range(4)
+    ]
+    for n in range(4):
+        hosts.answers["/slow.jpg" + "?" * n] = sleeps(0.3)
+    fetched(*links, connections=5, connections_per_host=2)
+    assert len(hosts.asked) == len(links)
+    assert {hosts.most_open[host] for host in ("a.test", "b.test", "c.test")} == {2}
+    assert hosts.most_open[""] == 5
+
+
+def test_a_slow_host_takes_no_connection_from_others_while_its_photos_wait(hosts, store):
+    for n in range(6):
+        hosts.answers[f"/slow/{n}.jpg"] = sleeps(0.5)
+        hosts.serves(f"/{n}.jpg")
+    links = [hosts.link("slow.test", f"/slow/{n}.jpg") for n in range(6)]
+    links += [hosts.link("quick.test", f"/{n}.jpg") for n in range(6)]
+    limits = type(LIMITS)(**{**vars(LIMITS), "connections": 2, "connections_per_host": 1})
+    order = [
+        outcome.url
+        for outcome in fetch_all(links, limits=limits, store=store, resolve=resolve, is_public=is_public)
+    ]
+    assert sum("slow.test" in url for url in order[:7]) <= 1
+
+
+def test_a_delay_holds_also_where_photos_had_to_wait_for_a_connection(hosts, fetched):
+    hosts.answers["/slow.jpg"] = sleeps(0.5)
+    for n in range(3):
+        hosts.serves(f"/{n}.jpg")
+    links = [hosts.link("a.test", f"/{n}.jpg") for n in range(3)]
+    slow = [hosts.link(f"slow-{n}.test", "/slow.jpg") for n in range(3)]
+    fetched(*links, *slow, connections=1, delay=0.4)
+    assert min(apart(starts(hosts, "a.test"))) > 0.25
+
+
+def test_waiting_for_ones_turn_is_not_counted_against_a_photo(hosts, fetched):
+    hosts.answers["/slow.jpg"] = sleeps(0.3)
+    links = [hosts.link(f"{n}.test", "/slow.jpg") for n in range(8)]
+    outcomes = fetched(*links, connections=1, deadline=1.2)
+    assert {outcome.reason.split(" of ")[0] for outcome in outcomes.values()} == {"not an image"}
+
+
+def test_waiting_for_the_decoder_is_not_counted_either(hosts, fetched, monkeypatch):
+    monkeypatch.setattr("stages.scrape.fetch.check_photo", lambda *about, **limits: time.sleep(0.6))
+    links = []
+    for n in range(4):
+        hosts.serves(f"/{n}.jpg")
+        links.append(hosts.link("a.test", f"/{n}.jpg"))
+    outcomes = fetched(*links, deadline=1)
+    assert all(outcome.sha256 for outcome in outcomes.values())
+
+
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_a_host_that_names_a_time_is_left_alone_until_then(hosts, fetched, form):
+    def busy(handler):
+        if handler.times > 1:
+            return handler.send(content)
+        date = format_datetime(datetime.now(UTC) + timedelta(seconds=3), usegmt=True)
+        return handler.send(status=429, Retry_After="2" if form == "seconds" else date)
+
+    content = hosts.serves("/good.jpg")
+    hosts.answers["/busy.jpg"] = busy
+    hosts.answers["/slow.jpg"] = sleeps(0.3)
+    links = [hosts.link("a.test", path) for path in ("/busy.jpg", "/slow.jpg", "/good.jpg")]
+    outcomes = fetched(*links, connections_per_host=2)
+    assert [bool(outcomes[link].sha256) for link in links] == [True, False, True]
+    assert [request.path for request in hosts.asked][2:] in (
+        ["/good.jpg", "/busy.jpg"],
+        ["/busy.jpg", "/good.jpg"],
+    )
+    assert starts(hosts, "a.test")[2] - starts(hosts, "a.test")[0] > 1.9
+
+
+def test_a_host_that_names_a_time_beyond_the_deadline_loses_that_photo_at_once_and_only_that_one(
+    hosts, fetched
+):
+    hosts.answers["/busy.jpg"] = lambda handler: handler.send(
+        status=503, Retry_After="999999999999999999999999"
+    )
+    hosts.serves("/a.jpg")
+    links = [hosts.link("a.test", path) for path in ("/busy.jpg", "/a.jpg")]
+    began = time.monotonic()
+    outcomes = fetched(*links, connections_per_host=1)
+    assert [outcomes[link].reason for link in links] == ["HTTP 503", ""]
+    assert time.monotonic() - began < 5
+
+
+def test_attempts_go_further_and_further_apart_and_end_at_the_deadline(hosts, fetched):
+    hosts.answers["/a.jpg"] = lambda handler: handler.send(status=500)
+    link = hosts.link("a.test", "/a.jpg")
+    began = time.monotonic()
+    assert fetched(link, attempts=100, deadline=3.5)[link].reason == "HTTP 500"
+    assert time.monotonic() - began < 4.5
+    pauses = apart(starts(hosts, "a.test"))
+    assert 2 <= len(pauses) <= 3
+    assert pauses[0] >= 0.45
+    assert pauses[1] >= 0.95
+
+
+def test_opting_out_is_honoured_if_params_say_so_also_where_a_redirect_tells(hosts, fetched):
+    hosts.serves("/a.jpg", X_Robots_Tag=["nofollow", "noimageai"])
+    hosts.serves("/b.jpg")
+    hosts.answers["/moved.jpg"] = lambda handler: handler.send(
+        status=302, Location="/b.jpg", X_Robots_Tag="noindex"
+    )
+    links = [hosts.link("a.test", "/a.jpg"), hosts.link("a.test", "/moved.jpg")]
+    reasons = [fetched(*links)[link].reason for link in links]
+    assert reasons == [f"its host opts out (X-Robots-Tag: {tag})" for tag in ("noimageai", "noindex")]
+    outcomes = fetched(*links, honour_opt_out=False)
+    assert all(outcome.sha256 for outcome in outcomes.values())

@@ -1,0 +1,156 @@
+import io
+import itertools
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import pytest
+from PIL import Image
+from ruamel.yaml import YAML
+
+from stages import photos
+from stages.errors import UngrayError
+from stages.params import load_all
+from stages.scrape import manifest
+from stages.scrape.manifest import Attempt
+from stages.tables import read
+
+QUERIES = [
+    *(
+        "..",
+        ".",
+        "...",
+        "a/b",
+        "a:b",
+        "a_b",
+        "a\\b",
+        "../../etc",
+        "/etc/passwd",
+        "C:\\Windows",
+        "~",
+        "a b",
+        " a b",
+    ),
+    *(
+        "a b ",
+        "_",
+        " ",
+        "-",
+        "a\nb",
+        "a\0b",
+        "日本",
+        "été",
+        "e\u0301te\u0301",
+        "x" * 300,
+        "x" * 301,
+        "日" * 300,
+        "*",
+        "?",
+    ),
+]
+
+
+def attempt(**about):
+    return Attempt(**{"source": "bing", "query": "cats", "rank": 1, "status": "refused", **about})
+
+
+def jpeg(colour):
+    written = io.BytesIO()
+    Image.new("RGB", (8, 8), colour).save(written, "JPEG")
+    return written.getvalue()
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_a_query_gives_a_folder_name_that_stays_in_its_folder(query):
+    name = photos.folder_name(query)
+    assert name not in ("", ".", "..")
+    assert PurePosixPath(name).parts == PureWindowsPath(name).parts == (name,)
+    assert not PureWindowsPath(name).drive
+    assert name == name.strip()
+    assert len(name.encode()) <= 255
+
+
+def test_different_queries_give_different_folder_names():
+    for one, other in itertools.combinations(QUERIES, 2):
+        assert photos.folder_name(one) != photos.folder_name(other), (one, other)
+
+
+def test_a_plain_query_is_its_own_folder_name():
+    assert photos.folder_name("peoples faces") == "peoples faces"
+
+
+def test_an_empty_query_gives_a_folder_name_too():
+    assert photos.folder_name("")
+
+
+def test_queries_that_differ_only_in_case_have_folders_of_their_own_on_mac_and_windows():
+    assert photos.folder_name("Moon").casefold() != photos.folder_name("moon").casefold()
+
+
+@pytest.mark.parametrize("query", ["con", "nul", "aux", "prn", "com1", "LPT9"])
+def test_a_name_that_windows_keeps_for_a_device_is_not_a_folder_name(query):
+    assert photos.folder_name(query).casefold() != query.casefold()
+
+
+@pytest.mark.parametrize("queries", [[], [""], ["  "], ["cats", "cats"], "cats", [1]])
+def test_blank_or_repeated_or_no_queries_are_refused_by_name(tmp_path, queries):
+    yaml = YAML(typ="safe")
+    content = yaml.load(Path(__file__).parents[2] / "params.yaml")
+    content["scrape"]["queries"] = queries
+    yaml.dump(content, tmp_path / "params.yaml")
+    with pytest.raises(UngrayError, match=r"scrape\.queries"):
+        load_all(tmp_path / "params.yaml")
+
+
+def test_the_manifest_is_sorted_by_query_rank_and_url_in_whatever_order_attempts_came(tmp_path):
+    attempts = [
+        attempt(query=query, rank=rank, url=url)
+        for query in ("dogs", "cats")
+        for rank in (10, 9, 2)
+        for url in ("http://b", "http://a")
+    ]
+    manifest.write(attempts, tmp_path / "one.csv")
+    manifest.write(reversed(attempts), tmp_path / "other.csv")
+    assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "other.csv").read_bytes()
+    table = read(tmp_path / "one.csv", made_by="scrape")
+    rows = list(table[["query", "rank", "url"]].itertuples(index=False, name=None))
+    assert rows == sorted((a.query, a.rank, a.url) for a in attempts)
+
+
+def test_links_and_reasons_with_commas_quotes_and_line_ends_come_back_whole(tmp_path):
+    odd = "a,b;\"c\"\n'd'\t é 日本"
+    manifest.write([attempt(url=odd, reason=odd, query=odd)], tmp_path / "manifest.csv")
+    row = read(tmp_path / "manifest.csv", made_by="scrape").iloc[0]
+    assert (row["url"], row["reason"], row["query"]) == (odd, odd, odd)
+
+
+@pytest.mark.parametrize(
+    "queries", [["007", "2019"], ["NA", "cats"], ["nan", "null"], ["1e5", "0x10"], ["True", "False"]]
+)
+def test_queries_that_look_like_numbers_or_gaps_come_back_as_they_were(tmp_path, queries):
+    manifest.write([attempt(query=query) for query in queries], tmp_path / "manifest.csv")
+    assert list(read(tmp_path / "manifest.csv", made_by="scrape")["query"]) == sorted(queries)
+
+
+def test_a_checksum_of_digits_only_comes_back_as_text(tmp_path):
+    manifest.write([attempt(sha256="0" * 63 + "7")], tmp_path / "manifest.csv")
+    assert read(tmp_path / "manifest.csv", made_by="scrape")["sha256"].iloc[0] == "0" * 63 + "7"
+
+
+def test_an_attempt_that_gave_nothing_has_empty_cells_not_nan(tmp_path):
+    manifest.write([attempt()], tmp_path / "manifest.csv")
+    row = read(tmp_path / "manifest.csv", made_by="scrape").iloc[0]
+    assert {row[name] for name in ("url", "sha256", "file", "format", "photograph", "fetched_at")} == {""}
+    assert {row[name] for name in ("bytes", "width", "height")} == {0}
+
+
+def test_a_photo_that_is_refused_leaves_no_folder_behind(raw):
+    row = manifest.keep(b"no photo", raw=raw, source="folder", query="cats", rank=1, url="a.jpg")
+    assert (row.status, row.file, row.bytes) == ("refused", "", 8)
+    assert not list(raw.iterdir())
+
+
+def test_two_photos_of_a_query_lie_side_by_side(raw, contents):
+    kept = [
+        manifest.keep(jpeg(colour), raw=raw, source="folder", query="a/b", rank=1, url="a.jpg")
+        for colour in ("red", "blue")
+    ]
+    assert contents(raw) == {kept[0].file: jpeg("red"), kept[1].file: jpeg("blue")}

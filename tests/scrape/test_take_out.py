@@ -1,0 +1,471 @@
+import io
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from stages import likeness, photos, tables
+from stages.errors import UngrayError
+from stages.files import sha256
+from stages.params import load_all
+from stages.scrape import blocked, gather, journal, manifest, searches, take_out, traces
+
+ROOT = Path(__file__).parents[2]
+ADDRESS = "https://photos.example/jane-doe/portrait.jpg"
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """A working tree as scrape, filter and prepare leave it; its photos are the sample's."""
+    top = tmp_path_factory.mktemp("tree")
+    for name in ("params.yaml", "data/blocked.csv", "data/review.csv"):
+        (top / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, top / name)
+    raw = top / "data/raw"
+    raw.mkdir()
+    params = load_all(ROOT / "params.yaml")["scrape"]
+    attempts = gather.run(params.model_copy(update={"source": "sample", "sample_crops": 2}), raw)
+    manifest.write(attempts, top / traces.MANIFEST)
+    table = tables.read(top / traces.MANIFEST, made_by="scrape")
+    table.loc[table["query"] == "people", ["url", "source_page", "photograph"]] = [
+        [ADDRESS, "https://photos.example/jane-doe", ""],
+        ["https://photos.example/other.jpg", "https://photos.example/", ""],
+    ]
+    tables.write(table, top / traces.MANIFEST)
+    looks = [likeness.phash(photos.read_rgb(raw / file)) for file in table["file"]]
+    verdicts = table[["file", "query", "sha256", "photograph"]].assign(verdict="kept", reason="", phash=looks)
+    tables.write(verdicts, top / traces.VERDICTS)
+    index = pd.concat([prepared(table, ""), prepared(table, "_r1")])
+    for file in index["file"]:
+        (top / "data/prepared" / file).parent.mkdir(parents=True, exist_ok=True)
+        (top / "data/prepared" / file).write_bytes(b"small " + file.encode())
+    tables.write(index, top / traces.INDEX)
+    return top
+
+
+@pytest.fixture
+def tree(template, tmp_path, monkeypatch):
+    """A copy of the template, the current folder."""
+    shutil.copytree(template, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def prepared(table, ending):
+    return pd.DataFrame(
+        {"file": "train/" + table["sha256"].str[:16] + ending + ".jpg", "photo": table["sha256"].str[:16]}
+    )
+
+
+@pytest.fixture
+def portrait(tree):
+    """The photo at ADDRESS: its file and its checksum."""
+    table = tables.read(traces.MANIFEST, made_by="scrape")
+    row = table[table["url"] == ADDRESS].iloc[0]
+    return tree / "data/raw" / row["file"], row["sha256"]
+
+
+def run(*names, near=False, dry_run=False):
+    take_out.take_out([str(name) for name in names], near=near, dry_run=dry_run)
+
+
+def holding(tree, *words):
+    """The files that bear one of ``words`` in their name or content."""
+    return {
+        p.relative_to(tree).as_posix()
+        for p in tree.rglob("*")
+        if p.is_file() and any(word in p.name or word.encode() in p.read_bytes() for word in words)
+    }
+
+
+def everything(tree):
+    return {p.relative_to(tree).as_posix(): p.read_bytes() for p in tree.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize(
+    "named",
+    ["its file", "relative", "a rotated copy", "a copy elsewhere", "its checksum", "16 digits", "its URL"],
+)
+def test_however_it_is_named_it_is_gone(tree, portrait, tmp_path_factory, named):
+    path, checksum = portrait
+    elsewhere = tmp_path_factory.mktemp("mail") / "my portrait.png"
+    shutil.copy(path, elsewhere)
+    run(
+        {
+            "its file": path,
+            "relative": path.relative_to(tree),
+            "a rotated copy": tree / f"data/prepared/train/{checksum[:16]}_r1.jpg",
+            "a copy elsewhere": elsewhere,
+            "its checksum": checksum,
+            "16 digits": checksum[:16],
+            "its URL": ADDRESS,
+        }[named]
+    )
+    assert holding(tree, checksum[:16]) == {"data/blocked.csv", "data/manifest.csv"}
+    assert holding(tree, "jane-doe") == set()
+    assert elsewhere.exists(), "a person's own copy stays"
+
+
+def test_the_manifest_says_no_more_than_its_checksum_and_why(tree, portrait):
+    _, checksum = portrait
+    before = tables.read(traces.MANIFEST, made_by="scrape").set_index("sha256")
+    run(checksum)
+    after = tables.read(traces.MANIFEST, made_by="scrape").set_index("sha256")
+    row = after.loc[checksum]
+    assert (row["status"], row["reason"], row["query"]) == ("refused", "taken out", "people")
+    assert {name for name, value in row.items() if value not in ("", 0)} == {
+        "source", "query", "rank", "status", "reason"
+    }  # fmt: skip
+    pd.testing.assert_frame_equal(after.drop(checksum), before.drop(checksum))
+
+
+def test_it_is_blocked_by_checksum_and_look(tree, portrait):
+    path, checksum = portrait
+    look = likeness.phash(photos.read_rgb(path))
+    run(path)
+    assert (tree / "data/blocked.csv").read_text() == f"sha256,phash\n{checksum},{look}\n"
+
+
+def test_the_look_is_found_without_verdicts_too(tree, portrait):
+    path, _ = portrait
+    look = likeness.phash(photos.read_rgb(path))
+    traces.VERDICTS.unlink()
+    run(ADDRESS)
+    assert blocked.read()["phash"].tolist() == [look]
+
+
+def test_other_photos_and_their_rows_stay_as_they_are(tree, portrait):
+    _, checksum = portrait
+    before = everything(tree)
+    run(checksum)
+    after = everything(tree)
+    changed = {"data/blocked.csv", "data/manifest.csv", "data/verdicts.csv", "data/prepared/index.csv"}
+    assert {name for name, content in after.items() if before[name] != content} == changed
+    assert {name for name in before.keys() - after.keys() if checksum[:16] not in name} == set()
+    index = tables.read(traces.INDEX, made_by="prepare")
+    assert sorted(index["file"]) == sorted(
+        p.relative_to(traces.INDEX.parent).as_posix() for p in traces.INDEX.parent.rglob("*.jpg")
+    )
+
+
+def test_the_same_bytes_under_two_queries_go_together(tree, portrait):
+    path, checksum = portrait
+    twin = tree / "data/raw/faces" / path.name
+    twin.parent.mkdir()
+    shutil.copy(path, twin)
+    table = tables.read(traces.MANIFEST, made_by="scrape")
+    row = table[table["sha256"] == checksum].assign(
+        query="faces", file=f"faces/{path.name}", url=ADDRESS + "?2"
+    )
+    tables.write(pd.concat([table, row]), traces.MANIFEST)
+    run(path)
+    assert not twin.exists()
+    assert holding(tree, "jane-doe") == set()
+
+
+CACHED = [
+    ".cache/scrape/blobs/{2}/{64}",
+    ".cache/scrape/blobs/{2}/.{64}.partial",
+    ".cache/prepare/0123456789abcdef/{16}_256_inner+3.5.0123456789abcdef.jpg",
+    ".cache/review/0123456789abcdef/{16}-160.webp",
+    ".dvc/tmp/exps/standalone/tmpa/data/raw/people/{16}.png",
+    "data/.prepared.partial/train/{16}_r2.jpg",
+    "data/.raw.partial/people/{16}.png",
+    ".cache/pixels/0123456789abcdef/pixels.npy",
+    ".cache/train/0123456789abcdef/grid-0000.png",
+    ".cache/train/0123456789abcdef/checkpoint.pt",
+    "reports/grids/worst.png",
+    "reports/filter/kept.jpg",
+    "reports/train/plots/images/grid/0001.png",
+    "reports/report.html",
+    "dvc_plots/index.html",
+]
+UNTOUCHED = [
+    ".cache/scrape/blobs/ff/" + "f" * 64,
+    ".cache/prepare/0123456789abcdef/ffffffffffffffff_256.0123456789abcdef.jpg",
+    ".cache/reproduced",
+    "reports/metrics.json",
+    "reports/filter/counts.csv",
+    "data/models/colorizer.safetensors",
+    "data/inbox/{16}.png",
+]
+
+
+def put(tree, names, checksum):
+    paths = []
+    for name in names:
+        path = tree / name.replace("{64}", checksum).replace("{16}", checksum[:16]).replace(
+            "{2}", checksum[:2]
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"pixels")
+        paths.append(path)
+    return paths
+
+
+def test_caches_and_pictures_that_may_hold_it_go_and_no_others(tree, portrait):
+    _, checksum = portrait
+    gone, stays = put(tree, CACHED, checksum), put(tree, UNTOUCHED, checksum)
+    run(checksum)
+    assert [path for path in gone if path.exists()] == []
+    assert [path for path in stays if not path.exists()] == [], "a folder of a person's own photos, too"
+
+
+def test_a_decision_by_hand_and_its_note_go_too(tree, portrait):
+    _, checksum = portrait
+    head, other = "sha256,file,decision,note\n", f"{'0' * 64},a/b.png,keep,\n"
+    traces.REVIEW.write_text(f"{head}{checksum},people/x.png,keep,Jane Doe herself\n{other}")
+    run(checksum)
+    assert traces.REVIEW.read_text() == head + other
+
+
+def test_a_dry_run_changes_nothing_and_says_what_would_be(tree, portrait, capsys):
+    path, checksum = portrait
+    put(tree, CACHED, checksum)
+    before = everything(tree)
+    run(path, dry_run=True)
+    assert everything(tree) == before
+    said = capsys.readouterr().out
+    assert f"people/{path.name}" in said
+    assert "would be blocked" in said
+    assert (
+        "removed: 10 files; rows: 2 of data/prepared/index.csv, 1 of data/verdicts.csv, 1 of data/man" in said
+    )
+
+
+def test_done_twice_is_done_once(tree, portrait, capsys):
+    path, checksum = portrait
+    run(path)
+    once = everything(tree)
+    for name in (checksum, checksum[:16], path):
+        run(name)
+        assert everything(tree) == once
+    assert "removed: 0 files" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("moment", ["before the files", "before the manifest"])
+@pytest.mark.parametrize("named", ["its file", "its URL"])
+def test_interrupted_it_is_blocked_and_the_same_command_ends_the_work(
+    tree, portrait, monkeypatch, moment, named
+):
+    path, checksum = portrait
+    name = {"its file": path, "its URL": ADDRESS}[named]
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        if moment == "before the files":
+            patch.setattr(traces, "remove", stop)
+        else:
+            write = tables.write
+            patch.setattr(tables, "write", lambda t, p: stop() if p == traces.MANIFEST else write(t, p))
+        with pytest.raises(KeyboardInterrupt):
+            run(name)
+    assert blocked.read()["sha256"].tolist() == [checksum]
+    run(name)
+    assert holding(tree, checksum[:16]) == {"data/blocked.csv", "data/manifest.csv"}
+    assert holding(tree, "jane-doe") == set()
+    assert len(blocked.read()) == 1
+
+
+def reencoded(path, **options):
+    """The photo at ``path`` as another file: half as large, as JPEG."""
+    with Image.open(path) as image:
+        small = image.convert("RGB").resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS)
+    written = io.BytesIO()
+    small.save(written, "JPEG", quality=70)
+    return written.getvalue()
+
+
+def test_a_copy_in_another_format_is_recognised_and_taken_only_when_asked(tree, portrait, tmp_path_factory):
+    path, checksum = portrait
+    mailed = tmp_path_factory.mktemp("mail") / "me.jpg"
+    mailed.write_bytes(reencoded(path))
+    before = everything(tree)
+    with pytest.raises(UngrayError) as caught:
+        run(mailed)
+    assert f"looks like people/{path.name}" in str(caught.value)
+    assert "--near" in str(caught.value)
+    assert everything(tree) == before
+    run(mailed, near=True)
+    assert holding(tree, checksum[:16]) == {"data/blocked.csv", "data/manifest.csv"}
+
+
+def add(tree, content, query, address):
+    """Put one more photo into the tree, as scrape and filter would."""
+    row = manifest.keep(content, raw=tree / "data/raw", source="bing", query=query, rank=90, url=address)
+    table = tables.read(traces.MANIFEST, made_by="scrape")
+    tables.write(pd.concat([table, pd.DataFrame([vars(row)])]), traces.MANIFEST)
+    verdicts = tables.read(traces.VERDICTS, made_by="filter")
+    look = {"file": row.file, "sha256": row.sha256, "phash": likeness.phash(photos.read_rgb(content))}
+    tables.write(pd.concat([verdicts, pd.DataFrame([look])]).fillna(""), traces.VERDICTS)
+    return row
+
+
+def test_near_duplicates_are_told_and_taken_when_asked(tree, portrait, capsys):
+    path, _ = portrait
+    twin = add(tree, reencoded(path), "faces", "https://elsewhere.example/jane.jpg")
+    run(path)
+    said = capsys.readouterr().out
+    assert f"alike, its file still here: {twin.file}" in said
+    assert "--near" in said
+    assert (tree / "data/raw" / twin.file).exists()
+    assert holding(tree, "jane-doe") == set()
+    run(tree / "data/raw" / twin.file)
+    assert not (tree / "data/raw" / twin.file).exists()
+    assert len(blocked.read()) == 2
+
+
+def test_near_takes_the_twin_too(tree, portrait, capsys):
+    path, checksum = portrait
+    twin = add(tree, reencoded(path), "faces", "https://elsewhere.example/jane.jpg")
+    run(path, near=True)
+    assert set(blocked.read()["sha256"]) == {checksum, twin.sha256}
+    assert holding(tree, "jane") == set()
+    assert "alike" not in capsys.readouterr().out
+
+
+def test_crops_of_the_same_photograph_are_told_and_the_original_is_left(tree, capsys):
+    first, second = sorted((tree / "data/raw/animals").glob("*.png"))
+    run(first)
+    said = capsys.readouterr().out
+    assert f"animals/{second.name} (cut from the same photograph)" in said
+    assert "left where it is, yours to delete: sample skimage.data/chelsea.png" in said
+    assert second.exists()
+
+
+def test_two_at_once(tree, portrait):
+    path, checksum = portrait
+    other = next((tree / "data/raw/food").glob("*.png"))
+    run(path, other.stem)
+    assert set(blocked.read()["sha256"]) == {checksum, sha256_of_stem(other.stem)}
+    assert not path.exists()
+    assert not other.exists()
+
+
+def sha256_of_stem(stem):
+    table = tables.read(traces.MANIFEST, made_by="scrape")
+    return next(checksum for checksum in table["sha256"] if checksum.startswith(stem))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["0" * 16, "0" * 64, "nowhere.jpg", "https://photos.example/unknown.jpg", "data/raw", "", "people"],
+)
+def test_what_names_no_photo_is_said_and_nothing_is_changed(tree, portrait, name):
+    before = everything(tree)
+    with pytest.raises(UngrayError, match="is no file"):
+        run(portrait[1], name)
+    assert everything(tree) == before
+
+
+def test_files_that_are_no_photo_of_ours_are_said(tree, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mail")
+    (folder / "letter.jpg").write_text("Dear Sir or Madam")
+    with pytest.raises(UngrayError, match=r"letter\.jpg is no photo of this collection: not an image"):
+        run(folder / "letter.jpg")
+    noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(folder / "noise.png")
+    with pytest.raises(UngrayError, match="none looks like it"):
+        run(folder / "noise.png")
+
+
+@pytest.mark.parametrize("content", [None, "", "sha256\n", "<<<<<<< HEAD\n", "sha256,phash\n<<<<<<< HEAD,\n"])
+def test_a_damaged_list_is_said_and_nothing_is_removed(tree, portrait, content):
+    if content is None:
+        blocked.BLOCKED.unlink()
+    else:
+        blocked.BLOCKED.write_text(content)
+    with pytest.raises(UngrayError, match=r"data/blocked\.csv.*`git checkout data/blocked\.csv`"):
+        run(portrait[1])
+    assert portrait[0].exists()
+
+
+def test_a_photo_that_does_not_decode_is_blocked_by_its_checksum(tree, portrait):
+    content = portrait[0].read_bytes()[:5000]
+    row = manifest.keep(
+        content, raw=tree / "data/raw", source="bing", query="x", rank=1, url="http://x.example/"
+    )
+    table = tables.read(traces.MANIFEST, made_by="scrape")
+    tables.write(pd.concat([table, pd.DataFrame([vars(row)])]), traces.MANIFEST)
+    run("http://x.example/")
+    assert blocked.read().to_dict("records") == [{"sha256": sha256(content), "phash": ""}]
+
+
+def test_the_list_is_sorted_and_learns_a_hash_that_was_missing(tree):
+    blocked.add({"b" * 64: "", "a" * 64: "0123456789abcdef"})
+    blocked.add({"b" * 64: "fedcba9876543210", "a" * 64: ""})
+    assert blocked.BLOCKED.read_text() == (
+        f"sha256,phash\n{'a' * 64},0123456789abcdef\n{'b' * 64},fedcba9876543210\n"
+    )
+
+
+def test_scrape_refuses_what_is_blocked_and_says_no_more_of_it(tree, portrait, scrape_params):
+    _, checksum = portrait
+    raw = tree / "again"
+    attempts = gather.run(scrape_params(source="sample", sample_crops=2), raw, blocked={checksum})
+    (refused,) = [attempt for attempt in attempts if attempt.status == "refused"]
+    assert (refused.reason, refused.sha256, refused.query) == ("taken out", checksum, "people")
+    assert refused.url + refused.file + refused.source_page + refused.photograph + refused.licence == ""
+    assert sum(p.is_file() for p in raw.rglob("*")) == len(attempts) - 1
+    assert not list(raw.rglob(f"{checksum[:16]}*"))
+
+
+def test_its_address_is_struck_out_of_searches_and_downloads_which_go_on_being_replayed(tree, portrait):
+    path, checksum = portrait
+    urn, other = f"urn:sha256:{checksum}", "https://photos.example/other.jpg"
+    about = {
+        "reason": "",
+        "fetched_at": "2026-11-01T00:00:00Z",
+        "refresh": 0,
+        "terms": "t",
+        "honoured_opt_out": True,
+    }
+    with journal.open_journal(put(tree, [".cache/scrape/journal/downloads.jsonl"], checksum)[0]) as known:
+        for url, gave in [
+            (ADDRESS, ""),
+            (ADDRESS, checksum),
+            (ADDRESS + "?large", checksum),
+            (other, "f" * 64),
+        ]:
+            known.add(journal.Entry(url=url, sha256=gave, **about))
+    search = tree / ".cache/scrape/searches/0123456789abcdef"
+    answer = [
+        ("https://photos.example/first.jpg", "https://photos.example/"),
+        (ADDRESS, "https://jane-doe.example/"),
+    ]
+    searches.keep(search, answer, refresh=0)
+    searches.keep(search, [(other, "page")], refresh=1)
+    run(path)
+    assert holding(tree, "jane-doe") == set()
+    with journal.open_journal(tree / ".cache/scrape/journal/downloads.jsonl") as known:
+        assert [entry.sha256 for entry in known.about(urn)] == ["", checksum, checksum]
+        assert [entry.sha256 for entry in known.about(other)] == ["f" * 64]
+    assert searches.known(search, upto=1) == {0: [answer[0], (urn, "")], 1: [(other, "page")]}
+
+
+def test_found_by_a_search_it_is_refused_unasked_ever_after(bing, tree, scrape_params):
+    bing.finds("cats", "/photo/1.jpg", "/photo/2.jpg", "/photo/3.jpg")
+    address = bing.url("/photo/2.jpg")
+
+    def scrape():
+        raw = tree / "data/raw"
+        shutil.rmtree(raw)
+        raw.mkdir()
+        out = set(blocked.read()["sha256"])
+        attempts = gather.run(scrape_params(source="bing", queries=("cats",)), raw, blocked=out)
+        manifest.write(attempts, traces.MANIFEST)
+        return traces.MANIFEST.read_bytes()
+
+    scrape()
+    traces.VERDICTS.unlink()
+    run(address)
+    left, connections = traces.MANIFEST.read_bytes(), bing.connections
+    assert holding(tree, "/photo/2.jpg") == set()
+    assert scrape() == left, "what take_out leaves of the manifest is what scrape makes of it"
+    assert bing.connections == connections
+    assert holding(tree, "/photo/2.jpg") == set()
