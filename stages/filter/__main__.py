@@ -1,0 +1,50 @@
+"""Decide which photos of data/raw are kept; write data/verdicts.csv and show what was decided in
+reports/filter.
+
+Examples:
+
+  python -m stages.filter
+  python -m stages.filter review              look at the photos; keep or reject by hand
+  dvc exp run -S filter.min_chroma_p95=10     stricter about muted photos
+"""
+
+from pathlib import Path
+
+from stages import blocked, tables
+from stages.command import run_stage
+from stages.filter import measured, report, verdicts
+from stages.filter.params import Params
+from stages.filter.review import command as review
+from stages.filter.review.decisions import Decisions
+from stages.params import Machine, load
+
+REPORTS = Path("reports/filter")
+
+
+def main() -> None:
+    """Run the stage."""
+    params, machine = load("filter", Params), load("machine", Machine)
+    raw = Path("data/raw")
+    table = verdicts.run(
+        params,
+        tables.read(Path("data/manifest.csv"), made_by="scrape"),
+        raw,
+        workers=machine.workers,
+        decisions=Decisions(Path("data/review.csv")).all(),
+        blocked=blocked.read(),
+        known_in=measured.folder(),
+    )
+    tables.write(table, Path("data/verdicts.csv"))
+    counts = report.counts(table)
+    tables.write(counts, REPORTS / "counts.csv")
+    tables.write(report.queries(table), REPORTS / "queries.csv")
+    report.write_sheets(table, raw, REPORTS / "sheets", most=params.sheet_photos)
+    kept = table[table["verdict"] == "kept"]
+    print(f"filter: {len(kept)} of {len(table)} photos kept, in {kept['group'].nunique()} groups")
+    for check, count in zip(counts["check"], counts["count"], strict=True):
+        if check != "kept" and count:
+            print(f"  rejected {count}: {check}")
+
+
+if __name__ == "__main__":
+    run_stage("filter", main, doc=__doc__, tools={"review": review.main})

@@ -1,0 +1,61 @@
+"""Measures of many photos, each measured once: they depend on nothing but the photo and this code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+from stages import cache, color, likeness, photos
+from stages.cluster import map_photos
+from stages.files import whole_file
+from stages.filter import measures
+from stages.filter.measures import Measures, measure
+
+LIBRARIES = ("imagehash", "numpy", "opencv-python", "pillow", "scipy")
+
+
+def folder() -> Path:
+    """Return the folder of the working cache that holds what this very code has measured."""
+    code = cache.code_fingerprint(*(Path(str(m.__file__)) for m in (color, likeness, measures, photos)))
+    return cache.folder("filter", cache.fingerprint(code, {name: version(name) for name in LIBRARIES}))
+
+
+def measure_all(
+    paths: Sequence[Path], checksums: Sequence[str], *, workers: int, known_in: Path | None
+) -> list[Measures]:
+    """Return the measures of the photos at ``paths``, whose sha256 are ``checksums``.
+
+    Args:
+        paths: photos.
+        checksums: of each.
+        workers: processes, 0 for one per core.
+        known_in: a folder that keeps the measures from run to run; None to measure all photos anew.
+    """
+    table = known_in / "measures.json" if known_in else None
+    known = _read(table) if table else {}
+    # With its size: a file that was changed or cut short in place is measured for what it is.
+    keys = [f"{sha}-{path.stat().st_size}" for path, sha in zip(paths, checksums, strict=True)]
+    new = {key: path for key, path in zip(keys, paths, strict=True) if key not in known}
+    found = map_photos(measure, list(new.values()), workers=workers, title="filter")
+    try:
+        for key, measured in zip(new, found, strict=True):
+            known[key] = measured
+    finally:
+        if table and new:
+            _write(known, table)  # stopped half-way too: what is measured is measured
+    return [known[key] for key in keys]
+
+
+def _read(path: Path) -> dict[str, Measures]:
+    try:
+        return {key: Measures(**values) for key, values in json.loads(path.read_text()).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}  # a cache: none yet, or spoilt, is measured anew
+
+
+def _write(known: dict[str, Measures], path: Path) -> None:
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps({key: asdict(m) for key, m in known.items()}))

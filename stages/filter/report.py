@@ -1,0 +1,120 @@
+"""``reports/filter/``: what the filter kept and rejected, as counts and as contact sheets."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from stages import photos
+from stages.files import whole_folder
+from stages.filter.checks import CHECKS
+
+TILE = 128
+"""Side of a thumbnail's square in pixels."""
+COLUMNS = 10
+GAP = 6
+LINE = 14
+
+
+def counts(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for kept and one for each check: check, count, and share of all photos. A zero stays a
+    row."""
+    found = verdicts["check"].replace("", "kept").value_counts()
+    table = pd.DataFrame({"check": ["kept", *CHECKS]})
+    table["count"] = [int(found.get(check, 0)) for check in table["check"]]
+    table["share"] = (table["count"] / len(verdicts)).round(4)
+    return table
+
+
+def queries(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a query: query, photos, kept, and how many each check rejected."""
+    found = pd.crosstab(verdicts["query"], verdicts["check"].replace("", "kept"))
+    found = found.reindex(columns=["kept", *CHECKS], fill_value=0)
+    found.insert(0, "photos", found.sum(axis=1))
+    return found.reset_index().rename_axis(columns=None)
+
+
+def write_sheets(verdicts: pd.DataFrame, raw: Path, folder: Path, *, most: int) -> None:
+    """Fill ``folder`` with kept.jpg and, for each check that rejected a photo, <check>.jpg.
+
+    A sheet shows ``most`` photos of data/raw at most, evenly chosen over the measure that the check looks
+    at, so from the clearest case to the closest call; the kept ones over all files. What is a duplicate
+    stands left of the photo that is kept for it. Under a photo: the measure, and the start of its file's
+    name.
+    """
+    sheets = {}
+    for check, part in verdicts.groupby(verdicts["check"].replace("", "kept")):
+        measure = CHECKS.get(str(check), "")
+        sheets[str(check)] = _shown(
+            part.sort_values([measure, "file"] if measure else "file"), verdicts, most
+        )
+    every = pd.concat(sheets.values())["file"].unique().tolist()
+    readable = set(verdicts.loc[verdicts["phash"] != "", "file"])
+    # Damaged photos are not opened again: they get an empty tile.
+    shown = [file for file in every if file in readable]
+    tiles = {file: _thumbnail(raw / file) for file in shown}  # few and quick: processes would start longer
+    with whole_folder(folder) as making:
+        for check, part in sheets.items():
+            captions = [_caption(row, CHECKS.get(check, "")) for row in part.to_dict("records")]
+            sheet = contact_sheet([tiles.get(file) for file in part["file"]], captions)
+            photos.write_rgb(making / f"{check}.jpg", sheet, quality=85)
+
+
+def contact_sheet(tiles: Sequence[photos.Rgb | None], captions: Sequence[Sequence[str]]) -> photos.Rgb:
+    """Return a picture, uint8 RGB, of ``tiles`` in rows of ten, each with its lines of ``captions`` below it.
+
+    Tiles are uint8 RGB of 128 pixels a side at most; None leaves an empty square.
+    """
+    lines = max(map(len, captions))
+    width, height = TILE + GAP, TILE + GAP + LINE * lines
+    rows = -(-len(tiles) // COLUMNS)
+    canvas = Image.new("RGB", (min(len(tiles), COLUMNS) * width + GAP, rows * height + GAP), "white")
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(11)
+    for number, (tile, caption) in enumerate(zip(tiles, captions, strict=True)):
+        left, top = number % COLUMNS * width + GAP, number // COLUMNS * height + GAP
+        if tile is None:
+            draw.rectangle((left, top, left + TILE - 1, top + TILE - 1), outline="gray")
+        else:
+            offset = (TILE - tile.shape[1]) // 2, (TILE - tile.shape[0]) // 2
+            canvas.paste(Image.fromarray(tile), (left + offset[0], top + offset[1]))
+        for line, text in enumerate(caption):
+            while text and font.getlength(text) > TILE:
+                text = text[:-1]
+            draw.text((left, top + TILE + line * LINE), text, fill="black", font=font)
+    return np.asarray(canvas)
+
+
+def _shown(part: pd.DataFrame, verdicts: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Return at most ``most`` rows of ``part``, evenly chosen; each duplicate followed by its better
+    photo."""
+    pairs = (part["duplicate_of"] != "").any()
+    most = max(1, most // 2) if pairs else most
+    chosen = part.iloc[np.unique(np.linspace(0, len(part) - 1, min(most, len(part))).round().astype(int))]
+    if not pairs:
+        return chosen
+    better = verdicts.set_index("file", drop=False).loc[chosen["duplicate_of"]]
+    order = np.tile(np.arange(len(chosen)), 2)
+    return pd.concat([chosen, better]).iloc[np.argsort(order, kind="stable")]
+
+
+def _caption(row: Mapping[Hashable, object], measure: str) -> list[str]:
+    said = f"{measure} {row[measure]}" if measure else str(row["reason"]) or f"{row['width']}x{row['height']}"
+    folder, name = str(row["file"]).rsplit("/", 1)
+    return [said, f"{name[:8]} {folder}"]
+
+
+def _thumbnail(path: Path) -> photos.Rgb:
+    """Return a copy of a photo that is known to be readable, uint8 RGB, of 128 pixels a side at most."""
+    content = path.read_bytes()
+    with Image.open(io.BytesIO(content)) as image:
+        if image.format == "JPEG" and image.mode == "RGB":
+            image.thumbnail((TILE, TILE))  # decodes at a fraction of the size: much quicker
+            return np.asarray(ImageOps.exif_transpose(image))
+    small = Image.fromarray(photos.read_rgb(content))
+    small.thumbnail((TILE, TILE))
+    return np.asarray(small)

@@ -1,0 +1,129 @@
+"""The command ``python -m stages.filter review``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import threading
+import webbrowser
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from stages import cache
+from stages.errors import UngrayError
+
+VERDICTS = Path("data/verdicts.csv")
+RAW = Path("data/raw")
+REVIEW = Path("data/review.csv")
+PORT = 8420
+
+EXAMPLES = """examples:
+  python -m stages.filter review                         opens the page in your browser
+  python -m stages.filter review --no-browser --port 9000
+  ssh -L 8420:127.0.0.1:8420 there                       looks at the photos of another machine
+
+Decisions go to data/review.csv at once; `dvc repro` applies them.
+"""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serve the review page until Ctrl-C.
+
+    Raises:
+        UngrayError: there are no verdicts yet, the page is open already, or the port is taken.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.filter review",
+        description="Look at the photos with their verdicts; keep or reject by hand.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--port", type=int, help=f"default: {PORT}, or a free one if it is taken")
+    parser.add_argument("--no-browser", action="store_true", help="only say the address")
+    chosen = parser.parse_args(arguments)
+
+    # Here, not above: the stage itself needs no server.
+    import uvicorn
+
+    from stages.filter.review.collection import Collection
+    from stages.filter.review.decisions import Decisions
+    from stages.filter.review.looked_at import LookedAt
+    from stages.filter.review.pictures import Pictures
+    from stages.filter.review.server import Review, application
+
+    collection, decisions = Collection(VERDICTS), Decisions(REVIEW)
+    state = cache.folder("review", "state")
+    with listening(chosen.port) as listener:
+        port = listener.getsockname()[1]
+        address = f"http://127.0.0.1:{port}"
+        with alone(state, address):
+            review = Review(collection, decisions, Pictures(RAW), LookedAt(state / "looked_at.txt"))
+            print(
+                f"review: {len(collection.photos().table)} photos, {len(decisions.all())} decided by hand, "
+                f"at {address} (Ctrl-C ends it)",
+                flush=True,
+            )
+            server = uvicorn.Server(
+                uvicorn.Config(
+                    application(review, port=port),
+                    log_level="warning",
+                    access_log=False,
+                    server_header=False,
+                    lifespan="off",
+                    timeout_graceful_shutdown=2,
+                )
+            )
+            if not chosen.no_browser:
+                # The socket listens already; a browser in the terminal must not hold up the server.
+                threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
+            with suppress(KeyboardInterrupt):  # the way to end it
+                server.run(sockets=[listener])
+            print(f"\nreview: {len(decisions.all())} decisions in {REVIEW}; `dvc repro` applies them")
+
+
+@contextmanager
+def listening(port: int | None) -> Iterator[socket.socket]:
+    """Yield a socket listening on ``port`` of 127.0.0.1; for None on :data:`PORT` or, if taken, a free one.
+
+    Raises:
+        UngrayError: the port asked for can't be had.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        if os.name == "posix":
+            # Else a page just ended would hold its port for a minute.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", PORT if port is None else port))
+        except (OSError, OverflowError) as error:
+            if port is not None:
+                reason = getattr(error, "strerror", None) or "it is no port"
+                raise UngrayError(
+                    f"port {port} can't be had ({reason.lower()}); name another one with --port, or none"
+                ) from None
+            listener.bind(("127.0.0.1", 0))
+        listener.listen(128)
+        yield listener
+
+
+@contextmanager
+def alone(state: Path, address: str) -> Iterator[None]:
+    """Hold the checkout's review page: two servers would overwrite each other's decisions.
+
+    Raises:
+        UngrayError: another process holds it; the sentence tells its address.
+    """
+    from filelock import FileLock, Timeout
+
+    lock, where = FileLock(state / "lock"), state / "address.txt"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        known = where.read_text() if where.exists() else "another port"
+        raise UngrayError(f"the review page is open already, at {known}; use that one, or end it") from None
+    try:
+        where.write_text(address)
+        yield
+    finally:
+        lock.release()

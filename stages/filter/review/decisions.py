@@ -1,0 +1,115 @@
+"""``data/review.csv``: what was decided by hand; sorted, so that a change is one line of a diff."""
+
+from __future__ import annotations
+
+import threading
+import unicodedata
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from stages import tables
+from stages.errors import UngrayError
+
+COLUMNS = ["sha256", "file", "decision", "note"]
+KINDS = ("keep", "reject")
+NOTE_LENGTH = 500
+
+
+@dataclass(frozen=True)
+class Decision:
+    """keep or reject, decided on the bytes ``sha256``, which were seen as ``file`` below data/raw."""
+
+    sha256: str
+    file: str
+    decision: str
+    note: str = ""
+
+
+class ConflictError(UngrayError):
+    """A decision that was to be replaced is no longer the one that stands."""
+
+
+class Decisions:
+    """The decisions on disk: every change is written at once and whole, whichever thread it comes from.
+
+    The file is read again whenever it has changed, so an edit by hand or a `git checkout` is not overwritten.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._stamp: tuple[int, int, int] | None = None
+        self._known: dict[str, Decision] = {}
+
+    def all(self) -> dict[str, Decision]:
+        """Return the decisions by sha256; none if there is no file yet.
+
+        Raises:
+            UngrayError: the file is no table of decisions; the sentence says what is wrong with it.
+        """
+        with self._lock:
+            return self._read()
+
+    def decide(self, sha256: str, change: Callable[[Decision | None], Decision | None]) -> Decision | None:
+        """Replace the decision on ``sha256`` by what ``change`` makes of it (None: no decision); return it.
+
+        Raises:
+            UngrayError: as :meth:`all`, and whatever ``change`` raises; the file then stays as it was.
+        """
+        with self._lock:
+            known = dict(self._read())
+            decided = change(known.pop(sha256, None))
+            if decided is not None:
+                known[sha256] = decided
+            if known != self._known:
+                self._write(known)
+            return decided
+
+    def _read(self) -> dict[str, Decision]:
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            self._stamp, self._known = None, {}
+            return self._known
+        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        if stamp != self._stamp:
+            self._known = read(self.path)
+            self._stamp = stamp
+        return self._known
+
+    def _write(self, known: dict[str, Decision]) -> None:
+        rows = sorted(known.values(), key=lambda decision: (decision.file, decision.sha256))
+        tables.write(pd.DataFrame([asdict(row) for row in rows], columns=COLUMNS), self.path)
+        self._known, self._stamp = known, None
+
+
+def read(path: Path) -> dict[str, Decision]:
+    """Return the decisions in the table at ``path`` by sha256.
+
+    Raises:
+        UngrayError: it is no such table, or a row is neither keep nor reject, or a photo is decided twice.
+    """
+    way_out = f"mend it by hand, or `git checkout {path}` brings the last committed one back"
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except ValueError as error:
+        raise UngrayError(f"{path} is damaged ({str(error).splitlines()[0]}); {way_out}") from None
+    if list(table.columns) != COLUMNS:
+        raise UngrayError(f"{path} needs the columns {','.join(COLUMNS)}; {way_out}")
+    known: dict[str, Decision] = {}
+    for number, row in enumerate(table.itertuples(index=False), start=2):
+        decision = Decision(*(str(value) for value in row))
+        if decision.decision not in KINDS:
+            raise UngrayError(f"{path}, line {number}: decision is {decision.decision!r}, not keep or reject")
+        if known.setdefault(decision.sha256, decision) is not decision:
+            raise UngrayError(f"{path}, line {number}: {decision.sha256} is decided a second time; {way_out}")
+    return known
+
+
+def one_line(note: str) -> str:
+    """Return ``note`` as one line of at most :data:`NOTE_LENGTH` characters, without control characters."""
+    spaced = " ".join(note.split())
+    return "".join(c for c in spaced if unicodedata.category(c) not in ("Cc", "Cs"))[:NOTE_LENGTH].strip()

@@ -1,0 +1,90 @@
+// One photo as large as the window, with what was measured on it, its note, and the others of its group.
+
+const $ = (selector) => document.querySelector(selector);
+const dialog = $("#large");
+
+export class Large {
+  constructor({ open, write, verdict }) {
+    Object.assign(this, { open, write, verdict });
+    this.drafts = new Map();
+    $("#note").addEventListener("input", () => this.drafts.set(this.photo.id, $("#note").value));
+    $("#note").addEventListener("change", () => this.keepNote());
+    $("#note").addEventListener("keydown", (event) => {
+      if (event.key === "Enter") { event.preventDefault(); $("#note").blur(); }
+    });
+    $("#close").addEventListener("click", () => this.close());
+    // A small photo is shown at twice its size at most: larger, it would look blurred that is not.
+    $("#large-photo").addEventListener("load", ({ target }) => {
+      target.style.maxWidth = `${2 * target.naturalWidth}px`;
+      target.style.maxHeight = `${2 * target.naturalHeight}px`;
+    });
+  }
+
+  close() { dialog.close(); }
+
+  get shown() { return dialog.open; }
+
+  /** The note typed for a photo that is not decided yet. */
+  draft(id) { return this.drafts.get(id); }
+
+  saved(id) { this.drafts.delete(id); }
+
+  keepNote() {
+    const { id, decision } = this.photo;
+    if (decision && this.drafts.has(id)) this.write(id, decision, $("#note").value);
+  }
+
+  show(photo, { place, mates }) {
+    // A note being typed belongs to the photo before.
+    if (this.photo && this.photo.id !== photo.id && document.activeElement === $("#note")) $("#note").blur();
+    const other = this.photo?.id !== photo.id;
+    this.photo = photo;
+    if (other || !dialog.open) {
+      $("#large-photo").src = `/large/${photo.sha256}.jpg`;
+      $("#large-photo").alt = `${photo.query}: ${photo.file}`;
+    }
+    $("#large-name").textContent = photo.file;
+    $("#large-verdict").textContent = this.verdict(photo);
+    dialog.querySelector(".keep").setAttribute("aria-pressed", photo.decision === "keep");
+    dialog.querySelector(".reject").setAttribute("aria-pressed", photo.decision === "reject");
+    if (document.activeElement !== $("#note")) $("#note").value = this.drafts.get(photo.id) ?? photo.note;
+    $("#measures").replaceChildren(...this.rows(photo));
+    this.showMates(photo, mates);
+    $("#place").textContent = place;
+    if (!dialog.open) {
+      dialog.showModal();
+      dialog.focus();
+    }
+  }
+
+  rows(photo) {
+    const facts = { query: photo.query, ...photo.measures, group: photo.group };
+    return Object.entries(facts).filter(([, value]) => value !== "").flatMap(([name, value]) => {
+      const term = document.createElement("dt"), text = document.createElement("dd");
+      term.textContent = name.replaceAll("_", " ");
+      text.textContent = value;
+      return [term, text];
+    });
+  }
+
+  showMates(photo, mates) {
+    $("#mates").hidden = !mates.length;
+    $("#mates h3").textContent = `${photo.mate_count} more in its group`;
+    $("#mates div").replaceChildren(...mates.map((mate) => {
+      const button = document.createElement("button"), image = document.createElement("img");
+      button.type = "button";
+      image.src = `/thumbnail/${mate.sha256}.jpg`;
+      image.alt = `${mate.file}, ${this.verdict(mate)}`;
+      button.title = image.alt;
+      button.append(image);
+      if (mate.verdict === "kept") {
+        const badge = document.createElement("span");
+        badge.className = "badge";
+        badge.textContent = "kept";
+        button.append(badge);
+      }
+      button.addEventListener("click", () => this.open(mate.id));
+      return button;
+    }));
+  }
+}

@@ -1,0 +1,316 @@
+// The review page: what is listed, what is decided, and the keys. All text goes in as text, never as HTML.
+
+import { complain, get, post } from "./api.js";
+import { Grid } from "./grid.js";
+import { Large } from "./large.js";
+
+const $ = (selector) => document.querySelector(selector);
+const AT_ONCE = 100, REMEMBERED = 4000, LOOK = 800;
+const photos = new Map(), asked = new Map(), looked = new Set();
+const undone = JSON.parse(sessionStorage.getItem("undo") ?? "[]");
+let selection = {}, list = { ids: [] }, version = "", opened = 0, seenBefore = new Set();
+
+const words = (check) => check.replaceAll("_", " ");
+const titles = {
+  query: (name) => name || "(no query)",
+  check: (name) => ({ "": "kept", review: "rejected by hand" })[name] ?? words(name),
+};
+const pressed = { keep: "kept by hand", reject: "rejected by hand" };
+
+// ---- what is listed
+
+function chosen() {
+  const show = document.querySelector("[name=show]:checked").value;
+  const fields = { show, by: $("#by").value };
+  for (const name of ["query", "check"]) if ($(`#${name}`).value !== "*") fields[name] = $(`#${name}`).value.slice(1);
+  return fields;
+}
+
+async function reopen({ keep } = {}) {
+  selection = chosen();
+  history.replaceState(null, "", `?${new URLSearchParams(selection)}`);
+  const turn = opened += 1;
+  const [found] = await Promise.all([get("list", selection), count()]);
+  if (turn !== opened) return;
+  list = found;
+  version = found.version;
+  grid.show(list);
+  $("#empty").hidden = list.ids.length > 0;
+  const index = Math.max(0, list.ids.indexOf(keep));
+  if (keep) grid.activate(index, { focus: false }); else scrollTo({ top: 0 });
+}
+
+async function count() {
+  const wanted = { ...selection };
+  const found = await get("counts", wanted);
+  if (JSON.stringify(wanted) !== JSON.stringify(selection)) return;
+  const { photos: all, looked_at: seen, decided, waiting } = found.progress;
+  for (const radio of document.querySelectorAll("[name=show]")) {
+    radio.nextElementSibling.querySelector("small").textContent = found.show[radio.value];
+  }
+  choices($("#check"), found.check, titles.check);
+  choices($("#query"), found.query, titles.query);
+  $("#progress").max = all;
+  $("#progress").value = seen;
+  $("#counted").textContent = `${seen} of ${all} looked at · ${decided} decided`;
+  $("#waiting").hidden = !waiting;
+  $("#waiting b").textContent = `${waiting} not applied yet:`;
+  if (version && found.version !== version) {
+    version = found.version;
+    photos.clear();
+    say("The verdicts have been made anew.");
+    await reopen({ keep: list.ids[grid.active] });
+  }
+}
+
+// An option's value is its name after a sign, so that the empty name is not "every".
+function choices(select, sizes, title) {
+  const present = select.value;
+  const known = new Map(sizes.map(({ name, size }) => [`=${name}`, { text: title(name), size }]));
+  if (present !== "*" && !known.has(present)) known.set(present, { text: title(present.slice(1)), size: 0 });
+  const options = [new Option("all", "*")];
+  for (const [value, { text, size }] of known) options.push(new Option(`${text} (${size})`, value));
+  select.replaceChildren(...options);
+  select.value = present;
+}
+
+async function need(ids) {
+  const missing = ids.filter((id) => id && !photos.has(id) && !asked.has(id));
+  for (let start = 0; start < missing.length; start += AT_ONCE) {
+    const part = missing.slice(start, start + AT_ONCE), request = fetched(part);
+    part.forEach((id) => asked.set(id, request));
+  }
+  await Promise.all(ids.map((id) => asked.get(id)));
+}
+
+async function fetched(ids) {
+  try {
+    for (const photo of (await get("photos", { ids })).photos) { photos.set(photo.id, photo); grid.refill(photo.id); }
+  } catch (error) {
+    complain(error.message);
+  }
+  ids.forEach((id) => asked.delete(id));
+  for (const id of photos.keys()) {
+    if (photos.size <= REMEMBERED) break;
+    photos.delete(id);
+  }
+}
+
+// ---- a tile
+
+function verdict(photo) {
+  const checks = photo.verdict === "kept" ? "kept" : `rejected: ${photo.reason || words(photo.check)}`;
+  const applied = { keep: photo.verdict === "kept", reject: photo.check === "review" };
+  if (!photo.decision) return checks;
+  return pressed[photo.decision] + (applied[photo.decision] ? "" : ` (the last run: ${checks})`);
+}
+
+function fill(tile, id) {
+  const photo = photos.get(id);
+  if (!photo) return;
+  const image = tile.querySelector("img"), said = tile.querySelector(".verdict"), where = `/thumbnail/${photo.sha256}.jpg`;
+  if (image.getAttribute("src") !== where) {
+    image.onerror = () => image.parentElement.classList.add("broken");
+    image.src = where;
+  }
+  image.alt = `${photo.query}, ${photo.file}, ${verdict(photo)}`;
+  tile.dataset.decision = photo.decision ?? "";
+  tile.querySelector(".badge").textContent = photo.decision ? pressed[photo.decision] : "";
+  // What the heading above does not say already.
+  said.textContent = selection.by === "check" ? photo.query : titles.check(photo.check);
+  said.title = `${photo.file}: ${verdict(photo)}`;
+  said.classList.toggle("rejected", photo.verdict !== "kept");
+  for (const kind of ["keep", "reject"]) {
+    const button = tile.querySelector(`.${kind}`);
+    button.setAttribute("aria-pressed", photo.decision === kind);
+    button.setAttribute("aria-label", `${kind === "keep" ? "Keep" : "Reject"} ${photo.file}`);
+    button.title = kind === "keep" ? "Keep (k)" : "Reject (r)";
+  }
+}
+
+const grid = new Grid($("#grid"), {
+  fill, needed: need, title: (name) => titles[selection.by](name), turned: () => { if (large.shown) enlarge(); },
+});
+
+// ---- decisions
+
+function say(text) { $("#said").textContent = text; }
+
+function standing({ decision, note }) { return { decision, note }; }
+
+async function write(id, decision, note, over) {
+  const photo = photos.get(id);
+  const before = standing(photo);
+  try {
+    const after = await post("decisions", { id, decision, ...(note === undefined ? {} : { note }), ...(over ? { over } : {}) });
+    // The same bytes may be listed under several queries: they are decided together.
+    for (const other of photos.values()) {
+      if (other.sha256 === photo.sha256) { Object.assign(other, after); grid.refill(other.id); }
+    }
+    large.saved(id);
+    if (large.shown && large.photo.id === id) enlarge();
+    count().catch((error) => complain(error.message));
+    return { before, after };
+  } catch (error) {
+    complain(error.message);
+    if (error.status === 409 || error.status === 404) await refresh();
+    return null;
+  }
+}
+
+async function decide(id, kind, note) {
+  await need([id]);
+  const photo = photos.get(id);
+  if (!photo) return;
+  const done = await write(id, kind, note ?? (photo.decision ? undefined : large.draft(id)));
+  if (!done || JSON.stringify(done.before) === JSON.stringify(done.after)) return;
+  undone.push({ id, file: photo.file, ...done });
+  remember();
+  say(kind ? `${photo.file} ${pressed[kind]}` : `${photo.file} left to the checks`);
+}
+
+/** The same choice again takes the decision back. */
+async function toggle(id, kind) {
+  await need([id]);
+  return decide(id, photos.get(id)?.decision === kind ? null : kind);
+}
+
+async function undo() {
+  const last = undone.pop();
+  if (!last) return;
+  remember();
+  const index = list.ids.indexOf(last.id);
+  if (index >= 0) grid.activate(index, { focus: !large.shown });
+  await need([last.id]);
+  if (!photos.has(last.id)) return complain(`${last.file} is no longer in the table.`);
+  if (await write(last.id, last.before.decision, last.before.note, last.after)) say(`Undone: ${last.file}`);
+}
+
+function remember() {
+  sessionStorage.setItem("undo", JSON.stringify(undone));
+  $("#undo").disabled = !undone.length;
+  $("#undo span").textContent = undone.length ? ` ${undone.length}` : "";
+}
+
+// One after the other, in the order of the keys.
+let queue = Promise.resolve();
+const inTurn = (work) => { queue = queue.then(work).catch((error) => complain(error.message)); return queue; };
+
+// ---- the large view
+
+const large = new Large({
+  verdict,
+  write: (id, decision, note) => inTurn(() => decide(id, decision, note)),
+  open: (id) => { const index = list.ids.indexOf(id); if (index >= 0) grid.activate(index); else enlarge(id); },
+});
+
+async function enlarge(id = list.ids[grid.active]) {
+  if (!photos.has(id)) await need([id]);
+  if (!photos.has(id)) return;
+  present(id);
+  await need(photos.get(id).mates);
+  if (large.shown && large.photo.id === id) present(id);
+}
+
+function present(id) {
+  const photo = photos.get(id), index = list.ids.indexOf(id);
+  const mates = photo.mates.map((mate) => photos.get(mate)).filter(Boolean);
+  large.show(photo, { mates, place: index < 0 ? "" : `${index + 1} of ${list.ids.length}` });
+}
+
+const current = () => (large.shown ? large.photo.id : list.ids[grid.active]);
+
+// ---- what has been looked at
+
+async function look() {
+  if (document.visibilityState !== "visible") return;
+  const inView = new Set(large.shown ? [large.photo.id] : grid.inView());
+  // Twice in a row: what only rushes past has not been looked at.
+  const seen = [...inView].filter((id) => seenBefore.has(id) && !looked.has(id));
+  seenBefore = inView;
+  if (!seen.length) return;
+  seen.forEach((id) => looked.add(id));
+  await post("looked", { ids: seen });
+  await count();
+}
+
+async function refresh() {
+  photos.clear();
+  await count();
+  grid.draw();
+}
+
+// ---- mouse and keys
+
+$("#grid").addEventListener("click", (event) => {
+  const button = event.target.closest("button"), tile = event.target.closest("article");
+  if (!button) return;
+  const index = Number(tile.dataset.index), id = list.ids[index];
+  grid.activate(index, { focus: false });
+  if (button.matches(".photo")) enlarge();
+  else inTurn(() => toggle(id, button.matches(".keep") ? "keep" : "reject"));
+});
+$("#grid").addEventListener("focusin", (event) => {
+  const index = Number(event.target.closest("article")?.dataset.index);
+  if (index >= 0 && index !== grid.active) grid.activate(index, { focus: false });
+});
+for (const kind of ["keep", "reject"]) {
+  $(`#large .${kind}`).addEventListener("click", () => { const id = large.photo.id; inTurn(() => toggle(id, kind)); });
+}
+$("#large").addEventListener("close", () => {
+  // The browser gives the focus back to where it was before; the person has moved on.
+  const index = list.ids.indexOf(large.photo.id);
+  grid.activate(index < 0 ? grid.active : index);
+});
+$("#back").addEventListener("click", () => grid.activate(grid.active - 1, { focus: false }));
+$("#on").addEventListener("click", () => grid.activate(grid.active + 1, { focus: false }));
+$("#undo").addEventListener("click", () => inTurn(undo));
+$("#help").addEventListener("click", () => $("#guide").showModal());
+for (const field of ["#show", "#choices"]) {
+  $(field).addEventListener("change", () => reopen().catch((error) => complain(error.message)));
+}
+
+document.addEventListener("keydown", (event) => {
+  const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
+  const typing = event.target.matches("#note, select, [type=radio]");
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z" && !typing) {
+    event.preventDefault();
+    inTurn(undo);
+  }
+  if (!plain || typing || $("#guide").open || event.defaultPrevented) return;
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key, id = current();
+  const keys = {
+    k: () => id && inTurn(() => toggle(id, "keep")),
+    r: () => id && inTurn(() => toggle(id, "reject")),
+    u: () => inTurn(undo),
+    n: () => large.shown && $("#note").focus(),
+    "?": () => $("#guide").showModal(),
+  };
+  const arrow = /^Arrow|^Home$|^End$/.test(key) && (!large.shown || /Left|Right|Home|End/.test(key));
+  if (arrow && list.ids.length) keys[key] = () => grid.activate(grid.neighbour(key), { focus: !large.shown });
+  // On a button they press it; else they open the photo, and close it.
+  if ((key === "Enter" || key === " ") && id && !document.activeElement.matches("button")) {
+    keys[key] = () => (large.shown ? large.close() : enlarge());
+  }
+  if (!keys[key] || (event.repeat && !arrow)) return;
+  event.preventDefault();
+  keys[key]();
+});
+
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible") refresh().catch((error) => complain(error.message));
+});
+
+// ---- start, with the filters of the address
+
+const wanted = new URLSearchParams(location.search);
+const radio = [...document.querySelectorAll("[name=show]")].find(({ value }) => value === wanted.get("show"));
+if (radio) radio.checked = true;
+if (["query", "check"].includes(wanted.get("by"))) $("#by").value = wanted.get("by");
+for (const name of ["query", "check"]) {
+  const value = wanted.has(name) ? `=${wanted.get(name)}` : "*";
+  $(`#${name}`).replaceChildren(new Option("", value));
+}
+remember();
+reopen().catch((error) => complain(error.message));
+setInterval(() => look().catch(() => {}), LOOK);

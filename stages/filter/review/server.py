@@ -1,0 +1,238 @@
+"""The review page's server: a Starlette application that hands out photos and takes decisions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from stages.errors import UngrayError
+from stages.filter.review.collection import Collection, Selection, Show
+from stages.filter.review.decisions import ConflictError, Decision, Decisions, one_line
+from stages.filter.review.looked_at import LookedAt
+from stages.filter.review.pictures import SIDES, Pictures
+from stages.photos import PhotoError
+
+PAGE = Path(__file__).parent / "page"
+MAX_BODY = 65_536
+MAX_IDS = 200
+
+Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+B = TypeVar("B", bound=BaseModel)
+
+
+class Stands(BaseModel):
+    """A decision as the page saw it when it asked to change it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    decision: Literal["keep", "reject"] | None
+    note: str = ""
+
+
+class Change(Stands):
+    """What the page asks for: decide on the photo ``id``, or take the decision back (None).
+
+    Without a note the one that stands is kept. With ``over``, what stands must still be that.
+    """
+
+    id: Id
+    note: str | None = None  # type: ignore[assignment]
+    over: Stands | None = None
+
+
+class Looked(BaseModel):
+    """Photos that have been on the screen."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    ids: list[Id]
+
+
+class Review:
+    """What the requests are answered with: verdicts, decisions, photos, and what was looked at."""
+
+    def __init__(
+        self, collection: Collection, decisions: Decisions, pictures: Pictures, looked_at: LookedAt
+    ) -> None:
+        self.collection, self.decisions = collection, decisions
+        self.pictures, self.looked_at = pictures, looked_at
+
+    def list(self, request: Request) -> Response:
+        """Answer with the ids of the photos selected, and the groups they are in."""
+        by = _one_of(request, "by", ("query", "check"))
+        photos = self.collection.photos()
+        ids, groups = photos.listed(
+            _selection(request), by=by, decided=self.decisions.all(), looked_at=self.looked_at.checksums
+        )
+        return JSONResponse({"version": self.collection.version, "ids": ids, "groups": groups})
+
+    def counts(self, request: Request) -> Response:
+        """Answer with the numbers behind the filters, and the progress."""
+        counts = self.collection.photos().counts(
+            _selection(request), decided=self.decisions.all(), looked_at=self.looked_at.checksums
+        )
+        return JSONResponse(counts | {"version": self.collection.version})
+
+    def photos(self, request: Request) -> Response:
+        """Answer with verdict, measures and decision of up to :data:`MAX_IDS` photos."""
+        ids = request.query_params.get("ids", "").split(",")
+        if len(ids) > MAX_IDS:
+            raise HTTPException(400, f"at most {MAX_IDS} photos at once")
+        return JSONResponse({"photos": self.collection.photos().described(ids, decided=self.decisions.all())})
+
+    def picture(self, request: Request) -> Response:
+        """Answer with a copy of a photo as JPEG; its path comes from the table, never from the request."""
+        checksum, kind = request.path_params["sha256"], request.path_params["kind"]
+        file = self.collection.photos().file(checksum)
+        if file is None or kind not in SIDES:
+            raise HTTPException(404, "no such photo")
+        try:
+            path = self.pictures.picture(file, checksum, kind=kind)
+        except PhotoError as error:
+            raise HTTPException(404, f"{file} cannot be read: {error}") from None
+        except FileNotFoundError:
+            raise HTTPException(404, f"data/raw/{file} is not there; `dvc repro scrape` fetches it") from None
+        # The address names the content, so the browser need never ask again.
+        return FileResponse(
+            path, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=604800, immutable"}
+        )
+
+    async def decide(self, request: Request) -> Response:
+        """Take a decision, a note, or one back; it is on disk when the answer goes out."""
+        change = await _body(request, Change)
+        return await run_in_threadpool(self._decide, change)
+
+    def _decide(self, change: Change) -> Response:
+        row = self.collection.photos().row(change.id)
+        if row is None:
+            raise HTTPException(404, "no such photo; the list is out of date")
+
+        def changed(standing: Decision | None) -> Decision | None:
+            kind, note = (standing.decision, standing.note) if standing else (None, "")
+            if change.over and (kind, note) != (change.over.decision, change.over.note):
+                raise ConflictError(f"{row['file']} was decided anew elsewhere; that decision stands")
+            if change.decision is None:
+                return None
+            note = note if change.note is None else one_line(change.note)
+            return Decision(row["sha256"], row["file"], change.decision, note)
+
+        stands = self.decisions.decide(row["sha256"], changed)
+        return JSONResponse(
+            {"decision": stands.decision if stands else None, "note": stands.note if stands else ""}
+        )
+
+    async def look(self, request: Request) -> Response:
+        """Remember which photos have been on the screen."""
+        looked = await _body(request, Looked)
+        photos = self.collection.photos()
+        await run_in_threadpool(
+            self.looked_at.add, [row["sha256"] for row in map(photos.row, looked.ids) if row is not None]
+        )
+        return Response(status_code=204)
+
+
+def application(review: Review, *, port: int) -> Starlette:
+    """Return the application; it answers only requests to ``port`` of this machine, from its own page."""
+    return Starlette(
+        routes=[
+            Route("/api/list", review.list),
+            Route("/api/counts", review.counts),
+            Route("/api/photos", review.photos),
+            Route("/api/decisions", review.decide, methods=["POST"]),
+            Route("/api/looked", review.look, methods=["POST"]),
+            Route("/{kind:str}/{sha256:str}.jpg", review.picture),
+            Mount("/", StaticFiles(directory=PAGE, html=True)),
+        ],
+        middleware=[Middleware(OwnPageOnly, port=port)],
+        exception_handlers={UngrayError: _mendable, OSError: _mendable, HTTPException: _refused},
+    )
+
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; "
+    "base-uri 'none'; form-action 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class OwnPageOnly:
+    """Refuses what other pages in the same browser could send, and lets our page load nothing from elsewhere.
+
+    A name that an attacker's DNS points at 127.0.0.1 shows in Host, another site's script in Origin.
+    """
+
+    def __init__(self, app: ASGIApp, *, port: int) -> None:
+        self.app, self.port = app, port
+        self.hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI)."""
+        if scope["type"] != "http":
+            return
+        headers = Headers(scope=scope)
+        host, origin = headers.get("host", "").lower(), headers.get("origin")
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answered = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    answered[name] = value
+                answered.setdefault("Cache-Control", "no-cache")
+            await send(message)
+
+        answer: ASGIApp = self.app
+        if host not in self.hosts:
+            answer = PlainTextResponse(
+                f"This page answers only at http://127.0.0.1:{self.port}; forward the same port.", 403
+            )
+        elif origin is not None and origin != f"http://{host}":
+            answer = PlainTextResponse("Requests from other sites are refused.", 403)
+        await answer(scope, receive, guarded)
+
+
+def _selection(request: Request) -> Selection:
+    return Selection(
+        query=request.query_params.get("query"),
+        check=request.query_params.get("check"),
+        show=_one_of(request, "show", get_args(Show)),  # type: ignore[arg-type]
+    )
+
+
+def _one_of(request: Request, name: str, choices: tuple[str, ...]) -> str:
+    value = request.query_params.get(name, choices[0])
+    if value not in choices:
+        raise HTTPException(400, f"{name} is one of {', '.join(choices)}")
+    return value
+
+
+async def _body(request: Request, model: type[B]) -> B:
+    # A form of another site can't be of this type without asking first, and we never say yes.
+    if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
+        raise HTTPException(415, "send JSON")
+    if not 0 < int(request.headers.get("content-length") or 0) <= MAX_BODY:
+        raise HTTPException(413, f"send at most {MAX_BODY} bytes")
+    try:
+        return model.model_validate_json(await request.body())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise HTTPException(400, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def _mendable(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, 409 if isinstance(error, ConflictError) else 500)
+
+
+def _refused(request: Request, error: Any) -> Response:
+    return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)

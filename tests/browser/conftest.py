@@ -1,0 +1,162 @@
+"""A real Chromium, the review page's server as a person starts it, and a clone in which real DVC runs."""
+
+import importlib.util
+import io
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+from skimage import data
+
+from stages import files, photos, tables
+
+ROOT = Path(__file__).parents[2]
+HOSTILE = """<img src=x onerror="document.title='injected'">'&amp;"""
+
+
+def _pipeline_conftest():
+    path = ROOT / "tests" / "pipeline" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("pipeline_conftest", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A clone of this repository, as the tests of the pipeline use it."""
+    return _pipeline_conftest().Clone(tmp_path / "clone")
+
+
+# For a module, not for the session: while playwright runs, no other test could run an event loop.
+@pytest.fixture(scope="module")
+def chromium():
+    """The system's Chromium."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no chromium is installed")
+    from playwright.sync_api import sync_playwright
+
+    # Chromium's own sandbox needs a user that is not root.
+    arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(chromium):
+    """Open a page in a browser of its own; what went wrong in it is in ``page.complaints``."""
+    contexts = []
+
+    def open_tab(address, *, width=1280, height=800, **options):
+        context = chromium.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.complaints, page.asked = [], []
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.on("console", lambda said: page.complaints.append(said.text) if said.type == "error" else None)
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.goto(address)
+        page.wait_for_selector("article img[src]")
+        return page
+
+    yield open_tab
+    for context in contexts:
+        context.close()
+
+
+class Server:
+    """``python -m stages.filter review`` in the checkout at ``path``."""
+
+    def __init__(self, path, environment=None):
+        self.path = path
+        environment = (environment or os.environ) | {"PYTHONUNBUFFERED": "1"}
+        environment.setdefault("PYTHONPATH", str(ROOT))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "stages.filter", "review", "--no-browser", "--port", "0"],
+            cwd=path, env=environment, text=True, start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        self.greeting = self.process.stdout.readline()
+        found = re.search(r"http://127\.0\.0\.1:\d+", self.greeting)
+        assert found, self.greeting + self.process.stdout.read()
+        self.address = found.group()
+
+    def stop(self, how=signal.SIGINT):
+        """End it; return its exit code and what it said last."""
+        os.killpg(self.process.pid, how)
+        said, _ = self.process.communicate(timeout=20)
+        return self.process.returncode, said
+
+    def decisions(self):
+        """The rows of data/review.csv, without the head."""
+        return (self.path / "data" / "review.csv").read_text().splitlines()[1:]
+
+
+@pytest.fixture
+def serve():
+    """Start servers; whatever still runs is killed at the end."""
+    servers = []
+
+    def start(path, environment=None):
+        servers.append(Server(path, environment))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        if server.process.poll() is None:
+            server.stop(signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def crops():
+    """Thirty real photographs of different shapes, as PNG."""
+    cut = []
+    for photo in (data.chelsea(), data.coffee(), data.astronaut(), data.rocket(), data.retina()[:400, :600]):
+        height, width = photo.shape[:2]
+        for number in range(6):
+            top, left = number * height // 20, number * width // 20
+            stream = io.BytesIO()
+            Image.fromarray(photo[top : top + height // 2, left : left + width // 2]).save(stream, "PNG")
+            cut.append(stream.getvalue())
+    return cut
+
+
+@pytest.fixture
+def checkout(tmp_path, crops):
+    """A checkout with thirty photos in three queries; each third is rejected, one of each query as a copy."""
+    rows = []
+    for number, content in enumerate(crops):
+        query, checksum = ("cats", "coffee", HOSTILE)[number // 10], files.sha256(content)
+        check = {0: "gray", 3: "gray", 6: "near_duplicate"}.get(number % 10, "")
+        reason = {"gray": "gray: chroma_p95 2.5 under 6", "near_duplicate": f"near duplicate of {HOSTILE}"}
+        width, height = Image.open(io.BytesIO(content)).size
+        rows.append(
+            {
+                "file": f"{photos.folder_name(query)}/{checksum[:16]}.png",
+                "query": query,
+                "verdict": "rejected" if check else "kept",
+                "check": check,
+                "reason": reason.get(check, ""),
+                "group": f"{number // 6}",
+                "sha256": checksum,
+                "photograph": HOSTILE,
+                "width": width,
+                "height": height,
+            }
+        )
+        path = tmp_path / "data" / "raw" / rows[-1]["file"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    tables.write(pd.DataFrame(rows), tmp_path / "data" / "verdicts.csv")
+    (tmp_path / "data" / "review.csv").write_text("sha256,file,decision,note\n")
+    return tmp_path

@@ -1,0 +1,104 @@
+"""``reports/report.html`` in a real Chromium, opened from disk with the network cut."""
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def report(chromium, judged):
+    """Open the report in a browser of its own; what went wrong in it is in ``page.complaints``."""
+    contexts = []
+
+    def open_report(*, width=1100, height=800, **options):
+        context = chromium.new_context(viewport={"width": width, "height": height}, offline=True, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.complaints, page.asked = [], []
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.on("console", lambda said: page.complaints.append(said.text))
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.goto((judged / "reports/report.html").as_uri())
+        return page
+
+    yield open_report
+    for context in contexts:
+        context.close()
+
+
+WIDTHS = "[...document.images].map(picture => picture.complete && picture.naturalWidth)"
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 830, 1100])
+def test_it_opens_from_disk_complete_quiet_and_as_wide_as_the_screen(report, scheme, width):
+    page = report(width=width, color_scheme=scheme)
+    widths = page.evaluate(WIDTHS)
+    assert len(widths) == 2 * 4 + 4 + 3 + 1
+    assert min(widths) > 0
+    assert page.evaluate(OVERFLOW) == 0
+    assert page.complaints == []
+    assert all(address.startswith(("file:", "data:")) for address in page.asked)
+
+
+def test_the_verdict_is_what_is_seen_first_on_a_phone(report):
+    page = report(width=390, height=844)
+    verdict = page.locator(".verdict").first
+    assert "too few photos to tell" in verdict.inner_text().lower()
+    box = verdict.bounding_box()
+    assert box["y"] + box["height"] < 844
+    sizes = page.evaluate(
+        "[...document.querySelectorAll('p, td, th, figcaption, small, dt, dd')]"
+        ".map(part => parseFloat(getComputedStyle(part).fontSize))"
+    )
+    assert min(sizes) > 11
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_the_paper(report, scheme):
+    page = report(color_scheme=scheme)
+    colours = page.evaluate(
+        "['body', '.soft', 'td small'].map(part => getComputedStyle(document.querySelector(part)).color)"
+        ".concat(getComputedStyle(document.body).backgroundColor)"
+    )
+    *inks, paper = ([int(part) for part in colour[4:-1].split(",")] for colour in colours)
+
+    def luminance(rgb):
+        linear = [(v / 255 / 12.92) if v <= 10 else ((v / 255 + 0.055) / 1.055) ** 2.4 for v in rgb]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    assert (luminance(paper) > 0.5) == (scheme == "light")
+    for ink in inks:  # WCAG 2, level AA
+        darker, lighter = sorted((luminance(ink), luminance(paper)))
+        assert (lighter + 0.05) / (darker + 0.05) > 4.5
+
+
+def test_dragging_across_a_photo_moves_the_border_between_gray_and_coloured(report):
+    page = report()
+    photo = page.locator(".slider .photos").first
+    photo.scroll_into_view_if_needed()
+    box = photo.bounding_box()
+    before = photo.screenshot()
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 2, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.9, middle, steps=5)
+    page.mouse.up()
+    at = page.evaluate("parseFloat(document.querySelector('.slider').style.getPropertyValue('--at'))")
+    assert 80 < at < 100
+    assert photo.screenshot() != before
+
+
+def test_the_keyboard_moves_it_too(report):
+    page = report()
+    page.locator(".slider input").first.focus()
+    page.keyboard.press("Home")
+    assert page.evaluate("document.querySelector('.slider').style.getPropertyValue('--at')") == "0%"
+
+
+def test_hostile_names_are_shown_and_do_nothing(report):
+    page = report()
+    assert page.title() == "Ungray: is this colorizer any good?"
+    assert page.locator("td", has_text="onerror=").count() > 0
+    assert page.locator("img[src=x]").count() == 0
