@@ -1,0 +1,49 @@
+"""Bring kept photos to one size, split them, add rotated copies to train; write data/prepared.
+
+Examples:
+
+  python -m stages.prepare
+  dvc exp run -S prepare.rotated_copies=0     no rotated copies
+  dvc exp run -S prepare.fit=squash           whole photos, out of proportion
+  dvc exp run -S 'prepare.extra_sizes=[128]'  train photos at half the size too
+"""
+
+from pathlib import Path
+
+from stages import tables
+from stages.command import run_stage
+from stages.files import whole_folder
+from stages.params import Machine, load
+from stages.prepare import build, store
+from stages.prepare.params import Params
+
+
+def main() -> None:
+    """Run the stage."""
+    params, machine = load("prepare", Params), load("machine", Machine)
+    verdicts = tables.read(Path("data/verdicts.csv"), made_by="filter")
+    with whole_folder(Path("data/prepared")) as prepared:
+        built = build.run(
+            params,
+            verdicts,
+            Path("data/raw"),
+            prepared,
+            cached=store.folder(params),
+            workers=machine.workers,
+        )
+    for split, rows in built.index.groupby("split"):
+        originals = (rows["copy"] == 0).sum()
+        print(
+            f"prepare: {split}: {originals} photos, {len(rows) - originals} copies, "
+            f"{rows['group'].nunique()} groups"
+        )
+    if built.left_out:
+        print(
+            f"prepare: left out {built.left_out}: their data set has them on one side of the split, "
+            "a photo like them is on another"
+        )
+    print(f"prepare: {built.reused} photos were in the working cache already")
+
+
+if __name__ == "__main__":
+    run_stage("prepare", main, doc=__doc__)

@@ -1,0 +1,156 @@
+"""Builds ``data/prepared``: the photos of each split and ``index.csv``, which says what each file is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from stages import photos, tables
+from stages.cluster import map_photos
+from stages.errors import UngrayError
+from stages.files import sha256
+from stages.prepare import store
+from stages.prepare.params import Params
+from stages.prepare.split import SPLITS, split
+from stages.prepare.views import View, make, views
+
+INDEX = ["file", "split", "photo", "query", "group", "copy", "size", "rotation", "digest"]
+"""``photo`` is the first 16 digits of the original's SHA-256, ``copy`` 0 for the photo itself, 1, 2 ... for
+its copies (rotated, of another size, or both), ``size`` the side in pixels, ``rotation`` in degrees,
+``digest`` the first 16 digits of the prepared file's own SHA-256."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was built: the index, sorted by file, and how many photos were
+
+    ``left_out``: kept by the filter, but on the wrong side of what their data set gives (see :func:`split`);
+    ``reused``: taken from the working cache as they were.
+    """
+
+    index: pd.DataFrame
+    left_out: int
+    reused: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photo to prepare, and the digest of each of its views that the working cache has, empty if not."""
+
+    source: str
+    checksum: str
+    split: str
+    views: tuple[View, ...]
+    digests: tuple[str, ...]
+
+
+def run(
+    params: Params, verdicts: pd.DataFrame, raw: Path, prepared: Path, *, cached: Path, workers: int
+) -> Built:
+    """Write every kept photo of ``verdicts`` to ``prepared/<split>/``, and ``index.csv``.
+
+    ``cached`` is the folder of :mod:`stages.prepare.store`: views that are there are not made again.
+
+    Raises:
+        UngrayError: a split would get no photo, or a photo cannot be read.
+    """
+    sides = split(
+        verdicts, salt=params.split_salt, val_fraction=params.val_fraction, test_fraction=params.test_fraction
+    )
+    kept = verdicts.assign(split=sides)[verdicts["verdict"] == "kept"]
+    left_out = kept["split"] == ""
+    # By hand, a photo that is there twice may have been kept twice.
+    kept = kept[~left_out].sort_values("file").drop_duplicates("sha256")
+    if empty := [name for name in SPLITS if not (kept["split"] == name).any()]:
+        raise UngrayError(
+            f"{kept['group'].nunique()} groups of photos are too few for the split: "
+            f"{' and '.join(empty)} would be empty; add photos, or change prepare.val_fraction, "
+            "test_fraction or split_salt in params.yaml"
+        )
+    digests = store.digests(cached)
+    jobs = [
+        _job(raw / file, checksum, split=name, digests=digests, params=params)
+        for file, checksum, name in zip(kept["file"], kept["sha256"], kept["split"], strict=True)
+    ]
+    for name in SPLITS:
+        (prepared / name).mkdir()
+    written = _write(jobs, params=params, prepared=prepared, cached=cached, workers=workers)
+    rows = []
+    for job, query, group in zip(jobs, kept["query"], kept["group"], strict=True):
+        for copy, (view, digest) in enumerate(zip(job.views, written[job], strict=True)):
+            about = (f"{job.split}/{view.name}", job.split, job.checksum[:16], query, group)
+            rows.append((*about, copy, view.size, view.rotation, digest))
+    index = pd.DataFrame(rows, columns=INDEX).sort_values("file", ignore_index=True)
+    tables.write(index, prepared / "index.csv")
+    return Built(index, left_out=int(left_out.sum()), reused=sum(all(job.digests) for job in jobs))
+
+
+def _job(source: Path, checksum: str, *, split: str, digests: dict[str, str], params: Params) -> Job:
+    photo = checksum[:16]
+    wanted = tuple(views(photo, split=split, params=params))
+    known = tuple(digests.get(store.key(photo, view, params), "") for view in wanted)
+    return Job(str(source), checksum, split, wanted, known)
+
+
+def _write(
+    jobs: Sequence[Job], *, params: Params, prepared: Path, cached: Path, workers: int
+) -> dict[Job, list[str]]:
+    """Write the views of all photos; return their digests."""
+    place = partial(_place, params=params, prepared=prepared, cached=cached)
+    make = partial(_make, params=params, prepared=prepared, cached=cached)
+    known, new = [job for job in jobs if all(job.digests)], [job for job in jobs if not all(job.digests)]
+    written: dict[Job, list[str]] = {}
+    background = ThreadPoolExecutor(1)  # places what is known while the rest is made
+    try:
+        placing = [background.submit(place, job) for job in known]
+        written |= _checked(new, map_photos(make, new, workers=workers, title="prepare"))
+        placed = dict(zip(known, (future.result() for future in placing), strict=True))
+    finally:
+        background.shutdown(cancel_futures=True)
+    damaged = [job for job, whole in placed.items() if not whole]
+    written |= {job: list(job.digests) for job in known}
+    return written | _checked(damaged, map_photos(make, damaged, workers=workers, title="prepare again"))
+
+
+def _checked(jobs: Sequence[Job], results: Iterable[list[str] | str]) -> dict[Job, list[str]]:
+    digests = {}
+    for job, result in zip(jobs, results, strict=True):
+        if isinstance(result, str):
+            raise UngrayError(f"{job.source}: {result}; run `dvc repro --force filter`")
+        digests[job] = result
+    return digests
+
+
+def _place(job: Job, *, params: Params, prepared: Path, cached: Path) -> bool:
+    """Copy all views of one photo from the working cache; return False if one of them is damaged."""
+    for view, digest in zip(job.views, job.digests, strict=True):
+        content = store.read(cached, store.key(job.checksum[:16], view, params), digest)
+        if content is None:
+            return False
+        (prepared / job.split / view.name).write_bytes(content)
+    return True
+
+
+def _make(job: Job, *, params: Params, prepared: Path, cached: Path) -> list[str] | str:
+    """Write all views of one photo, there and to the working cache; return their digests.
+
+    Returns what is wrong with the photo if it cannot be read.
+    """
+    try:
+        original = Path(job.source).read_bytes()
+        if sha256(original) != job.checksum:
+            return "not the photo that was filtered"
+        made = make(original, job.views, params)
+    except (photos.PhotoError, OSError) as error:
+        return str(error)
+    for view, content in zip(job.views, made, strict=True):
+        (prepared / job.split / view.name).write_bytes(content)
+    return [
+        store.write(cached, store.key(job.checksum[:16], view, params), content)
+        for view, content in zip(job.views, made, strict=True)
+    ]

@@ -1,0 +1,98 @@
+"""Bringing photos to one size, upright or rotated, with no black corners."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.files import sha256
+
+Rgb = NDArray[np.uint8]
+Fit = Literal["crop", "squash", "pad"]
+Border = Literal["inner", "reflect"]
+
+
+def fit(rgb: Rgb, *, size: int, how: Fit) -> Rgb:
+    """Return ``rgb`` (height, width, 3) as a square of ``size`` pixels.
+
+    crop: the short side is resized to ``size``, the centre kept. squash: both sides are resized. pad: the
+    long side is resized, the rest filled by reflection.
+    """
+    height, width = rgb.shape[:2]
+    if how == "squash":
+        return _resize(rgb, width=size, height=size)
+    scale = size / (min if how == "crop" else max)(height, width)
+    resized = _resize(rgb, width=max(1, round(width * scale)), height=max(1, round(height * scale)))
+    height, width = resized.shape[:2]
+    if how == "crop":
+        top, left = (height - size) // 2, (width - size) // 2
+        return resized[top : top + size, left : left + size]
+    top, left = (size - height) // 2, (size - width) // 2
+    return np.pad(
+        resized, ((top, size - height - top), (left, size - width - left), (0, 0)), mode="symmetric"
+    )
+
+
+def shrink(rgb: Rgb, *, size: int) -> Rgb:
+    """Return ``rgb`` as small as it may get before it is turned and brought to ``size``: nothing is lost."""
+    scale = 2 * size / min(rgb.shape[:2])
+    if scale >= 1:
+        return rgb
+    return _resize(rgb, width=round(rgb.shape[1] * scale), height=round(rgb.shape[0] * scale))
+
+
+def rotate(rgb: Rgb, *, degrees: float, border: Border) -> Rgb:
+    """Return ``rgb`` turned counterclockwise by ``degrees``, with no black corners.
+
+    inner: cut to the largest upright rectangle inside the turned photo. reflect: the frame stays as it was,
+    its corners mirror the photo.
+    """
+    height, width = rgb.shape[:2]
+    turn = cv2.getRotationMatrix2D((width / 2 - 0.5, height / 2 - 0.5), degrees, 1)
+    turned = cv2.warpAffine(
+        rgb,
+        turn,
+        (width, height),
+        flags=cv2.INTER_CUBIC,
+        # For inner too: the cut is off by up to a pixel, which mirrors the photo instead of being black.
+        borderMode=cv2.BORDER_REFLECT_101,
+    )
+    if border == "reflect":
+        return turned  # type: ignore[return-value]
+    inner_width, inner_height = _inner_rectangle(width, height, degrees=degrees)
+    left, right = int(width / 2 - inner_width / 2), int(width / 2 + inner_width / 2)
+    top, bottom = int(height / 2 - inner_height / 2), int(height / 2 + inner_height / 2)
+    return turned[top:bottom, left:right]  # type: ignore[return-value]
+
+
+def angles(photo: str, *, copies: int, most: float) -> list[float]:
+    """Return the angles in degrees of a photo's rotated copies: drawn from its checksum, so always the same.
+
+    Evenly distributed over -``most``..``most``, to a tenth of a degree.
+    """
+    draws = (int(sha256(f"{photo}/{number}".encode())[:13], 16) / 16**13 for number in range(copies))
+    return [round((2 * draw - 1) * most, 1) for draw in draws]
+
+
+def _inner_rectangle(width: int, height: int, *, degrees: float) -> tuple[float, float]:
+    """Return width and height of the largest upright rectangle inside a photo turned by ``degrees``.
+
+    Solved in https://stackoverflow.com/a/16778797, as albumentations does it too.
+    """
+    sin, cos = abs(math.sin(math.radians(degrees))), abs(math.cos(math.radians(degrees)))
+    long, short = max(width, height), min(width, height)
+    if short <= 2 * sin * cos * long or abs(sin - cos) < 1e-10:
+        # Two corners touch the long sides, the other two lie on the line half-way between them.
+        inner_long, inner_short = short / 2 / sin, short / 2 / cos
+        return (inner_long, inner_short) if width >= height else (inner_short, inner_long)
+    double = cos**2 - sin**2
+    return (width * cos - height * sin) / double, (height * cos - width * sin) / double
+
+
+def _resize(rgb: Rgb, *, width: int, height: int) -> Rgb:
+    shrinks = width * height < rgb.shape[0] * rgb.shape[1]
+    return cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)  # type: ignore[return-value]

@@ -1,0 +1,60 @@
+"""One photo as the files that training sees: itself, and in train its rotated copies and other sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from stages import photos
+from stages.prepare.geometry import angles, fit, rotate, shrink
+from stages.prepare.params import Params
+
+
+@dataclass(frozen=True)
+class View:
+    """One prepared file of a photo.
+
+    ``size`` is its side in pixels. ``turned`` is 0 for upright, 1, 2 ... for the rotated copies, which are
+    turned by ``rotation`` degrees counterclockwise. ``name`` is the file's, without folder.
+    """
+
+    name: str
+    size: int
+    turned: int
+    rotation: float
+
+
+def views(photo: str, *, split: str, params: Params) -> list[View]:
+    """Return the views of ``photo`` (16 digits of its checksum): itself first, then in train its copies."""
+    sizes, rotations = [params.size], [0.0]
+    if split == "train":
+        sizes += params.extra_sizes
+        rotations += angles(photo, copies=params.rotated_copies, most=params.rotation_degrees)
+    return [
+        View(
+            f"{photo}{f'_{size}' if size != params.size else ''}{f'_r{turned}' if turned else ''}.jpg",
+            size=size,
+            turned=turned,
+            rotation=rotation,
+        )
+        for size, (turned, rotation) in product(sizes, enumerate(rotations))
+    ]
+
+
+def make(content: bytes, views: Sequence[View], params: Params) -> list[bytes]:
+    """Return the file ``content`` of a photo as the JPEG files of ``views``.
+
+    Raises:
+        PhotoError: ``content`` cannot be read.
+    """
+    rgb = photos.read_rgb(content)
+    shrunk = {size: shrink(rgb, size=size) for size in {view.size for view in views if view.turned}}
+    made = []
+    for view in views:
+        upright = rgb
+        if view.turned:
+            upright = rotate(shrunk[view.size], degrees=view.rotation, border=params.rotation_border)
+        square = fit(upright, size=view.size, how=params.fit)
+        made.append(photos.encode_rgb(square, suffix=".jpg", quality=params.jpeg_quality))
+    return made
