@@ -1,0 +1,1 @@
+"""Handing over: the model as ONNX, and its card."""

@@ -1,0 +1,65 @@
+"""Hand over the trained model: data/models/colorizer.onnx, checked against torch, and its card.
+
+Examples:
+
+  python -m stages.export
+  dvc repro export
+"""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from stages import networks, photos, tables
+from stages.color import rgb_to_lab, small_size
+from stages.command import run_stage
+from stages.errors import UngrayError
+from stages.export.card import model_card
+from stages.export.params import Params
+from stages.export.to_onnx import check_onnx, write_onnx
+from stages.files import whole_file
+from stages.params import load
+
+MODELS = Path("data/models")
+
+
+def main() -> None:
+    """Run the stage."""
+    params = load("export", Params)
+    model = networks.load_model(MODELS / "colorizer.safetensors")
+    network = model.network
+    index = tables.read(Path("data/prepared/index.csv"), made_by="prepare")
+    test = index.loc[index["split"] == "test", "file"].head(3)
+    lightnesses = []
+    for file, shape in zip(test, ((1, 1), (3, 2), (2, 3)), strict=False):
+        rgb = photos.read_rgb(Path("data/prepared") / file)
+        size = small_size(*shape, short_side=network.working_size, multiple=network.MULTIPLE)
+        lightnesses.append(rgb_to_lab(np.asarray(cv2.resize(rgb, size), dtype=np.uint8))[..., 0])
+    onnx_file = MODELS / "colorizer.onnx"
+    write_onnx(onnx_file, model, opset=params.opset)
+    try:
+        worst = check_onnx(onnx_file, model, lightnesses, tolerance=params.tolerance)
+    except UngrayError:
+        onnx_file.unlink()
+        raise
+    metrics = json.loads(Path("reports/metrics.json").read_text())
+    manifest = tables.read(Path("data/manifest.csv"), made_by="scrape")
+    card = model_card(
+        model.provenance,
+        metrics,
+        manifest,
+        architecture=network.ARCHITECTURE,
+        parameters=networks.parameter_count(network),
+    )
+    with whole_file(MODELS / "model_card.md") as partial:
+        partial.write_text(card)
+    print(
+        f"export: {onnx_file} within {worst:.2g} of torch in ab on photos of {len(lightnesses)} sizes; "
+        f"{MODELS / 'model_card.md'}"
+    )
+
+
+if __name__ == "__main__":
+    run_stage("export", main, doc=__doc__)

@@ -1,0 +1,78 @@
+"""The model card: what a model was trained on, how good it is beside gray, and what it is not for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+ROWS = {
+    "ciede2000": "CIEDE2000, mean (lower is better)",
+    "ciede2000_p95": "CIEDE2000, 95th percentile of pixels",
+    "ab_mae": "ab, mean absolute error",
+    "psnr": "PSNR on RGB, dB (higher is better)",
+    "ssim": "SSIM on RGB (higher is better)",
+    "colourfulness_ratio": "colourfulness over the truth's (1 is equal)",
+}
+USES = {"train": "training", "val": "validation", "test": "judging"}
+SETTINGS = ("loss", "batch_size", "epochs", "lr", "schedule", "weight_decay", "seed")
+NOT_FOR = """\
+- Finding out what colour something was: the colours are plausible at best, never evidence.
+- Photos unlike those above: the colour of what the network never saw is a guess.
+- People's skin, eyes and clothes where a wrong colour would offend or mislead."""
+COLUMNS = {"model": "model", "base": "base model", "gray": "gray photo", "mean_ab": "mean colour"}
+
+
+def model_card(
+    provenance: dict[str, Any],
+    metrics: dict[str, Any],
+    manifest: pd.DataFrame,
+    *,
+    architecture: str,
+    parameters: int,
+) -> str:
+    """Return the card as Markdown."""
+    train, counts, groups = provenance["train"], provenance["photos"], provenance["groups"]
+    kept = manifest[manifest["status"] == "kept"]
+    sources = ", ".join(f"{count} files from {name}" for name, count in kept["source"].value_counts().items())
+    licences = sorted({licence for licence in kept["licence"] if licence})
+    columns = {rival: title for rival, title in COLUMNS.items() if rival in metrics}
+    table = [
+        f"| {title} | " + " | ".join(f"{round(metrics[rival][figure], 4):.4g}" for rival in columns) + " |"
+        for figure, title in ROWS.items()
+    ]
+    verdict = _verdict(metrics, "gray", word=metrics["verdict"])
+    if "base" in metrics:
+        verdict += "\n" + _verdict(metrics, "base", word=metrics["verdict_beside_base"])
+    split = ", ".join(
+        f"{counts[name]} photos in {groups[name]} groups for {use}" for name, use in USES.items()
+    )
+    stated = "; ".join(licences) if licences else "none; assume that all rights are reserved"
+    settings = ", ".join(f"{name} {train[name]}" for name in SETTINGS)
+    paragraphs = [
+        "# Model card: colorizer",
+        f"A network that gives gray photos colour: {architecture}, {parameters / 1e6:.2f} million "
+        f"parameters, short side {train['working_size']} pixels. Written by the export stage; do not edit.",
+        "## Verdict",
+        verdict,
+        "\n".join([f"| figure | {' | '.join(columns.values())} |", f"|---|{'---|' * len(columns)}", *table]),
+        "## Trained on",
+        f"{sources}; after filtering {split}. No photo, crop, rotated copy or near-duplicate of a test photo "
+        "was in training.",
+        f"Queries: {', '.join(provenance['queries'])}.",
+        f"Licences as the sources state them: {stated}.",
+        f"Adam, {settings}; {provenance['steps']} steps in {provenance['precision']}, "
+        f"torch {provenance['torch']}.",
+        "## Not for",
+        NOT_FOR,
+    ]
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def _verdict(metrics: dict[str, Any], yardstick: str, *, word: str) -> str:
+    found = metrics[f"ciede2000_minus_{yardstick}"]
+    interval = f", 95 % interval {found['low']:+.2f} to {found['high']:+.2f}" if "low" in found else ""
+    return (
+        f"Beside the {COLUMNS[yardstick]}: **{word}**. CIEDE2000 differs from its by {found['mean']:+.2f}"
+        f"{interval}, on {metrics['photos']} test photos in {metrics['groups']} groups (under 0 is better)."
+    )

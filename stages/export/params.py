@@ -1,0 +1,14 @@
+"""The section ``export`` of params.yaml."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from stages.params import Section
+
+
+class Params(Section):
+    """How a model is handed over."""
+
+    opset: int = Field(ge=18, le=23)
+    tolerance: float = Field(gt=0, description="Lab units")

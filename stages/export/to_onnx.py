@@ -1,0 +1,125 @@
+"""The model as one ONNX file: lightness in, ab out, any size, configuration and provenance inside."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from stages.color import Float
+from stages.errors import UngrayError
+from stages.files import whole_file
+from stages.networks import Model, predictor
+from stages.networks.base import Colorizer
+
+SMALL = 1024
+"""Tensors of so few numbers stay in fp32."""
+
+
+class _PredictAb(nn.Module):
+    def __init__(self, network: Colorizer) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, lightness: Tensor) -> Tensor:
+        return self.network.predict_ab(lightness)
+
+
+def write_onnx(path: Path, model: Model, *, opset: int) -> None:
+    """Write ``model`` as ONNX.
+
+    Input ``lightness`` float32 (batch, 1, height, width) in 0..100, output ``ab`` float32 (batch, 2, height,
+    width) in Lab units; batch, height and width are free, both sides multiples of the metadata's
+    ``multiple``.
+    """
+    network = model.network
+    side = network.working_size
+    # Example sizes that differ, since the exporter takes equal ones for one dimension.
+    example = torch.zeros(2, 1, side, side + network.MULTIPLE)
+    height, width = (
+        network.MULTIPLE * torch.export.Dim(name, min=1, max=512) for name in ("rows", "columns")
+    )
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter's own future
+        program = torch.onnx.export(
+            _PredictAb(network).eval(),
+            (example,),
+            dynamo=True,
+            opset_version=opset,
+            verbose=False,
+            input_names=["lightness"],
+            output_names=["ab"],
+            dynamic_shapes={"lightness": {0: torch.export.Dim("batch"), 2: height, 3: width}},
+        )
+    assert program is not None
+    exported = program.model_proto
+    _strip_traces(exported)
+    _store_weights_in_fp16(exported.graph)
+    onnx.helper.set_model_props(
+        exported,
+        {
+            "configuration": json.dumps(network.configuration, sort_keys=True),
+            "multiple": str(network.MULTIPLE),
+            "provenance": json.dumps(model.provenance, sort_keys=True),
+        },
+    )
+    onnx.checker.check_model(exported, full_check=True)
+    with whole_file(path) as partial:
+        partial.write_bytes(exported.SerializeToString(deterministic=True))
+
+
+def check_onnx(path: Path, model: Model, lightnesses: list[Float], *, tolerance: float) -> float:
+    """Return the largest difference in ab between the file and torch on ``lightnesses`` (height, width).
+
+    Raises:
+        UngrayError: it is over ``tolerance``.
+    """
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    predict_ab, worst = predictor(model.network), 0.0
+    for lightness in lightnesses:
+        ab = session.run(["ab"], {"lightness": lightness[None, None]})[0][0].transpose(1, 2, 0)
+        worst = max(worst, float(np.abs(ab - predict_ab(lightness)).max()))
+    if worst > tolerance:
+        raise UngrayError(
+            f"export: ONNX differs from torch by {worst:.3g} in ab, export.tolerance allows "
+            f"{tolerance:g}; raise it, or report a fault"
+        )
+    return worst
+
+
+def _store_weights_in_fp16(graph: onnx.GraphProto) -> None:
+    """Halve the file: weights are stored in fp16 and cast to fp32 when a session starts."""
+    casts = []
+    for weights in graph.initializer:
+        if weights.data_type == onnx.TensorProto.FLOAT and np.prod(weights.dims) > SMALL:
+            name = weights.name
+            half = onnx.numpy_helper.to_array(weights).astype(np.float16)
+            weights.CopyFrom(onnx.numpy_helper.from_array(half, f"{name}.fp16"))
+            casts.append(onnx.helper.make_node("Cast", [f"{name}.fp16"], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _strip_traces(exported: onnx.ModelProto) -> None:
+    """Take out what the exporter notes of this machine: stack traces with paths."""
+    for node in exported.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (
+        *exported.graph.value_info,
+        *exported.graph.input,
+        *exported.graph.output,
+        *exported.graph.initializer,
+    ):
+        del value.metadata_props[:]
+    del exported.graph.metadata_props[:]
+    del exported.metadata_props[:]

@@ -1,0 +1,45 @@
+"""What every architecture is to training, judging and use."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+
+class Colorizer(nn.Module, ABC):
+    """A network that colours gray photos.
+
+    Training calls :meth:`pairs` and the network itself; everybody else calls :meth:`predict_ab`.
+    ``working_size`` is the short side in pixels of the photos it is trained on and used at; ``MULTIPLE`` is
+    what both sides of its input must be multiples of.
+    """
+
+    MULTIPLE: ClassVar[int]
+    ARCHITECTURE: ClassVar[str]
+
+    def __init__(self, *, working_size: int, **arguments: Any) -> None:
+        super().__init__()
+        self.working_size = working_size
+        self.configuration = {"architecture": self.ARCHITECTURE, "working_size": working_size, **arguments}
+        """All that is needed to build the network again."""
+
+    @abstractmethod
+    def pairs(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
+        """Return input and target of training for true photos, RGB (batch, 3, height, width) in 0..1."""
+
+    @abstractmethod
+    def gray_target(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Return what the gray photo is in the terms of ``targets``, so that the loss has a line to beat."""
+
+    @abstractmethod
+    def predict_ab(self, lightness: Tensor) -> Tensor:
+        """Return ab (batch, 2, height, width), Lab units, for lightness (batch, 1, height, width), 0..100."""
+
+    @abstractmethod
+    def raw_rgb(self, rgb: Tensor) -> Tensor:
+        """Return the network's own answer, RGB in 0..1, to true photos (batch, 3, height, width) made gray.
+
+        Not what a user gets: earlier work reports errors of this.
+        """

@@ -1,0 +1,1 @@
+"""Learning: the data, the losses, the loop and its checkpoints."""

@@ -1,0 +1,30 @@
+"""Train the network that params.yaml describes; write data/models/colorizer.safetensors and reports/train.
+
+Stopped by Ctrl-C or killed, it goes on from its last checkpoint when started again. Examples:
+
+  python -m stages.train
+  dvc exp run -S train.lr=0.0005
+  dvc exp run -S train.architecture=cnn -S train.working_size=256
+"""
+
+import shutil
+from pathlib import Path
+
+from stages import networks
+from stages.command import run_stage
+from stages.params import Machine, load
+from stages.train.params import Params
+from stages.train.run import run
+
+
+def main() -> None:
+    """Run the stage."""
+    params, machine = load("train", Params), load("machine", Machine)
+    model, work = run(params, machine, prepared=Path("data/prepared"), report=Path("reports/train"))
+    networks.save_model(Path("data/models/colorizer.safetensors"), model)
+    # The model is safe; from here on the checkpoint would only make a forced rerun skip the work.
+    shutil.rmtree(work)
+
+
+if __name__ == "__main__":
+    run_stage("train", main, doc=__doc__)

@@ -1,0 +1,109 @@
+"""The photos of a split as one memory-mapped array, and the batches of an epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stages import cache, photos
+from stages.cluster import map_photos
+from stages.errors import UngrayError
+from stages.files import whole_file
+
+Pixels = NDArray[np.uint8]
+"""uint8 RGB (photos, size, size, 3), possibly larger than memory."""
+
+
+def load_pixels(index: pd.DataFrame, prepared: Path, *, size: int, workers: int) -> Pixels:
+    """Return the photos of ``index``, decoded once and kept in the working cache, as a memory-mapped array.
+
+    Raises:
+        UngrayError: a prepared photo is missing or damaged.
+    """
+    key = cache.fingerprint(index[["file", "digest"]].values.tolist(), size)
+    path = cache.folder("pixels", key) / "pixels.npy"
+    if not path.exists():
+        files = [prepared / file for file in index["file"]]
+        header = {"descr": "|u1", "fortran_order": False, "shape": (len(index), size, size, 3)}
+        # Written in a row, not through a memory map: on a full disk that would be a bus error.
+        with whole_file(path) as unfinished, unfinished.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            decoded = map_photos(partial(_decode, size=size), files, workers=workers, title="decode")
+            for number, photo in enumerate(decoded):
+                if isinstance(photo, str):
+                    raise UngrayError(f"{files[number]}: {photo}; run `dvc repro --force prepare`")
+                file.write(photo.tobytes())
+    return np.load(path, mmap_mode="r")
+
+
+def batches(
+    pixels: Pixels, *, batch_size: int, seed: int, epoch: int, flip: bool, skip: int = 0
+) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+    """Yield the shuffled batches of one epoch: photo numbers, and uint8 RGB (batch, size, size, 3).
+
+    Order and flips depend on ``seed`` and ``epoch`` alone, so ``skip`` batches can be left out without
+    drawing them and training goes on exactly where it stopped.
+    """
+    draws = np.random.default_rng([seed, epoch])
+    order = draws.permutation(len(pixels))
+    flipped = draws.random(len(pixels)) < 0.5 if flip else np.zeros(len(pixels), bool)
+    for start in range(skip * batch_size, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        batch = pixels[chosen]
+        turned = flipped[start : start + batch_size]
+        batch[turned] = batch[turned, :, ::-1]
+        yield chosen, torch.from_numpy(batch)
+
+
+def batch_count(sizes: Sequence[Pixels], batch_size: int) -> int:
+    """Return the number of batches that one epoch of :func:`mixed_batches` has."""
+    return sum(math.ceil(len(pixels) / batch_size) for pixels in sizes)
+
+
+def mixed_batches(
+    sizes: Sequence[Pixels], *, batch_size: int, seed: int, epoch: int, flip: bool, skip: int = 0
+) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+    """Yield the batches of one epoch over photos of several sizes, each batch of one size, in mixed order.
+
+    As :func:`batches`, which this is where there is one size only; photos are numbered through all sizes.
+    """
+    turns = np.repeat(np.arange(len(sizes)), [batch_count([pixels], batch_size) for pixels in sizes])
+    np.random.default_rng([seed, epoch, len(sizes)]).shuffle(turns)
+    first = np.cumsum([0, *map(len, sizes)])
+    drawn = [
+        batches(
+            pixels,
+            batch_size=batch_size,
+            seed=seed,
+            epoch=epoch,
+            flip=flip,
+            skip=int((turns[:skip] == number).sum()),
+        )
+        for number, pixels in enumerate(sizes)
+    ]
+    for number in turns[skip:]:
+        chosen, batch = next(drawn[number])
+        yield first[number] + chosen, batch
+
+
+def to_rgb(batch: Tensor) -> Tensor:
+    """Return uint8 RGB (batch, height, width, 3) as float RGB (batch, 3, height, width) in 0..1."""
+    return batch.permute(0, 3, 1, 2).float() / 255
+
+
+def _decode(path: Path, *, size: int) -> Pixels | str:
+    try:
+        rgb = photos.read_rgb(path)
+    except (photos.PhotoError, OSError) as error:
+        return str(error)
+    shrinks = min(rgb.shape[:2]) > size
+    return cv2.resize(rgb, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)  # type: ignore[return-value]

@@ -1,0 +1,109 @@
+import numpy as np
+import onnx
+import onnxruntime
+import pandas as pd
+import pytest
+import torch
+from skimage import data
+
+from stages import networks
+from stages.color import rgb_to_lab
+from stages.errors import UngrayError
+from stages.export.card import model_card
+from stages.export.to_onnx import check_onnx, write_onnx
+from stages.networks import Model
+
+
+@pytest.fixture(scope="module", params=["unet", "cnn"])
+def model(request, tiny):
+    torch.manual_seed(0)
+    configuration = tiny["train"].model_copy(update={"architecture": request.param}).network()
+    return Model(networks.build(configuration).eval(), {"steps": 3})
+
+
+@pytest.fixture(scope="module")
+def exported(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
+    write_onnx(path, model, opset=18)
+    return path
+
+
+def photos():
+    for photo, (height, width) in zip((data.astronaut(), data.coffee(), data.chelsea()), SIZES, strict=True):
+        yield rgb_to_lab(np.ascontiguousarray(photo[:height, :width]))[..., 0]
+
+
+SIZES = ((64, 64), (96, 160), (272, 48))
+
+
+def test_onnx_gives_what_torch_gives_on_photos_of_any_size(model, exported):
+    assert check_onnx(exported, model, list(photos()), tolerance=0.25) < 0.25
+
+
+def test_a_difference_over_the_tolerance_is_refused(model, exported):
+    with pytest.raises(UngrayError, match=r"export\.tolerance"):
+        check_onnx(exported, model, list(photos()), tolerance=1e-12)
+
+
+def test_onnx_takes_batches(model, exported):
+    session = onnxruntime.InferenceSession(str(exported))
+    ab = session.run(["ab"], {"lightness": np.full((3, 1, 32, 48), 50, np.float32)})[0]
+    assert ab.shape == (3, 2, 32, 48)
+    assert np.allclose(ab[0], ab[2], atol=1e-4)
+
+
+def test_onnx_says_what_it_is_and_names_no_path_of_this_machine(model, exported, tmp_path):
+    loaded = onnx.load(exported)
+    properties = {entry.key: entry.value for entry in loaded.metadata_props}
+    assert properties["multiple"] == str(model.network.MULTIPLE)
+    assert model.network.ARCHITECTURE in properties["configuration"]
+    assert b"/stages/" not in exported.read_bytes()
+    write_onnx(tmp_path / "again.onnx", model, opset=18)
+    assert (tmp_path / "again.onnx").read_bytes() == exported.read_bytes()
+
+
+@pytest.mark.parametrize("base", [False, True])
+def test_the_card_says_what_how_good_and_not_for_what(base):
+    figures = dict.fromkeys(
+        ("ciede2000", "ciede2000_p95", "ab_mae", "psnr", "ssim", "colourfulness_ratio"), 1.25
+    )
+    counts = {"train": 8, "val": 1, "test": 2}
+    train = dict.fromkeys(("loss", "batch_size", "epochs", "lr", "schedule", "weight_decay", "seed"), "so")
+    provenance = {
+        "train": train | {"working_size": 128},
+        "photos": counts,
+        "groups": counts,
+        "queries": ["cats"],
+        "steps": 4,
+        "precision": "32-true",
+        "torch": "2",
+    }
+    difference = {"mean": 0.5, "low": 0.1, "high": 0.9}
+    judged = {"photos": 2, "groups": 2, "verdict": "worse", "ciede2000_minus_gray": difference}
+    if base:
+        judged |= {
+            "verdict_beside_base": "can't tell",
+            "ciede2000_minus_base": {"mean": -0.1},
+            "base": figures,
+        }
+    card = model_card(
+        provenance,
+        judged | dict.fromkeys(("model", "gray", "mean_ab"), figures),
+        pd.DataFrame([{"status": "kept", "source": "folder", "licence": ""}]),
+        architecture="unet",
+        parameters=4_300_000,
+    )
+    assert (
+        "Beside the gray photo: **worse**. CIEDE2000 differs from its by +0.50, 95 % interval +0.10 to +0.90"
+        in card
+    )
+    assert "1 files from folder" in card
+    assert "4.30 million" in card
+    assert ("| model | base model | gray photo | mean colour |" in card) == base
+    assert (
+        "Beside the base model: **can't tell**. CIEDE2000 differs from its by -0.10, on 2" in card
+    ) == base
+    assert "all rights are reserved" in card
+    assert "## Not for" in card
+    assert "cats" in card
+    assert "{" not in card

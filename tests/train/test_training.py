@@ -1,0 +1,207 @@
+import os
+import shutil
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from stages import cache, networks
+from stages.errors import UngrayError
+from stages.networks import save_model
+from stages.tables import read
+from stages.train import checkpoints, loop
+from stages.train.data import batches, load_pixels
+from stages.train.run import run
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder to work in, with its own working cache."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def train(tiny, prepared, report, **changes):
+    params = tiny["train"].model_copy(update=changes)
+    model, work = run(params, tiny["machine"], prepared=prepared, report=report)
+    shutil.rmtree(work)
+    return model
+
+
+def model_bytes(model, path):
+    save_model(path, model)
+    return path.read_bytes()
+
+
+def files(folder):
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("architecture", ["unet", "cnn"])
+def test_the_same_training_twice_gives_the_same_model_curves_and_grids(tiny, prepared, here, architecture):
+    first = model_bytes(train(tiny, prepared, here / "a", architecture=architecture), here / "a.safetensors")
+    second = model_bytes(train(tiny, prepared, here / "b", architecture=architecture), here / "b.safetensors")
+    assert first == second
+    assert files(here / "a") == files(here / "b")
+    assert {
+        "plots/images/grid/0000.png",
+        "plots/images/grid/0002.png",
+        "plots/metrics/loss/gray.tsv",
+    } <= set(files(here / "a"))
+
+
+@pytest.mark.parametrize("architecture", ["unet", "cnn"])
+def test_training_learns(tiny, prepared, here, architecture):
+    train(tiny, prepared, here / "r", architecture=architecture, epochs=25, grid_every=25, lr=0.003)
+    rows = (here / "r/plots/metrics/loss/train.tsv").read_text().splitlines()[1:]
+    losses = [float(row.split("\t")[1]) for row in rows]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+@pytest.mark.parametrize("after", [1, 3, 6])
+def test_interrupted_and_started_again_it_ends_with_the_very_same_files(
+    tiny, prepared, here, monkeypatch, after
+):
+    whole = model_bytes(train(tiny, prepared, here / "whole"), here / "whole.safetensors")
+    seen = []
+    set_lr = loop._set_lr
+
+    def interrupt(optimizer, lr):
+        seen.append(lr)
+        if len(seen) == after:
+            os.kill(os.getpid(), signal.SIGINT)  # Ctrl-C in the middle of a step
+        set_lr(optimizer, lr)
+
+    monkeypatch.setattr(loop, "_set_lr", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny, prepared, here / "halves")
+    assert len(seen) == after, "the step at hand is finished, no other begun"
+    resumed = model_bytes(train(tiny, prepared, here / "halves"), here / "halves.safetensors")
+    steps = sum(1 for _ in seen)
+    assert steps == 2 * -(
+        -len(read(prepared / "index.csv", made_by="prepare").query("split == 'train'")) // 8
+    )
+    assert resumed == whole
+    assert files(here / "halves") == files(here / "whole")
+
+
+def test_a_checkpoint_of_other_params_is_left_alone(tiny, prepared, here, monkeypatch):
+    monkeypatch.setattr(loop, "_set_lr", lambda optimizer, lr: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny, prepared, here / "r")
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    other = model_bytes(train(tiny, prepared, here / "r", lr=0.002), here / "a.safetensors")
+    fresh = model_bytes(train(tiny, prepared, here / "s", lr=0.002), here / "b.safetensors")
+    assert other == fresh
+    assert len(list((here / ".cache").rglob("checkpoint.pt"))) == 1
+
+
+def test_a_damaged_checkpoint_is_named_and_training_starts_afresh(tiny, prepared, here, monkeypatch, capsys):
+    monkeypatch.setattr(loop, "_set_lr", lambda optimizer, lr: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny, prepared, here / "r")
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    (checkpoint,) = (here / ".cache").rglob("checkpoint.pt")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    resumed = model_bytes(train(tiny, prepared, here / "r"), here / "a.safetensors")
+    assert "the checkpoint is damaged" in capsys.readouterr().err
+    assert resumed == model_bytes(train(tiny, prepared, here / "s"), here / "b.safetensors")
+
+
+def test_a_loss_that_is_no_number_stops_with_the_step_and_the_way_out(tiny, prepared, here, monkeypatch):
+    monkeypatch.setitem(loop.LOSSES, "l1", lambda a, b: (a - b).abs().mean() * float("nan"))
+    with pytest.raises(UngrayError, match=r"loss is nan at step 1, .* lower train\.lr"):
+        train(tiny, prepared, here / "r")
+
+
+def test_a_checkpoint_brings_back_weights_optimizer_and_place(tiny, tmp_path):
+    def fresh(seed):
+        torch.manual_seed(seed)
+        network = networks.build(tiny["train"].network())
+        return network, torch.optim.Adam(network.parameters())
+
+    network, optimizer = fresh(1)
+    network.pairs(torch.rand(2, 3, 32, 32))
+    network(torch.rand(2, 1, 32, 32)).sum().backward()
+    optimizer.step()
+    place = checkpoints.Place(epoch=3, batch=2, loss_sum=1.5, log=[{"loss/train": 0.1}])
+    checkpoints.save(tmp_path / "c.pt", place=place, network=network, optimizer=optimizer)
+    other, other_optimizer = fresh(2)
+    assert checkpoints.restore(tmp_path / "c.pt", network=other, optimizer=other_optimizer) == place
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name])
+    assert optimizer.state_dict()["state"][0]["step"] == other_optimizer.state_dict()["state"][0]["step"]
+
+
+def test_batches_cover_every_photo_once_and_skipping_leaves_the_rest_as_it_was():
+    pixels = np.arange(23 * 2 * 2 * 3, dtype=np.uint8).reshape(23, 2, 2, 3)
+    everything = list(batches(pixels, batch_size=5, seed=1, epoch=0, flip=True))
+    assert sorted(int(n) for numbers, _ in everything for n in numbers) == list(range(23))
+    rest = list(batches(pixels, batch_size=5, seed=1, epoch=0, flip=True, skip=3))
+    assert [n.tolist() for n, _ in rest] == [n.tolist() for n, _ in everything[3:]]
+    assert all(torch.equal(a, b) for (_, a), (_, b) in zip(rest, everything[3:], strict=True))
+    other_epoch = list(batches(pixels, batch_size=5, seed=1, epoch=1, flip=True))
+    assert [n.tolist() for n, _ in other_epoch] != [n.tolist() for n, _ in everything]
+
+
+def test_flips_mirror_left_and_right_of_about_half_of_the_photos():
+    pixels = np.random.default_rng(0).integers(0, 255, (400, 4, 4, 3), dtype=np.uint8)
+    mirrored = 0
+    for numbers, batch in batches(pixels, batch_size=50, seed=1, epoch=0, flip=True):
+        for number, photo in zip(numbers, batch.numpy(), strict=True):
+            same, turned = (photo == pixels[number]).all(), (photo == pixels[number][:, ::-1]).all()
+            assert same or turned
+            mirrored += turned
+    assert 150 < mirrored < 250
+
+
+def test_decoded_photos_are_kept_and_found_again(tiny, prepared, here):
+    index = read(prepared / "index.csv", made_by="prepare")
+    first = load_pixels(index, prepared, size=32, workers=1)
+    (path,) = (here / ".cache").rglob("pixels.npy")
+    written = path.stat().st_mtime_ns
+    again = load_pixels(index, prepared, size=32, workers=1)
+    assert path.stat().st_mtime_ns == written
+    assert isinstance(again, np.memmap)
+    assert (first == again).all()
+
+
+def test_a_missing_prepared_photo_is_named(tiny, prepared, here):
+    index = read(prepared / "index.csv", made_by="prepare")
+    index.loc[0, "file"] = "train/gone.jpg"
+    with pytest.raises(UngrayError, match=r"gone\.jpg.*dvc repro --force prepare"):
+        load_pixels(index, prepared, size=32, workers=1)
+    assert not list((here / ".cache").rglob("pixels.npy")), "nothing half-written"
+
+
+def test_without_prepared_photos_training_says_which_stage_makes_them(tiny, here):
+    with pytest.raises(UngrayError, match=r"index\.csv not found; `dvc repro prepare` makes it"):
+        train(tiny, here / "prepared", here / "r")
+
+
+def test_the_learning_rate_warms_up_and_falls_to_zero(tiny):
+    params = tiny["train"].model_copy(update={"lr": 0.01, "warmup_steps": 4, "schedule": "cosine"})
+    rates = [loop.learning_rate(params, step, 100) for step in range(100)]
+    assert rates[0] == pytest.approx(0.002, rel=0.01)
+    assert max(rates) == rates[4] == pytest.approx(0.01, rel=0.01)
+    assert rates[-1] < 1e-5
+    constant = params.model_copy(update={"schedule": "constant"})
+    assert loop.learning_rate(constant, 99, 100) == 0.01
+
+
+def test_the_working_cache_of_an_experiment_is_that_of_the_main_checkout(tmp_path):
+    experiment = tmp_path / "project" / ".dvc" / "tmp" / "exps" / "tmpabc"
+    experiment.mkdir(parents=True)
+    assert cache.main_checkout(experiment) == tmp_path / "project"
+    assert cache.main_checkout(tmp_path / "project") == tmp_path / "project"
+
+
+def test_a_second_interrupt_stops_at_once():
+    with loop._stoppable() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop == [signal.SIGINT]
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
