@@ -1,0 +1,82 @@
+"""Judge data/models/colorizer.safetensors on the test photos; write metrics, tables, pictures and a report.
+
+Examples:
+
+  python -m stages.evaluate
+  dvc metrics show
+  dvc metrics diff                                    the workspace beside the last commit
+  python -m stages.evaluate compare A B --photos DIR  two models, or another program's colourings
+"""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from stages import networks, tables
+from stages.command import run_stage
+from stages.errors import UngrayError
+from stages.evaluate.charts import draw_charts
+from stages.evaluate.compare import compare
+from stages.evaluate.film import write_film
+from stages.evaluate.origins import origins_table
+from stages.evaluate.page import page
+from stages.evaluate.params import Params
+from stages.evaluate.pictures import draw_grids
+from stages.evaluate.run import run
+from stages.evaluate.summaries import terciles_table
+from stages.files import whole_file, whole_folder
+from stages.params import load
+
+PREPARED, REPORTS = Path("data/prepared"), Path("reports")
+TRAINED = REPORTS / "train/plots"
+
+
+def main() -> None:
+    """Run the stage."""
+    params = load("evaluate", Params)
+    index = tables.read(PREPARED / "index.csv", made_by="prepare")
+    manifest = tables.read(Path("data/manifest.csv"), made_by="scrape")
+    verdicts = tables.read(Path("data/verdicts.csv"), made_by="filter").drop_duplicates("sha256")
+    curves = {name: _curve(name) for name in ("train", "val", "gray")}
+    model = networks.load_model(Path("data/models/colorizer.safetensors"))
+    base = Path(params.base) / "colorizer.safetensors"
+    found = run(
+        params,
+        model,
+        networks.load_model(base) if base.is_file() else None,
+        index=index,
+        pixels=(verdicts["width"] * verdicts["height"]).set_axis(verdicts["sha256"].str[:16]),
+        prepared=PREPARED,
+    )
+    tables.write(found.photos.round(5), REPORTS / "photos.csv")
+    tables.write(found.figures, REPORTS / "figures.csv")
+    tables.write(found.kinds["query"], REPORTS / "queries.csv")
+    tables.write(terciles_table(found.kinds), REPORTS / "terciles.csv")
+    with whole_folder(REPORTS / "grids") as folder:
+        draw_grids(found.photos, found.rivals, PREPARED, folder, rows=params.grid_rows)
+    with whole_folder(REPORTS / "charts") as folder:
+        draw_charts(folder, queries=found.kinds["query"], histograms=found.histograms, curves=curves)
+    write_film(TRAINED / "images/grid", REPORTS / "film.webp")
+    with whole_file(REPORTS / "report.html") as partial:
+        content = page(
+            found, model, params, origins_table(manifest, index), prepared=PREPARED, reports=REPORTS
+        )
+        partial.write_text(content, encoding="utf-8", newline="\n")
+    with whole_file(REPORTS / "metrics.json") as partial:
+        partial.write_text(json.dumps(found.metrics, indent=2) + "\n")
+    for verdict in found.verdicts:
+        print(f"evaluate: {verdict}")
+    print("evaluate: open reports/report.html to see it all")
+
+
+def _curve(name: str) -> pd.DataFrame:
+    path = TRAINED / f"metrics/loss/{name}.tsv"
+    try:
+        return pd.read_csv(path, sep="\t")
+    except FileNotFoundError:
+        raise UngrayError(f"{path} not found; `dvc repro --force train` makes it") from None
+
+
+if __name__ == "__main__":
+    run_stage("evaluate", main, doc=__doc__, tools={"compare": compare})

@@ -1,0 +1,116 @@
+"""Hold two models, or the colourings of any other program, against each other on the same photos."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from stages import tables
+from stages.color import gray_photo, rgb_to_lab
+from stages.errors import UngrayError
+from stages.evaluate.params import Params
+from stages.evaluate.pictures import difference_map, label, scale_strip
+from stages.evaluate.sides import Side, by_name, judge_sides, load_photo, side
+from stages.evaluate.summaries import FIGURES, difference, means
+from stages.evaluate.verdict import TOO_FEW
+from stages.grids import photo_grid, write_png
+from stages.params import load
+
+DOC = """\
+Hold A against B on the colour photos in DIR: each colours their gray versions, and is judged beside the
+truth. A and B are models of ungray (.safetensors), or folders with the colourings that any other program made
+of those photos, under the same names (extension and size may differ). Photos that look alike count as one
+piece of evidence. Examples:
+
+  python -m stages.evaluate compare data/models/colorizer.safetensors old.safetensors --photos ~/photos
+  python -m stages.evaluate compare data/models/colorizer.safetensors ~/other-program/out --photos ~/photos
+"""
+
+
+def compare(arguments: Sequence[str]) -> None:
+    """Run the tool ``python -m stages.evaluate compare``."""
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.evaluate compare",
+        description=DOC,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("a", metavar="A", type=Path, help="a model, or a folder of colourings")
+    parser.add_argument("b", metavar="B", type=Path, help="the other one")
+    parser.add_argument("--photos", metavar="DIR", type=Path, required=True, help="photos in true colour")
+    parser.add_argument(
+        "--short-side", type=int, default=256, help="pixels at which photos are judged; 0: as they are (256)"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("reports/compare"), help="folder to write (reports/compare)"
+    )
+    options = parser.parse_args(arguments)
+    if options.short_side < 0:
+        raise UngrayError(f"--short-side {options.short_side} is not allowed: it must be 0 or more pixels")
+    params = load("evaluate", Params)
+    sides = {"a": side(options.a), "b": side(options.b)}
+    paths = list(by_name(options.photos).values())
+    judged = judge_sides(sides, paths, short_side=options.short_side)
+    summary = paired_table(judged, params)
+    picture = sides_grid(sides, judged, options.photos, short_side=options.short_side, rows=params.grid_rows)
+    tables.write(judged.round(5), options.output / "photos.csv")
+    tables.write(summary, options.output / "figures.csv")
+    write_png(options.output / "grid.png", picture)
+    print(summary.to_string(index=False, na_rep=""))
+    print(f"A is {options.a}, B is {options.b}; {sentence(summary, params)}")
+    print(f"{options.output}/grid.png shows where they differ most")
+
+
+def paired_table(judged: pd.DataFrame, params: Params) -> pd.DataFrame:
+    """Return a row a figure: the means of a, b and gray, a minus b with its interval, and a word for a."""
+    figures = means(judged)
+    rows = []
+    for figure in FIGURES:
+        found = difference(judged, figure, rival="a", yardstick="b", params=params)
+        rows.append(
+            {
+                "figure": figure,
+                **{name: figures[name][figure] for name in ("a", "b", "gray")},
+                "a_minus_b": found.mean,
+                "low": found.low,
+                "high": found.high,
+                "groups": found.groups,
+                "a_is": found.word,
+            }
+        )
+    return pd.DataFrame(rows).astype({"low": float, "high": float}).round(5)
+
+
+def sentence(summary: pd.DataFrame, params: Params) -> str:
+    """Return the verdict, by CIEDE2000, in one sentence."""
+    row = summary.set_index("figure").loc["ciede2000"]
+    beside = f"CIEDE2000 {row['a']:.2f} beside {row['b']:.2f}, gray's {row['gray']:.2f}"
+    words = {
+        "better": "A is better than B",
+        "worse": "A is worse than B",
+        "can't tell": "which is better can't be told",
+        TOO_FEW: f"too few photos to tell: {row['groups']} that differ, {params.min_groups} wanted",
+    }
+    return f"{words[str(row['a_is'])]}: {beside}"
+
+
+def sides_grid(
+    sides: dict[str, Side], judged: pd.DataFrame, folder: Path, *, short_side: int, rows: int
+) -> NDArray[np.uint8]:
+    """Return the photos on which the sides differ most: gray, A, B, truth, differences from the truth."""
+    figures = judged.pivot(index="file", columns="rival", values="ciede2000")
+    order = (figures["a"] - figures["b"]).abs().sort_values(ascending=False, kind="stable")
+    tiles, captions = [], []
+    for file in order.index[:rows].astype(str):
+        photo = load_photo(folder / file, short_side=short_side)
+        made = [colour(photo) for colour in sides.values()]
+        maps = [difference_map(coloured, photo.truth) for coloured in made]
+        tiles.append([gray_photo(rgb_to_lab(photo.truth)[..., 0]), *made, photo.truth, *maps])
+        a, b, gray = (figures.loc[file, name] for name in ("a", "b", "gray"))
+        captions.append(f"{label(file, 60)}: CIEDE2000 of A {a:.1f}, B {b:.1f}, gray {gray:.1f}")
+    columns = ["gray", "A", "B", "truth", "A's CIEDE2000", "B's"]
+    return photo_grid(tiles, columns=columns, captions=captions, tile=160, scale=scale_strip())

@@ -1,0 +1,29 @@
+"""The film of learning: the progress grids that training drew, one after the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+
+from stages.errors import UngrayError
+from stages.files import whole_file
+
+MILLISECONDS, LAST_MILLISECONDS = 600, 2500
+"""How long a grid is shown, and the last one."""
+
+
+def write_film(grids: Path, path: Path) -> None:
+    """Write the grids of the folder ``grids`` (epoch in the name) as one endless animated WebP.
+
+    Raises:
+        UngrayError: there is no grid.
+    """
+    frames = [Image.open(grid).convert("RGB") for grid in sorted(grids.glob("*.png"))]
+    if not frames:
+        raise UngrayError(f"{grids} holds no grid; `dvc repro --force train` draws them")
+    durations = [MILLISECONDS] * (len(frames) - 1) + [LAST_MILLISECONDS]
+    with whole_file(path) as partial:
+        frames[0].save(
+            partial, "WEBP", save_all=True, append_images=frames[1:], duration=durations, loop=0, quality=80
+        )

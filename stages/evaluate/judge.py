@@ -1,0 +1,62 @@
+"""Judges every test photo: what each rival makes of its lightness, beside the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from stages import metrics, photos
+from stages.color import rgb_to_lab
+from stages.evaluate.rivals import Colour
+from stages.networks.base import Colorizer
+
+Rgb = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What judging found.
+
+    ``photos`` has a row a test photo and rival: file, query, group, rival, the figures of
+    :func:`stages.metrics.judge`, and for the model raw_l1 and raw_mse. ``histograms`` holds the ab histogram
+    over all test photos of each rival and of the truth, as shares that sum to 1.
+    """
+
+    photos: pd.DataFrame
+    histograms: dict[str, NDArray[np.float64]]
+
+
+def judge(
+    rivals: Mapping[str, Colour], network: Colorizer, *, test: pd.DataFrame, prepared: Path
+) -> Judgement:
+    """Judge ``rivals`` on the photos of ``test``, rows of index.csv, one photo in memory at a time."""
+    rows, sums = [], {name: np.zeros(()) for name in (*rivals, "truth")}
+    for row in tqdm(test.itertuples(), total=len(test), desc="evaluate", unit="photo", disable=None):
+        truth = photos.read_rgb(prepared / str(row.file))
+        true_lab = rgb_to_lab(truth)
+        raw = raw_errors(network, truth)
+        sums["truth"] = sums["truth"] + metrics.ab_histogram(true_lab)
+        for rival, colour in rivals.items():
+            coloured = colour(true_lab[..., 0])
+            about = {"file": row.file, "query": row.query, "group": row.group, "rival": rival}
+            rows.append(about | metrics.judge(coloured, truth) | (raw if rival == "model" else {}))
+            sums[rival] = sums[rival] + metrics.ab_histogram(rgb_to_lab(coloured))
+    return Judgement(pd.DataFrame(rows), {name: total / len(test) for name, total in sums.items()})
+
+
+@torch.inference_mode()
+def raw_errors(network: Colorizer, truth: Rgb) -> dict[str, float]:
+    """Return L1 and MSE of the network's own RGB, in 0..1, at its working size, as earlier work reports."""
+    side = network.working_size
+    small = cv2.resize(truth, (side, side), interpolation=cv2.INTER_AREA)
+    rgb = torch.from_numpy(small).permute(2, 0, 1)[None].float() / 255
+    error = network.raw_rgb(rgb) - rgb
+    return {"raw_l1": error.abs().mean().item(), "raw_mse": error.square().mean().item()}

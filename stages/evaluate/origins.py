@@ -1,0 +1,29 @@
+"""Where the photos came from, as a table for the report."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+
+def origins_table(manifest: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a source and query: photos fetched, how many each split got, licences as stated.
+
+    Args:
+        manifest: data/manifest.csv.
+        index: data/prepared/index.csv.
+    """
+    kept = manifest[manifest["status"] == "kept"]
+    counts = index[index["copy"] == 0].groupby(["query", "split"]).size()
+    rows = []
+    for (source, query), part in kept.groupby(["source", "query"]):
+        licences = sorted(set(part["licence"]) - {""})
+        rows.append(
+            {
+                "source": source,
+                "query": query,
+                "fetched": len(part),
+                **{split: int(counts.get((query, split), 0)) for split in ("train", "val", "test")},
+                "licence": "; ".join(licences) or "none stated",
+            }
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,103 @@
+"""FID and LPIPS, as an option: the weights of their networks come from elsewhere, by their libraries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.client import HTTPException
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from stages import photos
+from stages.color import rgb_to_lab
+from stages.errors import UngrayError
+from stages.evaluate.params import Params
+from stages.evaluate.rivals import Colour
+
+Pair = tuple[Tensor, Tensor]
+"""A coloured photo and its truth, uint8 RGB (1, 3, height, width)."""
+
+Measure = Callable[[Iterator[Pair]], float]
+"""Takes pairs of coloured photo and truth, returns one figure."""
+
+
+def load(params: Params, *, photos: int) -> dict[str, Measure]:
+    """Return fid and lpips, as far as ``params`` asks for them, to judge so many ``photos``.
+
+    FID compares the test photos as two crowds (Heusel et al. 2017; torchmetrics over torch-fidelity's
+    Inception, 2,048 features): under some thousand photos it says little. LPIPS compares each photo with its
+    truth (Zhang et al. 2018; torchmetrics over torchvision's AlexNet).
+
+    Raises:
+        UngrayError: the package or its weights cannot be had here, or FID has less than two photos.
+    """
+    if params.fid and photos < 2:
+        raise UngrayError("evaluate.fid wants two test photos at least; set it to false, or add photos")
+    wanted = {"fid": (params.fid, _inception), "lpips": (params.lpips, _alex)}
+    return {name: _had(name, load) for name, (asked, load) in wanted.items() if asked}
+
+
+def figure(measure: Measure, colour: Colour, test: pd.DataFrame, prepared: Path) -> float:
+    """Return ``measure`` of what ``colour`` makes of the photos of ``test``, to five digits; 0 is perfect."""
+    return float(f"{measure(_pairs(colour, test, prepared)):.5g}")
+
+
+def fid(feature: nn.Module, pairs: Iterator[Pair]) -> float:
+    """Return the Frechet distance between the features of coloured photos and of their truths.
+
+    Args:
+        feature: takes uint8 RGB (batch, 3, height, width), returns (batch, features).
+        pairs: coloured photo and truth, uint8 RGB (1, 3, height, width).
+    """
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    metric = FrechetInceptionDistance(feature=feature)
+    for made, truth in pairs:
+        metric.update(made, real=False)
+        metric.update(truth, real=True)
+    return float(metric.compute())
+
+
+def _pairs(colour: Colour, test: pd.DataFrame, prepared: Path) -> Iterator[Pair]:
+    for file in test["file"]:
+        truth = photos.read_rgb(prepared / str(file))
+        yield _batch(colour(rgb_to_lab(truth)[..., 0])), _batch(truth)
+
+
+def _batch(rgb: NDArray[np.uint8]) -> Tensor:
+    return torch.tensor(rgb).permute(2, 0, 1)[None]
+
+
+def _inception() -> Measure:
+    from torchmetrics.image.fid import NoTrainInceptionV3
+
+    return partial(fid, NoTrainInceptionV3(name="inception-v3-compat", features_list=["2048"]))
+
+
+def _alex() -> Measure:
+    from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+
+    metric = LearnedPerceptualImagePatchSimilarity(net_type="alex", normalize=True)
+
+    def lpips(pairs: Iterator[Pair]) -> float:
+        return float(np.mean([metric(made / 255, truth / 255).item() for made, truth in pairs]))
+
+    return lpips
+
+
+def _had(name: str, load: Callable[[], Measure]) -> Measure:
+    """Return what ``load`` gives; what hinders it (no package, no network) becomes one sentence."""
+    try:
+        return load()
+    # No package; no network (URLError is an OSError); a download cut short, which is another checksum.
+    except (ImportError, OSError, HTTPException, RuntimeError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UngrayError(
+            f"evaluate.{name}: its package or weights cannot be had here ({reason}); "
+            "`pip install -e '.[perceptual]'`, let the machine reach the network once, or set it to false"
+        ) from None

@@ -1,0 +1,84 @@
+"""Grids of test photos: gray, what each rival made of it, the truth, and a map of the colour difference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from stages import metrics, photos
+from stages.color import rgb_to_lab
+from stages.evaluate.rivals import TITLES, Colour
+from stages.grids import photo_grid, write_png
+
+Rgb = NDArray[np.uint8]
+
+LARGEST_DIFFERENCE = 40
+"""CIEDE2000 that the map shows in its last colour; 1 is just noticeable, 10 plainly another colour."""
+
+COLOURS = "cividis"
+"""Made to look the same to people with and without colour vision deficiency (Nunez et al. 2018)."""
+
+
+def draw_grids(
+    judged: pd.DataFrame, rivals: Mapping[str, Colour], prepared: Path, folder: Path, *, rows: int
+) -> None:
+    """Write the grids test (always the same photos), best, median and worst (by CIEDE2000) to ``folder``."""
+    ours = judged[judged["rival"] == "model"].sort_values(["ciede2000", "file"])
+    middle = max(0, (len(ours) - rows) // 2)
+    chosen = {
+        # Names are checksums, so the first ones are as good as drawn by lot.
+        "test": ours.sort_values("file").head(rows),
+        "best": ours.head(rows),
+        "median": ours.iloc[middle : middle + rows],
+        "worst": ours.tail(rows)[::-1],
+    }
+    for name, part in chosen.items():
+        write_png(folder / f"{name}.png", grid(part, judged, rivals, prepared))
+
+
+def grid(part: pd.DataFrame, judged: pd.DataFrame, rivals: Mapping[str, Colour], prepared: Path) -> Rgb:
+    """Return the grid of the photos in ``part``, one a row; under it query, name and figure of ``judged``."""
+    shown = [name for name in ("gray", "model", "base") if name in rivals]
+    figures = judged.set_index(["file", "rival"])["ciede2000"]
+    rows, captions = [], []
+    for row in part.itertuples():
+        truth = photos.read_rgb(prepared / str(row.file))
+        coloured = {name: rivals[name](rgb_to_lab(truth)[..., 0]) for name in shown}
+        rows.append([*coloured.values(), truth, difference_map(coloured["model"], truth)])
+        judgement = ", ".join(f"{TITLES[name]} {figures.loc[str(row.file), name]:.1f}" for name in shown)
+        captions.append(f"{label(str(row.query), 40)}, {Path(str(row.file)).stem}: CIEDE2000 of {judgement}")
+    columns = [*(TITLES[name] for name in shown), "truth", "CIEDE2000"]
+    return photo_grid(rows, columns=columns, captions=captions, scale=scale_strip())
+
+
+def label(query: str, length: int) -> str:
+    """Return ``query`` in one line of at most ``length`` characters."""
+    line = " ".join(query.split())
+    return line if len(line) <= length else f"{line[: length - 3]}..."
+
+
+def difference_map(photo: Rgb, truth: Rgb) -> Rgb:
+    """Return the CIEDE2000 of each pixel as a colour: dark blue equal, yellow 40 and more."""
+    differences = metrics.ciede2000(rgb_to_lab(photo), rgb_to_lab(truth))
+    return _painted(differences / LARGEST_DIFFERENCE)
+
+
+def _painted(values: NDArray[np.floating]) -> Rgb:
+    """Return ``values`` in 0..1 as colours, uint8 RGB."""
+    return matplotlib.colormaps[COLOURS](np.clip(values, 0, 1), bytes=True)[..., :3]
+
+
+def scale_strip(*, width: int = 60, height: int = 14) -> Rgb:
+    """Return the strip that explains the colours of :func:`difference_map`."""
+    texts: Sequence[tuple[str, int]] = (("0", 0), (f"{LARGEST_DIFFERENCE}+", width + 14))
+    canvas = Image.new("RGB", (width + 40, height), "white")
+    canvas.paste(Image.fromarray(_painted(np.tile(np.linspace(0, 1, width), (height, 1)))), (12, 0))
+    for text, left in texts:
+        ImageDraw.Draw(canvas).text((left, 0), text, fill="black", font=ImageFont.load_default(12))
+    return np.asarray(canvas)

@@ -1,0 +1,52 @@
+"""Who is judged: the model, the base model if there is one, the gray photo, the train photos' mean colour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from stages import photos
+from stages.color import Float, gray_photo, recolor, rgb_to_lab
+from stages.networks import Model, predictor
+
+Rgb = NDArray[np.uint8]
+Colour = Callable[[Float], Rgb]
+"""Takes lightness (height, width) in 0..100, returns the coloured photo, uint8 RGB (height, width, 3)."""
+
+TITLES = {"model": "model", "base": "base model", "gray": "gray photo", "mean_ab": "mean colour"}
+"""What people call each rival."""
+
+
+def rivals(model: Model, *, base: Model | None, mean: Float) -> dict[str, Colour]:
+    """Return each rival by its name in :data:`TITLES`; ``mean`` is the mean a and b of the train photos."""
+
+    def mean_everywhere(small: Float) -> Float:
+        return np.broadcast_to(mean, (*small.shape, 2))
+
+    return {
+        "model": colours(model),
+        **({"base": colours(base)} if base else {}),
+        "gray": gray_photo,
+        "mean_ab": partial(recolor, predict_ab=mean_everywhere, short_side=16, multiple=1),
+    }
+
+
+def colours(model: Model) -> Colour:
+    """Return what gives a lightness the colour that ``colorize`` would hand a user."""
+    network = model.network
+    return partial(
+        recolor, predict_ab=predictor(network), short_side=network.working_size, multiple=network.MULTIPLE
+    )
+
+
+def mean_ab(train: pd.DataFrame, prepared: Path) -> Float:
+    """Return the mean a and b over all pixels of the photos of ``train``, float32 (2,)."""
+    means = [
+        rgb_to_lab(photos.read_rgb(prepared / file))[..., 1:].mean(axis=(0, 1)) for file in train["file"]
+    ]
+    return np.mean(means, axis=0).astype(np.float32)

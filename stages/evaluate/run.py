@@ -1,0 +1,79 @@
+"""Judging from test photos to findings: everything that tables, pictures and the report are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from stages.errors import UngrayError
+from stages.evaluate import perceptual, report
+from stages.evaluate.judge import judge
+from stages.evaluate.params import Params
+from stages.evaluate.rivals import Colour, mean_ab, rivals
+from stages.evaluate.summaries import KINDS, figures_table, kinds_table, means, with_terciles
+from stages.networks import Model
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What judging found.
+
+    ``verdicts``, a sentence for each yardstick; ``metrics``, the content of ``reports/metrics.json``; the
+    ``rivals`` as judged; ``photos``, a row a test photo and rival; ``figures``, see
+    :func:`~stages.evaluate.summaries.figures_table`; ``kinds``, the tables of
+    :func:`~stages.evaluate.summaries.kinds_table` by query, chroma_tercile and size_tercile; the
+    ab ``histograms`` of rivals and truth.
+    """
+
+    verdicts: list[str]
+    metrics: dict[str, Any]
+    rivals: dict[str, Colour]
+    photos: pd.DataFrame
+    figures: pd.DataFrame
+    kinds: dict[str, pd.DataFrame]
+    histograms: dict[str, NDArray[np.float64]]
+
+
+def run(
+    params: Params,
+    model: Model,
+    base: Model | None,
+    *,
+    index: pd.DataFrame,
+    pixels: pd.Series,
+    prepared: Path,
+) -> Findings:
+    """Judge ``model``, beside ``base`` if there is one, on the test photos of ``index`` in ``prepared``.
+
+    ``pixels`` holds the pixels of each original photo by the first 16 digits of its SHA-256.
+
+    Raises:
+        UngrayError: there is no test photo, or FID or LPIPS is asked for and cannot be had.
+    """
+    originals = index[index["copy"] == 0]
+    test, train = (originals[originals["split"] == split] for split in ("test", "train"))
+    if test.empty:
+        raise UngrayError(f"{prepared} has no test photo; `dvc repro --force prepare` makes it anew")
+    measures = perceptual.load(params, photos=len(test))
+    contenders = rivals(model, base=base, mean=mean_ab(train, prepared))
+    judged = judge(contenders, model.network, test=test, prepared=prepared)
+    photos = with_terciles(judged.photos, test.set_index("file")["photo"].map(pixels))
+    figures = means(photos)
+    for name, measure in measures.items():
+        for rival, colour in contenders.items():
+            figures[rival][name] = perceptual.figure(measure, colour, test, prepared)
+    metrics = report.metrics(photos, figures, params)
+    return Findings(
+        verdicts=report.sentences(metrics, params),
+        metrics=metrics,
+        rivals=contenders,
+        photos=photos,
+        figures=figures_table(photos, params),
+        kinds={kind: kinds_table(photos, kind, params) for kind in KINDS},
+        histograms=judged.histograms,
+    )

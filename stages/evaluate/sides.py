@@ -1,0 +1,146 @@
+"""The two sides of a comparison: a model, or colourings that any other program made of the same photos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
+from tqdm import tqdm
+
+from stages import likeness, metrics, networks, photos
+from stages.color import gray_photo, rgb_to_lab
+from stages.errors import UngrayError
+from stages.evaluate.rivals import colours
+
+Rgb = NDArray[np.uint8]
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+
+NEAR = 8
+"""Bits in which the perceptual hashes of two copies of a photo differ at most, as shipped in filter."""
+
+LEAST_SIDE = 11
+"""Pixels of the window of SSIM."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo to compare on: its file, and its truth, at the size at which it is judged."""
+
+    path: Path
+    truth: Rgb
+
+
+Side = Callable[[Photo], Rgb]
+"""Returns one side's colouring of a photo, of the same shape as the truth."""
+
+
+def side(path: Path) -> Side:
+    """Return the model at ``path``, or the colourings in the folder ``path``, by the names of the photos.
+
+    Raises:
+        UngrayError: neither is there; a side raises it where it has no colouring of a photo, or one of
+            another shape.
+    """
+    if not path.is_dir():
+        colour = colours(networks.load_model(path))
+        return lambda photo: colour(rgb_to_lab(photo.truth)[..., 0])
+    ready = by_name(path)
+
+    def find(photo: Photo) -> Rgb:
+        if photo.path.stem not in ready:
+            raise UngrayError(
+                f"{path} has no colouring of {photo.path.name}; put one there, or take the photo away"
+            )
+        coloured = _read(ready[photo.path.stem])
+        (height, width), (true_height, true_width) = coloured.shape[:2], photo.truth.shape[:2]
+        # Sides cut to multiples of 16 or 32, as networks like them, are still the same photo.
+        if abs(np.log(width * true_height / (height * true_width))) > 0.1:
+            raise UngrayError(
+                f"{ready[photo.path.stem]} is of another shape than {photo.path}: {width}x{height} pixels "
+                "is not the whole photo"
+            )
+        return _resized(coloured, true_width, true_height)
+
+    return find
+
+
+def by_name(folder: Path) -> dict[str, Path]:
+    """Return the photos in ``folder`` by their names without extension, sorted.
+
+    Raises:
+        UngrayError: there is no such folder, no photo in it, or two photos share a name.
+    """
+    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
+    if not found:
+        raise UngrayError(f"{folder} is no folder with photos in it ({', '.join(SUFFIXES)})")
+    names: dict[str, Path] = {}
+    for path in found:
+        if path.stem in names:
+            raise UngrayError(f"{path} and {names[path.stem].name} share a name; rename one")
+        names[path.stem] = path
+    return names
+
+
+def load_photo(path: Path, *, short_side: int) -> Photo:
+    """Return the photo at ``path``, its short side at most ``short_side`` pixels; 0 leaves it as it is.
+
+    Raises:
+        UngrayError: it cannot be read, is too small, or has no colour to judge by.
+    """
+    truth = _read(path)
+    height, width = truth.shape[:2]
+    scale = short_side / min(height, width)
+    if 0 < scale < 1:
+        truth = _resized(truth, round(width * scale), round(height * scale))
+    if min(truth.shape[:2]) < LEAST_SIDE:
+        raise UngrayError(f"{path} has sides of less than {LEAST_SIDE} pixels; take it away")
+    if np.ptp(truth, axis=-1).max() < LEAST_SIDE:
+        raise UngrayError(f"{path} has no colour to judge by; take it away")
+    return Photo(path, truth)
+
+
+def judge_sides(sides: dict[str, Side], paths: Sequence[Path], *, short_side: int) -> pd.DataFrame:
+    """Judge ``sides`` and the gray photo on the photos at ``paths``, one photo in memory at a time.
+
+    Returns:
+        A row a photo and side: file, group, rival, and the figures of :func:`stages.metrics.judge`.
+        Photos that look alike share a group.
+    """
+    rows, hashes = [], []
+    for path in tqdm(paths, desc="compare", unit="photo", disable=None):
+        photo = load_photo(path, short_side=short_side)
+        hashes.append(likeness.phash(photo.truth))
+        made = {name: colour(photo) for name, colour in sides.items()}
+        made["gray"] = gray_photo(rgb_to_lab(photo.truth)[..., 0])
+        for rival, coloured in made.items():
+            rows.append({"file": path.name, "rival": rival} | metrics.judge(coloured, photo.truth))
+    groups = dict(zip((path.name for path in paths), _groups(hashes), strict=True))
+    table = pd.DataFrame(rows)
+    table.insert(1, "group", table["file"].map(groups))
+    return table
+
+
+def _groups(hashes: Sequence[str]) -> list[str]:
+    near = [[likeness.distance(one, other) <= NEAR for other in hashes] for one in hashes]
+    return [str(number) for number in connected_components(np.array(near), directed=False)[1]]
+
+
+def _read(path: Path) -> Rgb:
+    try:
+        return photos.read_rgb(path)
+    except photos.PhotoError as error:
+        raise UngrayError(f"{path}: {error}") from None
+
+
+def _resized(rgb: Rgb, width: int, height: int) -> Rgb:
+    if rgb.shape[:2] == (height, width):
+        return rgb
+    shrinks = width < rgb.shape[1]
+    return cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)  # type: ignore[return-value]

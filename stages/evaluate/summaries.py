@@ -1,0 +1,144 @@
+"""The tables: every figure of every rival with its interval, its difference to gray and base, and by kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import pandas as pd
+
+from stages.evaluate.params import Params
+from stages.evaluate.verdict import Comparison, compare
+
+FIGURES: dict[str, Literal["lower", "higher", "neither"]] = {
+    "ciede2000": "lower",
+    "ciede2000_p95": "lower",
+    "ab_mae": "lower",
+    "psnr": "higher",
+    "ssim": "higher",
+    "histogram_distance": "lower",
+    "l1": "lower",
+    "mse": "lower",
+    "colourfulness": "neither",
+    "colourfulness_ratio": "neither",
+}
+"""The figures, in the order of the tables, and which side is the better one."""
+
+RAW = ("raw_l1", "raw_mse")
+"""The network's own output beside the true photo, at the size it works at: what earlier work reports."""
+
+YARDSTICKS = ("gray", "base")
+"""The rivals that the others are held against."""
+
+TERCILES = ("low", "middle", "high")
+
+KINDS = ("query", "chroma_tercile", "size_tercile")
+"""The kinds of photo that are told apart: columns of the table of photos."""
+
+
+def means(photos: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Return each rival's mean of every figure over ``photos``, to five digits.
+
+    colourfulness_ratio is the mean colourfulness over the truth's.
+    """
+    found = {}
+    for rival, rows in photos.groupby("rival"):
+        figures = rows[[name for name in (*FIGURES, *RAW) if name in rows]].mean().dropna().to_dict()
+        figures["colourfulness_ratio"] = rows["colourfulness"].mean() / rows["colourfulness_truth"].mean()
+        found[str(rival)] = {
+            name: float(f"{figures[name]:.5g}") for name in (*FIGURES, *RAW) if name in figures
+        }
+    return found
+
+
+def difference(
+    photos: pd.DataFrame, figure: str, *, rival: str, yardstick: str | None, params: Params
+) -> Comparison:
+    """Return ``rival``'s mean of ``figure`` over ``photos``, minus ``yardstick``'s if given."""
+    column = "colourfulness" if figure == "colourfulness_ratio" else figure
+    ours = photos[photos["rival"] == rival].set_index("file")
+    values = ours[column]
+    if yardstick:
+        values = values - photos[photos["rival"] == yardstick].set_index("file")[column]
+    return compare(
+        values,
+        ours["group"],
+        better=FIGURES[figure] if yardstick else "neither",
+        params=params,
+        weights=ours["colourfulness_truth"] if figure == "colourfulness_ratio" else None,
+    )
+
+
+def figures_table(photos: pd.DataFrame, params: Params) -> pd.DataFrame:
+    """Return a row a figure and rival: mean and interval, then its difference to each yardstick."""
+    names = sorted(photos["rival"].unique())
+    rows = []
+    for figure in FIGURES:
+        for rival in names:
+            row: dict[str, Any] = {"figure": figure, "rival": rival}
+            row |= _cells("mean", difference(photos, figure, rival=rival, yardstick=None, params=params))
+            for yardstick in (name for name in YARDSTICKS if name in names and name != rival):
+                found = difference(photos, figure, rival=rival, yardstick=yardstick, params=params)
+                row |= _cells(f"minus_{yardstick}", found) | {f"against_{yardstick}": found.word}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def kinds_table(photos: pd.DataFrame, kind: str, params: Params) -> pd.DataFrame:
+    """Return a row for each value of the column ``kind``.
+
+    Columns: photos, groups, the model's CIEDE2000 minus each yardstick's with its interval and word, the best
+    and the worst photo by the model's CIEDE2000, and the mean of every figure of every rival.
+    """
+    rows = []
+    for value, part in photos.groupby(kind, observed=True):
+        ours = part[part["rival"] == "model"].sort_values(["ciede2000", "file"])
+        row: dict[str, Any] = {kind: value, "photos": len(ours), "groups": ours["group"].nunique()}
+        figures = means(part)
+        for yardstick in (name for name in YARDSTICKS if name in figures):
+            found = difference(part, "ciede2000", rival="model", yardstick=yardstick, params=params)
+            row |= _cells(f"ciede2000_minus_{yardstick}", found) | {f"against_{yardstick}": found.word}
+        row |= {"best_photo": ours["file"].iloc[0], "worst_photo": ours["file"].iloc[-1]}
+        row |= {f"{name}_{rival}": found[name] for name in FIGURES for rival, found in figures.items()}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def terciles_table(kinds: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the tables by chroma and by size of ``kinds`` as one, in the columns kind and tercile."""
+    parts = []
+    for kind in (name for name in kinds if name.endswith("_tercile")):
+        table = kinds[kind].rename(columns={kind: "tercile"})
+        table.insert(0, "kind", kind.removesuffix("_tercile"))
+        parts.append(table)
+    return pd.concat(parts, ignore_index=True)
+
+
+def with_terciles(photos: pd.DataFrame, pixels: pd.Series) -> pd.DataFrame:
+    """Return ``photos`` sorted, with each photo's chroma_tercile and size_tercile, in words.
+
+    Args:
+        photos: a row a photo and rival.
+        pixels: pixels of each original photo, by the name of its prepared file.
+    """
+    truths = photos.drop_duplicates("file").set_index("file")
+    chroma = _terciles(truths["chroma_truth"], "{:.0f}")
+    size = _terciles(pixels.loc[truths.index] / 1e6, "{:.2g} MP")
+    named = photos.assign(chroma_tercile=photos["file"].map(chroma), size_tercile=photos["file"].map(size))
+    return named.sort_values(["file", "rival"], kind="stable", ignore_index=True)
+
+
+def _terciles(values: pd.Series, form: str) -> pd.Series:
+    """Return for each value its third and the range of that third; equal values share a third."""
+    thirds = ((values.rank(method="min") - 1) * 3 // len(values)).astype(int)
+    names = TERCILES if thirds.nunique() > 1 else ("all",)
+    ranges = {}
+    for third, part in values.groupby(thirds):
+        ends = dict.fromkeys(form.format(end) for end in (part.min(), part.max()))
+        ranges[third] = f"{names[int(str(third))]} ({' to '.join(ends)})"
+    return thirds.map(ranges).astype(pd.CategoricalDtype(list(ranges.values()), ordered=True))
+
+
+def _cells(name: str, found: Comparison) -> dict[str, float | None]:
+    cells = {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
+    return {cell: None if value is None else round(value, 5) for cell, value in cells.items()}

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from stages import metrics, photos
+from stages.color import gray_photo, rgb_to_lab
+from stages.errors import UngrayError
+from stages.evaluate.rivals import mean_ab
+from stages.evaluate.run import run
+
+
+def test_every_test_photo_is_judged_for_the_model_the_base_gray_and_the_mean_colour(found, index):
+    test = set(index.loc[index["split"] == "test", "file"])
+    assert set(found.photos["rival"]) == {"model", "base", "gray", "mean_ab"}
+    for _, rows in found.photos.groupby("rival"):
+        assert set(rows["file"]) == test
+        assert len(rows) == len(test)
+
+
+def test_grays_figures_are_those_of_the_gray_photo(found, prepared, index):
+    truths = [photos.read_rgb(prepared / file) for file in index.loc[index["split"] == "test", "file"]]
+    judged = [metrics.judge(gray_photo(rgb_to_lab(truth)[..., 0]), truth) for truth in truths]
+    gray = found.metrics["gray"]
+    for figure in ("psnr", "ssim", "ciede2000", "ab_mae", "l1", "mse", "histogram_distance"):
+        assert gray[figure] == pytest.approx(np.mean([photo[figure] for photo in judged]), rel=1e-4)
+    assert gray["colourfulness_ratio"] < 0.01
+
+
+def test_only_the_network_has_figures_of_its_own_raw_output(found):
+    assert found.metrics["model"]["raw_l1"] > 0
+    assert found.metrics["model"]["raw_mse"] > 0
+    assert "raw_l1" not in found.metrics["gray"]
+    assert "raw_l1" not in found.metrics["base"]
+
+
+def test_the_mean_colour_is_that_of_the_train_photos_without_their_copies(prepared, index):
+    train = index[(index["split"] == "train") & (index["copy"] == 0)]
+    pixels = np.concatenate(
+        [rgb_to_lab(photos.read_rgb(prepared / file))[..., 1:].reshape(-1, 2) for file in train["file"]]
+    )
+    assert mean_ab(train, prepared) == pytest.approx(pixels.mean(axis=0), abs=1e-3)
+
+
+def test_the_mean_colour_is_the_same_in_every_photo(found, prepared, index):
+    file = index.loc[index["split"] == "test", "file"].iloc[0]
+    lightness = rgb_to_lab(photos.read_rgb(prepared / file))[..., 0]
+    lab = rgb_to_lab(found.rivals["mean_ab"](lightness))
+    assert np.abs(lab[..., 0] - lightness).max() < 1
+    middle = (lightness > 40) & (lightness < 70)  # where the gamut is wide
+    assert lab[middle][:, 1:].std(axis=0) == pytest.approx([0, 0], abs=0.5)
+
+
+def test_ab_histograms_are_shares_of_all_pixels_and_gray_has_one_colour(found):
+    assert set(found.histograms) == {"model", "base", "gray", "mean_ab", "truth"}
+    for histogram in found.histograms.values():
+        assert histogram.sum() == pytest.approx(1)
+    assert (found.histograms["truth"] > 0).sum() > 20
+    assert found.histograms["gray"][10:12, 10:12].sum() + found.histograms["gray"][9:11, 9:11].sum() >= 1
+
+
+def test_one_test_photo_and_no_base_are_judged_too(tiny, prepared, index, model, pixels):
+    one = index[
+        (index["split"] != "test") | (index["file"] == index.query("split == 'test'")["file"].iloc[0])
+    ]
+    found = run(tiny["evaluate"], model, None, index=one, pixels=pixels, prepared=prepared)
+    assert found.metrics["photos"] == found.metrics["groups"] == 1
+    assert found.metrics["verdict"] == "too few photos to tell"
+    assert list(found.metrics["ciede2000_minus_gray"]) == ["mean"], "one group has no interval"
+    assert "base" not in found.metrics
+    assert len(found.verdicts) == 1
+
+
+def test_no_test_photo_is_said_in_a_sentence(tiny, prepared, index, model, pixels):
+    none = index[index["split"] != "test"]
+    with pytest.raises(UngrayError, match="no test photo"):
+        run(tiny["evaluate"], model, None, index=none, pixels=pixels, prepared=prepared)
+
+
+def test_a_models_verdict_beside_itself_cannot_be_better_or_worse(tiny, prepared, index, model, pixels):
+    params = tiny["evaluate"].model_copy(update={"min_groups": 2})
+    found = run(params, model, model, index=index, pixels=pixels, prepared=prepared)
+    assert found.metrics["verdict_beside_base"] == "can't tell"
+    assert found.metrics["ciede2000_minus_base"] == {"mean": 0, "low": 0, "high": 0}
+    assert found.verdicts[1].startswith("no better than the base model as far as can be told")
