@@ -1,0 +1,145 @@
+"""DVC's own ways with experiments, plots and the registry, as README tells them, for real."""
+
+import functools
+import http.server
+import json
+import re
+import threading
+import time
+
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.pipeline
+
+LOSS, CIEDE2000 = "Loss", "CIEDE2000 by query"
+
+
+@pytest.fixture
+def clean(repro):
+    """The tiny clone in which the workflow ran, brought back to that afterwards."""
+    yield repro
+    repro.run("git", "checkout", "-q", "--force", "main")
+    repro.run("dvc", "checkout", "--force")
+    assert repro.run("git", "status", "--porcelain").stdout == ""
+
+
+def _rows(clone):
+    shown = clone.run("dvc", "exp", "show", "--json").stdout
+    (head,) = [rev for rev in json.loads(shown) if rev["rev"] != "workspace"]
+    return {
+        experiment["revs"][0]["name"]: experiment["revs"][0]["data"]
+        for experiment in head["experiments"] or []
+    }
+
+
+def test_an_experiment_is_run_compared_shown_applied_and_branched(clean):
+    ran = clean.run("dvc", "exp", "run", "-n", "slower", "-S", "train.lr=0.0005").stdout
+    assert "Stage 'prepare' didn't change, skipping" in ran
+    params = json.loads(clean.run("dvc", "params", "diff", "--json").stdout)
+    assert params["params.yaml"]["train.lr"] == {"old": 0.001, "new": 0.0005, "diff": -0.0005}
+    metrics = json.loads(clean.run("dvc", "metrics", "diff", "--json").stdout)["reports/metrics.json"]
+    assert metrics["model.ciede2000"]["diff"] != 0
+    assert not [name for name in metrics if name.startswith("gray.")], "gray stays gray"
+    written = json.loads(clean.read("reports/metrics.json"))
+    (shown,) = json.loads(clean.run("dvc", "metrics", "show", "--json").stdout).values()
+    assert shown["data"]["reports/metrics.json"]["data"] == written
+    row = _rows(clean)["slower"]
+    assert row["metrics"]["reports/metrics.json"]["data"] == written
+    assert row["params"]["params.yaml"]["data"]["train"]["lr"] == 0.0005
+    clean.run("git", "checkout", "-q", ".")
+    clean.run("dvc", "checkout")
+    clean.run("dvc", "exp", "apply", "slower")
+    assert json.loads(clean.read("reports/metrics.json")) == written
+    clean.run("git", "checkout", "-q", ".")
+    clean.run("dvc", "exp", "branch", "slower", "try-slower")
+    assert "lr: 0.0005" in clean.run("git", "show", "try-slower:params.yaml").stdout
+    clean.run("git", "branch", "-D", "try-slower")
+
+
+def test_a_queue_with_choices_runs_one_after_the_other(clean):
+    queued = clean.run("dvc", "exp", "run", "--queue", "-S", "train.lr=choice(0.0003,0.003)").stdout
+    names = re.findall(r"Queued experiment '([\w-]+)'", queued)
+    assert len(names) == 2
+    clean.run("dvc", "queue", "start")
+    deadline = time.monotonic() + 500
+    while "Queued" in (status := clean.run("dvc", "queue", "status").stdout) or "Running" in status:
+        assert time.monotonic() < deadline, status
+        time.sleep(1)
+    assert status.count("Success") == 2, status
+    rates = {
+        name: row["params"]["params.yaml"]["data"]["train"]["lr"]
+        for name, row in _rows(clean).items()
+        if name in names
+    }
+    assert sorted(rates.values()) == [0.0003, 0.003]
+
+
+def test_plots_have_names_titles_and_both_axes_named_and_compare_two_runs(clean):
+    clean.run("dvc", "exp", "run", "-n", "plotted", "-S", "train.lr=0.0007")
+    clean.run("dvc", "plots", "diff", "main", "plotted")
+    data = json.loads(clean.run("dvc", "plots", "diff", "main", "plotted", "--json").stdout)
+    plots = {plot.split("::")[-1]: parts for plot, parts in data["data"].items()}
+    titles = {LOSS: "Loss by epoch, beside the gray photo's", "Learning rate": "Learning rate by epoch"}
+    for name in (LOSS, "Learning rate", CIEDE2000):
+        (part,) = plots[name]
+        content = part["content"]
+        content = json.loads(content) if isinstance(content, str) else content
+        assert titles.get(name, "Colour difference by query") in json.dumps(content["title"])
+        assert set(part["revisions"]) == {"main", "plotted"}
+    page = clean.read("dvc_plots/index.html")
+    for title in ("loss, in the network's own units", "epoch", "CIEDE2000 minus gray's"):
+        assert title in page
+    images = {p.name for p in (clean.path / "dvc_plots/static").rglob("*.png")}
+    assert any("queries.png" in name for name in images)
+    assert any("worst.png" in name for name in images)
+    assert any(re.search(r"0003\.png", name) for name in images), "a step of the slider"
+
+
+@pytest.fixture
+def web(clean):
+    """A web server over the clone's folder data/remote; ``asked`` lists what it was asked for."""
+    asked = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            asked.append(self.path)
+
+    handler = functools.partial(Handler, directory=str(clean.path / "data/remote"))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.asked = asked
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_tagged_version_is_had_on_another_machine_over_http(clean, web, tmp_path):
+    before = clean.run("git", "rev-parse", "HEAD").stdout.strip()
+    # What the owner does: a place that others can read, and a tag for the version.
+    clean.run("dvc", "push")
+    clean.run("dvc", "remote", "add", "web", f"http://127.0.0.1:{web.server_port}")
+    clean.commit("published")
+    clean.run("gto", "register", "colorizer", "--version", "v1.0.0")
+    assert "v1.0.0" in clean.run("gto", "show").stdout
+    # A later, other model must not be what is had.
+    model = "data/models/colorizer.safetensors"
+    wanted = (clean.path / model).read_bytes()
+    clean.run("dvc", "exp", "run", "-S", "train.seed=3")
+    assert (clean.path / model).read_bytes() != wanted
+    clean.commit("another model")
+    # Another machine has the address alone: file:// makes DVC clone it, as https:// would.
+    got = tmp_path / "there" / "colorizer.safetensors"
+    got.parent.mkdir()
+    clean.run(
+        "dvc", "get", f"file://{clean.path}", model, "--rev", "colorizer@v1.0.0", "--remote", "web",
+        "-o", str(got),
+    )  # fmt: skip
+    assert got.read_bytes() == wanted
+    assert any("/files/md5/" in path for path in web.asked), web.asked
+    photo = next((clean.path / "data/raw").rglob("*.png"))
+    clean.run("colorize", str(photo), "-o", str(got.parent / "out.png"), "--model", str(got))
+    with Image.open(got.parent / "out.png") as made, Image.open(photo) as original:
+        assert made.size == original.size
+    clean.run("git", "tag", "-d", "colorizer@v1.0.0")
+    clean.run("git", "reset", "-q", "--hard", before)
