@@ -11,7 +11,8 @@ from PIL import Image
 
 from stages import networks, photos, tables
 from stages.errors import UngrayError
-from stages.evaluate import judge
+from stages.evaluate.judge import judge
+from stages.evaluate.rivals import rivals
 from stages.networks import save_model
 from stages.prepare.params import Params
 from stages.train import loop
@@ -104,12 +105,14 @@ def test_training_sees_every_photo_at_both_sizes_once_an_epoch(
     assert model.provenance["photos"] == index[index["copy"] == 0].groupby("split").size().to_dict()
 
 
-def test_a_network_trained_at_several_sizes_can_be_judged(several, collection, tiny):
+def test_a_network_trained_at_several_sizes_can_be_judged(several, collection):
     model = several(collection.top / "r", epochs=1)
     prepared = collection.top / "data/prepared"
     index = tables.read(prepared / "index.csv", made_by="prepare")
-    judged = judge.judge(tiny["evaluate"], model, index=index, prepared=prepared)
-    assert judged.photos["file"].nunique() == (index["split"] == "test").sum()
+    test = index[index["split"] == "test"]
+    contenders = rivals(model, base=None, mean=np.zeros(2, np.float32))
+    judged = judge(contenders, model.network, test=test, prepared=prepared)
+    assert judged.photos["file"].nunique() == len(test)
 
 
 def test_interrupted_training_at_several_sizes_ends_with_the_very_same_model(
