@@ -257,7 +257,7 @@ def test_a_photo_whose_profile_is_srgb_costs_no_conversion():
             expected = read
         if name == "srgb":
             assert np.array_equal(read, expected)
-    assert seconds["srgb"] < 1.5 * seconds["plain"] < seconds["display p3"]
+    assert seconds["srgb"] < 2.2 * seconds["plain"] < seconds["display p3"]
 
 
 # ---- bits, alpha, palettes, and what else formats offer

@@ -42,7 +42,9 @@ def chromium():
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if program is None:
         pytest.skip("no chromium is installed")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=30_000)
 
     # Chromium's own sandbox needs a user that is not root.
     arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
@@ -94,7 +96,7 @@ class Server:
     def stop(self, how=signal.SIGINT):
         """End it; return its exit code and what it said last."""
         os.killpg(self.process.pid, how)
-        said, _ = self.process.communicate(timeout=20)
+        said, _ = self.process.communicate(timeout=120)
         return self.process.returncode, said
 
     def decisions(self):

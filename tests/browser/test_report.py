@@ -27,6 +27,7 @@ def report(chromium, judged):
 
 
 WIDTHS = "[...document.images].map(picture => picture.complete && picture.naturalWidth)"
+BORDER = "document.querySelector('.slider').style.getPropertyValue('--at')"
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -34,9 +35,8 @@ OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clie
 @pytest.mark.parametrize("width", [390, 830, 1100])
 def test_it_opens_from_disk_complete_quiet_and_as_wide_as_the_screen(report, scheme, width):
     page = report(width=width, color_scheme=scheme)
-    widths = page.evaluate(WIDTHS)
-    assert len(widths) == 2 * 4 + 4 + 3 + 1
-    assert min(widths) > 0
+    assert page.locator("img").count() == 2 * 4 + 4 + 3 + 1
+    page.wait_for_function(f"{WIDTHS}.every(Boolean)")
     assert page.evaluate(OVERFLOW) == 0
     assert page.complaints == []
     assert all(address.startswith(("file:", "data:")) for address in page.asked)
@@ -85,16 +85,15 @@ def test_dragging_across_a_photo_moves_the_border_between_gray_and_coloured(repo
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.9, middle, steps=5)
     page.mouse.up()
-    at = page.evaluate("parseFloat(document.querySelector('.slider').style.getPropertyValue('--at'))")
-    assert 80 < at < 100
-    assert photo.screenshot() != before
+    page.wait_for_function(f"80 < parseFloat({BORDER}) && parseFloat({BORDER}) < 100")
+    assert photo.screenshot() != before  # a screenshot waits for what is to be painted
 
 
 def test_the_keyboard_moves_it_too(report):
     page = report()
     page.locator(".slider input").first.focus()
     page.keyboard.press("Home")
-    assert page.evaluate("document.querySelector('.slider').style.getPropertyValue('--at')") == "0%"
+    page.wait_for_function(f"{BORDER} === '0%'")
 
 
 def test_hostile_names_are_shown_and_do_nothing(report):

@@ -1,11 +1,14 @@
 """The review page in a real Chromium, as a person uses it."""
 
+import json
 import re
 import signal
 import time
+import urllib.request
 
 import pandas as pd
 import pytest
+from playwright.sync_api import expect
 
 from stages import files, tables
 
@@ -27,13 +30,18 @@ def active(page):
     return int(page.locator("article.active").get_attribute("data-index"))
 
 
+def at(page, number):
+    """Wait until the active tile is this one."""
+    expect(page.locator("article.active")).to_have_attribute("data-index", str(number))
+
+
 def key(page, *keys):
     for name in keys:
         page.keyboard.press(name)
 
 
-def until(true, what, seconds=8.0):
-    """Wait until ``true()`` holds."""
+def until(true, what, seconds=30.0):
+    """Wait until ``true()`` holds. What a key or a click does is always waited for: a machine may be slow."""
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, what
@@ -79,8 +87,9 @@ def test_reject_three_undo_one_stop_the_server_and_dvc_repro_sees_two(clone, ser
     assert sorted(by_hand["sha256"]) == sorted(line.split(",")[0] for line in left)
 
     page = tab(serve(clone.path, clone.environment).address + "/?check=review")
-    assert page.locator("article").count() == 2
-    assert page.locator("#waiting").is_hidden()
+    expect(page.locator("article")).to_have_count(2)
+    expect(page.locator("#counted")).to_contain_text("2 decided")
+    expect(page.locator("#waiting")).to_be_hidden()
 
 
 def test_the_mouse_keeps_rejects_and_takes_back(checkout, serve, tab):
@@ -90,7 +99,7 @@ def test_the_mouse_keeps_rejects_and_takes_back(checkout, serve, tab):
     tile(page, 4).locator(".reject").click()
     assert sorted(line.split(",")[2] for line in decided(server, 2)) == ["keep", "reject"]
     until(lambda: pressed(page, 1, "keep") and pressed(page, 4, "reject"), "both shown as decided")
-    assert tile(page, 4).locator(".badge").inner_text() == "rejected by hand"
+    expect(tile(page, 4).locator(".badge")).to_have_text("rejected by hand")
     tile(page, 4).locator(".keep").click()  # changed one's mind
     until(lambda: all(line.split(",")[2] == "keep" for line in server.decisions()), "both kept")
     tile(page, 1).locator(".keep").click()  # the same again takes it back
@@ -107,38 +116,39 @@ def test_the_keys_alone_are_enough(checkout, serve, tab):
     decided(server, 2)
     until(lambda: pressed(page, 2, "reject") and pressed(page, 1, "keep"), "both shown as decided")
     key(page, "End")
-    assert active(page) == 29
+    at(page, 29)
     key(page, "r")
     decided(server, 3)
-    key(page, "Home", "ArrowDown")
-    columns = active(page)
-    assert 3 <= columns <= 8
+    key(page, "Home")
+    at(page, 0)
+    key(page, "ArrowDown")
+    until(lambda: 3 <= active(page) <= 8, "the next row")
     key(page, "ArrowUp")
-    assert active(page) == 0
+    at(page, 0)
     key(page, "u", "u")  # the one at the end, then the one kept
     assert "reject" in decided(server, 1)[0]
-    until(lambda: active(page) == 1, "undo shows what it undid")
+    at(page, 1)  # undo shows what it undid
     key(page, "u", "u", "u")
     decided(server, 0)
-    assert page.locator("#undo").is_disabled()
+    expect(page.locator("#undo")).to_be_disabled()
     key(page, "?")
-    assert page.locator("#guide").is_visible()
-    assert "dvc repro" in page.locator("#guide").inner_text()
+    expect(page.locator("#guide")).to_be_visible()
+    expect(page.locator("#guide")).to_contain_text("dvc repro")
     key(page, "Escape")
-    assert page.locator("#guide").is_hidden()
+    expect(page.locator("#guide")).to_be_hidden()
 
 
 def test_up_and_down_reach_every_group(checkout, serve, tab):
     page = tab(serve(checkout).address)
-    places = [active(page)]
-    for _ in range(20):
+    place = active(page)
+    while place < 20:  # the third group's
         key(page, "ArrowDown")
-        places.append(active(page))
-    assert places == sorted(places)
-    assert max(places) >= 20
-    for _ in range(20):
+        until(lambda above=place: active(page) > above, f"one row down from {place}")
+        place = active(page)
+    while place > 0:
         key(page, "ArrowUp")
-    assert active(page) == 0
+        until(lambda below=place: active(page) < below, f"one row up from {place}")
+        place = active(page)
 
 
 def test_a_photo_is_enlarged_with_its_measures_and_a_note(checkout, serve, tab):
@@ -146,11 +156,12 @@ def test_a_photo_is_enlarged_with_its_measures_and_a_note(checkout, serve, tab):
     page = tab(server.address)
     key(page, "ArrowRight", "Enter")
     large = page.locator("#large")
-    assert large.is_visible()
+    expect(large).to_be_visible()
     until(lambda: page.evaluate("document.querySelector('#large-photo').naturalWidth") > 0, "the photo")
-    assert "width" in large.locator("#measures").inner_text()
-    assert large.locator("#mates button").count() == 5
-    page.keyboard.press("n")
+    expect(large.locator("#measures")).to_contain_text("width")
+    expect(large.locator("#mates button")).to_have_count(5)
+    key(page, "n")
+    expect(page.locator("#note")).to_be_focused()
     page.keyboard.type("krumm, ruk")  # k, r and u are letters here
     key(page, "Enter")
     assert server.decisions() == []
@@ -162,28 +173,132 @@ def test_a_photo_is_enlarged_with_its_measures_and_a_note(checkout, serve, tab):
     until(lambda: server.decisions()[0].endswith('krumm, ruk!"'), "the note changed")
     key(page, "ArrowRight")
     page.locator("#place", has_text="3 of 30").wait_for()
-    assert page.locator("#note").input_value() == ""
+    expect(page.locator("#note")).to_have_value("")
     key(page, "k", "Escape")
     decided(server, 2)
-    assert large.is_hidden()
-    assert active(page) == 2
+    expect(large).to_be_hidden()
+    at(page, 2)
     key(page, "u", "u", "u")
     decided(server, 0)
+
+
+@pytest.mark.parametrize("closing", ["Escape", "Enter", "the button"])
+def test_closing_the_large_view_never_leaves_the_photo_one_has_moved_to(checkout, serve, tab, closing):
+    page = tab(serve(checkout).address)
+    key(page, "ArrowRight", "Enter")
+    expect(page.locator("#large")).to_be_visible()
+    key(page, "ArrowRight")
+    at(page, 2)
+    page.evaluate("""() => {
+        window.trail = [];
+        new MutationObserver(() => window.trail.push(document.querySelector("article.active").dataset.index))
+            .observe(document.querySelector("#grid"), { subtree: true, attributeFilter: ["class"] });
+    }""")
+    if closing == "the button":
+        page.locator("#close").click()
+    else:
+        key(page, closing)
+    expect(page.locator("#large")).to_be_hidden()
+    expect(tile(page, 2).locator(".photo")).to_be_focused()
+    assert set(page.evaluate("window.trail")) <= {"2"}
+
+
+class Held:
+    """Keeps back the server's answers to a path until ``release``."""
+
+    def __init__(self, page, path):
+        self.page, self.path, self.routes, self.holds = page, f"**/api/{path}*", [], True
+        page.route(self.path, lambda route: self.routes.append(route) if self.holds else route.continue_())
+
+    def release(self):
+        until(lambda: self.page.title() and self.routes, f"somebody asked for {self.path}")
+        self.holds = False
+        for route in self.routes:
+            route.continue_()
+
+
+def test_a_key_counts_for_the_photo_one_has_turned_to_also_before_that_is_known(checkout, serve, tab):
+    server = serve(checkout)
+    page = tab(server.address, height=400)
+    key(page, "Enter")
+    page.locator("#place", has_text="1 of 30").wait_for()
+    held = Held(page, "photos")
+    key(page, "End", "r")
+    at(page, 29)
+    held.release()
+    page.locator("#place", has_text="30 of 30").wait_for()
+    name = page.locator("#large-name").inner_text()
+    assert f",{name},reject," in decided(server, 1)[0]
+
+
+def test_a_photo_that_comes_late_does_not_open_what_was_closed(checkout, serve, tab):
+    page = tab(serve(checkout).address, height=400)
+    key(page, "Enter")
+    expect(page.locator("#large")).to_be_visible()
+    held = Held(page, "photos")
+    key(page, "End", "Escape")
+    expect(page.locator("#large")).to_be_hidden()
+    held.release()
+    tile(page, 29).locator("img[src]").wait_for()
+    at(page, 29)
+    expect(page.locator("#large")).to_be_hidden()
+
+
+def test_an_undo_answered_late_does_not_set_back_the_place(checkout, serve, tab):
+    page = tab(serve(checkout).address)
+    held = Held(page, "decisions")
+    key(page, "r", "u", "ArrowRight", "ArrowRight")
+    held.release()
+    page.locator("#said", has_text="Undone").wait_for()
+    at(page, 2)
+
+
+def test_new_verdicts_do_not_set_back_the_place(checkout, serve, tab):
+    page = tab(serve(checkout).address)
+    path = checkout / "data" / "verdicts.csv"
+    held = Held(page, "list")
+    tables.write(tables.read(path, made_by="filter").sort_values(["query", "file"])[:12], path)
+    tile(page, 0).locator(".keep").click()
+    page.locator("#said", has_text="made anew").wait_for()
+    key(page, "ArrowRight", "ArrowRight")
+    at(page, 2)
+    name = tile(page, 2).locator("img").get_attribute("alt")
+    held.release()
+    expect(page.locator("article.active")).to_have_attribute("aria-setsize", "12")
+    expect(page.locator("article.active img")).to_have_attribute("alt", name)
+
+
+def test_a_note_typed_before_the_decision_is_answered_is_kept(checkout, serve, tab):
+    server = serve(checkout)
+    page = tab(server.address)
+    key(page, "Enter")
+    expect(page.locator("#large")).to_be_visible()
+    held = Held(page, "decisions")
+    key(page, "r", "n")
+    expect(page.locator("#note")).to_be_focused()
+    page.keyboard.type("too dark")
+    key(page, "Enter")
+    held.release()
+    until(
+        lambda: page.title() and server.decisions() and server.decisions()[0].endswith(",reject,too dark"),
+        "the note",
+    )
 
 
 def test_a_note_half_typed_stays_with_its_photo(checkout, serve, tab):
     server = serve(checkout)
     page = tab(server.address)
     key(page, "Enter", "n")
+    expect(page.locator("#note")).to_be_focused()
     page.keyboard.type("draft")
     page.locator("#on").click()
     page.locator("#place", has_text="2 of 30").wait_for()
-    assert page.locator("#note").input_value() == ""
+    expect(page.locator("#note")).to_have_value("")
     key(page, "r")
     assert decided(server, 1)[0].endswith(",reject,")
     page.locator("#back").click()
     page.locator("#place", has_text="1 of 30").wait_for()
-    assert page.locator("#note").input_value() == "draft"
+    expect(page.locator("#note")).to_have_value("draft")
     page.locator("#large .reject").click()
     assert any(line.endswith(",reject,draft") for line in decided(server, 2))
 
@@ -222,26 +337,35 @@ def test_what_was_on_the_screen_counts_as_looked_at(checkout, serve, tab):
     assert first < 30
     key(page, "End")
     until(lambda: looked_at() > first, "the last rows too")
+
+    def known():
+        with urllib.request.urlopen(f"{server.address}/api/counts") as answer:
+            return json.load(answer)["progress"]["looked_at"]
+
+    before = known()
+    assert before > first
     again = tab(server.address + "/?show=not_looked_at")
-    until(lambda: again.locator("article").count() == 30 - looked_at(), "the rest")
+    rest = int(again.locator("article").first.get_attribute("aria-setsize"))
+    assert 30 - known() <= rest <= 30 - before  # both pages look on meanwhile
 
 
 def test_names_that_are_html_stay_text(checkout, serve, tab):
     server = serve(checkout)
     page = tab(server.address)
     headings = page.locator("#grid h2")
-    assert any(HOSTILE in text for text in headings.all_inner_texts())
+    until(lambda: any(HOSTILE in text for text in headings.all_inner_texts()), "its heading")
     page.locator("#query").select_option(f"={HOSTILE}")
     until(lambda: page.locator("article").count() == 10, "ten of the hostile query")
     key(page, "ArrowRight", "Enter", "n")
+    expect(page.locator("#note")).to_be_focused()
     page.keyboard.type(HOSTILE)
     key(page, "Enter", "r")
     decided(server, 1)
-    assert HOSTILE in page.locator("#measures").inner_text()
+    expect(page.locator("#measures")).to_contain_text(HOSTILE)
     page.reload()
     page.wait_for_selector("article img[src]")
     key(page, "ArrowRight", "Enter")
-    until(lambda: page.locator("#note").input_value() == HOSTILE, "the note, letter by letter")
+    expect(page.locator("#note")).to_have_value(HOSTILE)
     assert page.title() == "Review · Ungray"
     assert page.complaints == []
 
@@ -250,7 +374,8 @@ def test_nothing_is_asked_of_any_other_machine(checkout, serve, tab):
     server = serve(checkout)
     page = tab(server.address)
     key(page, "Enter", "ArrowRight", "Escape", "?")
-    time.sleep(0.5)
+    expect(page.locator("#guide")).to_be_visible()
+    page.wait_for_load_state("networkidle")
     assert len(page.asked) > 10
     assert all(url.startswith(server.address + "/") for url in page.asked)
     assert page.complaints == []
@@ -286,8 +411,7 @@ def test_a_killed_server_has_lost_nothing_and_the_page_says_that_it_is_gone(chec
     page.locator("#trouble", has_text="The server does not answer").wait_for()
     assert not pressed(page, 3, "reject")
     again = tab(serve(checkout).address)
-    assert pressed(again, 1, "reject")
-    assert pressed(again, 2, "keep")
+    until(lambda: pressed(again, 1, "reject") and pressed(again, 2, "keep"), "both are there again")
     assert not pressed(again, 3, "reject")
 
 
@@ -320,13 +444,14 @@ def test_a_photo_that_cannot_be_read_says_so(checkout, serve, tab):
     (checkout / "data" / "raw" / first).write_bytes(b"no photo")
     page = tab(serve(checkout).address)
     page.locator(".photo.broken").wait_for()
-    assert page.locator(".photo.broken").count() == 1
+    expect(page.locator(".photo.broken")).to_have_count(1)
 
 
 @pytest.mark.parametrize("width", [400, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_the_window_and_everything_has_a_name(checkout, serve, tab, width, scheme):
     page = tab(serve(checkout).address, width=width, color_scheme=scheme)
+    expect(page.locator("#counted")).to_contain_text("of 30")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     red, green, blue = map(
         int, re.findall(r"\d+", page.evaluate("getComputedStyle(document.body).backgroundColor"))
@@ -345,15 +470,32 @@ def test_it_fits_the_window_and_everything_has_a_name(checkout, serve, tab, widt
         return getComputedStyle(shown).outlineStyle; })()""")
     assert outlined == "solid"
     tile(page, 0).locator(".photo").click()
+    expect(page.locator("#large")).to_be_visible()
     assert page.evaluate("document.querySelector('#large').scrollWidth") <= width
     for name in ("Keep", "Reject", "← Previous", "Next →", "Close"):
-        assert page.locator("#large").get_by_role("button", name=name, exact=True).is_visible()
+        expect(page.locator("#large").get_by_role("button", name=name, exact=True)).to_be_visible()
     page.locator("#large").get_by_role("button", name="Reject", exact=True).click()
     page.locator("#large .reject[aria-pressed=true]").wait_for()
 
 
-def test_ten_thousand_photos_are_there_in_two_seconds(checkout, serve, tab, crops):
+def answered(server, tab, first):
+    """Seconds from opening the page until a key's decision is on disk; the best of three."""
+    times = []
+    for count in range(first, first + 3):
+        start = time.monotonic()
+        page = tab(server.address)
+        key(page, *["ArrowRight"] * count, "r")
+        decided(server, count)
+        times.append(time.monotonic() - start)
+    return page, min(times)
+
+
+def test_ten_thousand_photos_are_there_nearly_as_soon_as_thirty(checkout, serve, tab):
     """Thirty photos stand for all; what is measured is the page, not decoding."""
+    few = serve(checkout)
+    tab(few.address)  # the browser itself is warm
+    _, yardstick = answered(few, tab, 1)
+    few.stop()
     known = tables.read(checkout / "data" / "verdicts.csv", made_by="filter")
     rows = pd.concat([known] * 334, ignore_index=True)[:10_000]
     rows["query"] = [f"query {number % 41:02}" for number in range(len(rows))]
@@ -364,28 +506,26 @@ def test_ten_thousand_photos_are_there_in_two_seconds(checkout, serve, tab, crop
         path.parent.mkdir(exist_ok=True)
         path.hardlink_to(checkout / "data" / "raw" / known["file"][number % 30])
     tables.write(rows, checkout / "data" / "verdicts.csv")
+    (checkout / "data" / "review.csv").write_text("sha256,file,decision,note\n")
     server = serve(checkout)
-    tab(server.address)  # the browser itself is warm
-    times = []
-    for count in (1, 2, 3):  # the best of three: other work on the machine is no fault of the page
-        start = time.monotonic()
-        page = tab(server.address)
-        key(page, *["ArrowRight"] * count, "r")
-        decided(server, count)
-        times.append(time.monotonic() - start)
-    took = min(times)
-    assert took < 2, f"{took:.2f} s until a key was answered"
+    tab(server.address)
+    page, took = answered(server, tab, 1)
+    print(f"a key is answered after {took:.2f} s, with thirty photos {yardstick:.2f} s")
+    assert took < 4 * yardstick, (
+        f"{took:.2f} s until a key was answered, {yardstick:.2f} s with thirty photos"
+    )
     assert page.locator("article").count() < 200
     key(page, "End")
-    until(lambda: active(page) == 9_999, "the last photo")
-    until(lambda: page.locator("article.active img").get_attribute("src"), "its picture")
+    at(page, 9_999)
+    expect(page.locator("article.active img[src]")).to_have_count(1)
     key(page, "k")
     decided(server, 4)
     for _ in range(60):  # through the whole list
         page.mouse.wheel(0, -9000)
         page.wait_for_timeout(20)
     assert page.locator("article").count() < 200
-    until(lambda: tile(page, active(page)).count() == 1, "the active photo stays")
+    at(page, 9_999)  # the active photo stays
+    page.context.new_cdp_session(page).send("HeapProfiler.collectGarbage")
     heap = page.evaluate("performance.memory.usedJSHeapSize")
-    print(f"interactive after {took:.2f} s, heap {heap / 1e6:.0f} MB, {len(page.asked)} requests")
+    print(f"heap {heap / 1e6:.0f} MB, {len(page.asked)} requests")
     assert heap < 60e6

@@ -1,7 +1,6 @@
 import shutil
 import subprocess
 import sys
-import time
 
 import cv2
 import numpy as np
@@ -98,15 +97,12 @@ def test_what_goes_wrong_is_said_in_one_sentence_and_nothing_is_written(model, t
     assert sorted(p.name for p in tmp_path.iterdir()) == ["broken.png", "cat.png", "letter.jpg"]
 
 
-def test_the_installed_command_answers_help_with_examples_at_once():
+def test_the_installed_command_answers_help_with_examples_without_loading_torch():
     command = shutil.which("colorize", path=str(sys.executable).rsplit("/", 1)[0])
     assert command
-    start = time.monotonic()
     shown = subprocess.run([command, "--help"], capture_output=True, text=True, check=True).stdout
-    took = time.monotonic() - start
     assert "examples:" in shown
     assert "Ungray" in shown
-    assert took < 3, f"{took:.1f} s; torch must not be imported for the help"
     imported = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "stages.colorize", "--help"],
         capture_output=True,

@@ -502,37 +502,66 @@ def many(count):
     )  # fmt: skip
 
 
-class TestTenThousand:
-    @pytest.fixture
-    def tab(self, checkout):
-        tables.write(many(10_000), checkout / "data" / "verdicts.csv")
-        return opened(checkout)
+def quickest(work):
+    """Processor seconds of the quickest of three."""
+    taken = []
+    for number in range(3):
+        start = time.process_time()
+        work(number)
+        taken.append(time.process_time() - start)
+    return min(taken)
 
-    def test_everything_answers_at_once_in_little_memory(self, tab, checkout):
+
+class TestTenThousand:
+    """Ten times as many photos may cost ten times as much, and some more: not a hundred times."""
+
+    def times(self, checkout, work):
+        """Return what ``work(tab, ids, number)`` takes of 1,000 photos and of 10,000, all but one decided."""
+        seconds = []
+        for count in (1_000, 10_000):
+            table = many(count)
+            tables.write(table, checkout / "data" / "verdicts.csv")
+            decided = pd.DataFrame(
+                {"sha256": table["sha256"], "file": table["file"], "decision": "keep", "note": ""}
+            )
+            tables.write(decided.sort_values(["file", "sha256"])[1:], checkout / "data" / "review.csv")
+            tab = opened(checkout)
+            ids = listed(tab)
+            assert len(ids) == count
+            seconds.append(quickest(lambda number, tab=tab, ids=ids: work(tab, ids, number)))
+        print("{:.3f} s with 1,000 photos, {:.3f} s with 10,000".format(*seconds))
+        return seconds
+
+    def test_everything_answers_as_quickly_as_can_be(self, checkout):
+        def work(tab, ids, number):
+            listed(tab)
+            tab.get("/api/counts")
+            assert len(shown(tab, *ids[500:600])) == 100
+
+        few, all_of_them = self.times(checkout, work)
+        assert all_of_them < 25 * few
+
+    def test_a_decision_among_thousands_is_still_quick(self, checkout):
+        def work(tab, ids, number):
+            assert decide(tab, ids[number], "reject").status_code == 200
+
+        few, all_of_them = self.times(checkout, work)
+        assert all_of_them < 25 * few
+        assert on_disk(checkout).count(",reject,") == 3
+
+    def test_it_needs_little_memory(self, checkout):
+        tables.write(many(10_000), checkout / "data" / "verdicts.csv")
+        tab = opened(checkout)
         listed(tab)
         tracemalloc.start()
-        start = time.perf_counter()
         ids = listed(tab)
         tab.get("/api/counts")
-        assert len(shown(tab, *ids[5000:5100])) == 100
-        took, (_, peak) = time.perf_counter() - start, tracemalloc.get_traced_memory()
+        shown(tab, *ids[5000:5100])
+        _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert len(ids) == 10_000
-        assert took < 2
         assert peak < 50e6
         assert len(tab.get("/api/list").content) < 300_000
-
-    def test_a_decision_among_thousands_is_still_quick(self, tab, checkout):
-        table = many(10_000)
-        decided = pd.DataFrame(
-            {"sha256": table["sha256"], "file": table["file"], "decision": "keep", "note": ""}
-        )
-        tables.write(decided.sort_values(["file", "sha256"])[1:], checkout / "data" / "review.csv")
-        start = time.perf_counter()
-        for identity in listed(tab)[:5]:
-            assert decide(tab, identity, "reject").status_code == 200
-        assert time.perf_counter() - start < 5
-        assert on_disk(checkout).count(",reject,") == 5
 
 
 class TestCommand:

