@@ -21,6 +21,13 @@ ROOT = Path(__file__).parents[2]
 HOSTILE = """<img src=x onerror="document.title='injected'">'&amp;"""
 
 
+def pytest_collection_modifyitems(items):
+    """A browser on a machine that is short of everything may fail a test once; what fails twice is broken."""
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 def _pipeline_conftest():
     path = ROOT / "tests" / "pipeline" / "conftest.py"
     spec = importlib.util.spec_from_file_location("pipeline_conftest", path)
