@@ -21,7 +21,7 @@ from stages.networks.base import Colorizer
 from stages.train import checkpoints
 from stages.train.checkpoints import Place
 from stages.train.data import Pixels, batch_count, batches, mixed_batches, to_rgb
-from stages.train.losses import LOSSES
+from stages.train.losses import Loss, build_loss
 from stages.train.params import Params
 from stages.train.show import Show
 
@@ -56,6 +56,7 @@ def fit(
     network.to(memory_format=torch.channels_last)
     plain_optimizer = torch.optim.Adam(network.parameters(), lr=params.lr, weight_decay=params.weight_decay)
     module, optimizer = fabric.setup(network, plain_optimizer)
+    loss_of = build_loss(params, network)
     place = checkpoints.restore(checkpoint, network=network, optimizer=plain_optimizer)
     show.start(place, network)
     saved = time.monotonic()
@@ -77,9 +78,7 @@ def fit(
                 step = place.epoch * batches_an_epoch + place.batch
                 lr = learning_rate(params, step, steps)
                 _set_lr(optimizer, lr)
-                loss = train_step(
-                    module, network, optimizer, batch, worn=worn, loss=params.loss, fabric=fabric
-                )
+                loss = train_step(module, network, optimizer, batch, worn=worn, loss=loss_of, fabric=fabric)
                 if not math.isfinite(loss):
                     raise UngrayError(
                         f"train: the loss is {loss} at step {step + 1}, learning rate {lr:g}; lower train.lr"
@@ -93,9 +92,7 @@ def fit(
                 if stop:
                     raise KeyboardInterrupt
             last_lr = learning_rate(params, (place.epoch + 1) * batches_an_epoch - 1, steps)
-            losses = validate(
-                module, network, val, batch_size=params.batch_size, loss=params.loss, fabric=fabric
-            )
+            losses = validate(module, network, val, batch_size=params.batch_size, loss=loss_of, fabric=fabric)
             place.log.append(
                 {"loss/train": place.loss_sum / photos_an_epoch, **losses, "learning_rate": last_lr}
             )
@@ -111,7 +108,7 @@ def train_step(
     batch: Tensor,
     *,
     worn: Tensor | None,
-    loss: str,
+    loss: Loss,
     fabric: Fabric,
 ) -> float:
     """Take one step on ``batch``, uint8 RGB (batch, height, width, 3), and return its loss.
@@ -122,7 +119,7 @@ def train_step(
     if worn is not None:
         inputs, _ = network.pairs(to_rgb(fabric.to_device(worn)))
     # The network runs in the chosen precision, the loss in fp32.
-    value = LOSSES[loss](module(inputs).float(), targets)
+    value = loss(module(inputs).float(), targets)
     optimizer.zero_grad()
     fabric.backward(value)
     optimizer.step()
@@ -131,7 +128,7 @@ def train_step(
 
 @torch.no_grad()
 def validate(
-    module: nn.Module, network: Colorizer, val: Pixels, *, batch_size: int, loss: str, fabric: Fabric
+    module: nn.Module, network: Colorizer, val: Pixels, *, batch_size: int, loss: Loss, fabric: Fabric
 ) -> dict[str, float]:
     """Return the mean loss over ``val``, of the network and of the gray photo, in the network's units."""
     module.eval()
@@ -140,8 +137,8 @@ def validate(
         rgb = to_rgb(fabric.to_device(batch))
         inputs, targets = network.pairs(rgb)
         gray = network.gray_target(inputs, targets)
-        sums["loss/val"] += LOSSES[loss](module(inputs).float(), targets).item() * len(batch)
-        sums["loss/gray"] += LOSSES[loss](gray, targets).item() * len(batch)
+        sums["loss/val"] += loss(module(inputs).float(), targets).item() * len(batch)
+        sums["loss/gray"] += loss(gray, targets).item() * len(batch)
     return {name: total / len(val) for name, total in sums.items()}
 
 

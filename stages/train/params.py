@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from stages.errors import UngrayError
 from stages.params import Section
 
 Effect = Literal["sepia", "blur", "grain", "fading", "borders", "scratches"]
 """What happens to old scans; see :mod:`stages.train.degrade`."""
+
+CLASSIFIERS = ("unet",)
+"""Architectures that can classify colour."""
+
+
+class ChromaL1(Section):
+    """How ``loss: chroma_l1`` counts colour."""
+
+    doubled_at: float = Field(
+        gt=0, description="chroma in Lab units at which a pixel counts twice a gray one"
+    )
+    match: float = Field(ge=0, le=100)
+
+
+class Classes(Section):
+    """What ``loss: classes`` classifies, and how it answers."""
+
+    grid: int = Field(ge=5, le=50, description="Lab units")
+    rebalancing: float = Field(ge=0, le=1)
+    regression: float = Field(ge=0, le=1000)
+    temperature: float = Field(ge=0.01, le=1)
 
 
 class Params(Section):
@@ -18,7 +40,9 @@ class Params(Section):
     architecture: Literal["unet", "cnn"]
     working_size: int = Field(ge=32, le=1024, multiple_of=16, description="pixels")
     unet_channels: Annotated[tuple[int, ...], Field(strict=False, min_length=4, max_length=4)]
-    loss: Literal["l1", "mse"]
+    loss: Literal["l1", "mse", "chroma_l1", "classes"]
+    chroma_l1: ChromaL1
+    classes: Classes
     batch_size: int = Field(ge=2, le=4096)
     epochs: int = Field(ge=1)
     lr: float = Field(gt=0, le=1)
@@ -32,9 +56,20 @@ class Params(Section):
     grid_photos: int = Field(ge=1, le=16)
     seed: int = Field(ge=0)
 
+    @model_validator(mode="after")
+    def _loss_fits_network(self) -> Self:
+        if self.loss == "classes" and self.architecture not in CLASSIFIERS:
+            raise UngrayError(
+                f"train.loss = 'classes' needs train.architecture = {' or '.join(CLASSIFIERS)}, which can "
+                f"say how likely each colour is, not {self.architecture}"
+            )
+        return self
+
     def network(self) -> dict[str, Any]:
         """Return the configuration that :func:`stages.networks.build` takes."""
         configuration: dict[str, Any] = {"architecture": self.architecture, "working_size": self.working_size}
         if self.architecture == "unet":
             configuration["channels"] = list(self.unet_channels)
+        if self.loss == "classes":
+            configuration["classes"] = {"grid": self.classes.grid, "temperature": self.classes.temperature}
         return configuration

@@ -14,6 +14,7 @@ from stages.params import Machine
 from stages.train.data import batch_count, load_pixels
 from stages.train.device import choose, start_fabric
 from stages.train.loop import fit
+from stages.train.losses import measure_prior
 from stages.train.params import Params
 from stages.train.show import Show
 
@@ -45,6 +46,7 @@ def run(params: Params, machine: Machine, *, prepared: Path, report: Path) -> tu
     photos_an_epoch = sum(map(len, train))
     torch.manual_seed(params.seed)
     network = networks.build(params.network())
+    measure_prior(network, train)
     fingerprint = cache.fingerprint(
         params.model_dump(),
         index[["file", "digest"]].values.tolist(),
