@@ -17,9 +17,10 @@ from stages.errors import UngrayError
 from stages.files import whole_file
 from stages.networks.base import Colorizer
 from stages.networks.cnn import Cnn
+from stages.networks.dense_autoencoder import DenseAutoencoder
 from stages.networks.unet import UNet
 
-ARCHITECTURES: dict[str, type[Colorizer]] = {"unet": UNet, "cnn": Cnn}
+ARCHITECTURES: dict[str, type[Colorizer]] = {"unet": UNet, "cnn": Cnn, "dense_autoencoder": DenseAutoencoder}
 
 
 @dataclass(frozen=True)
