@@ -16,7 +16,7 @@ CLASSIFIERS = ("unet",)
 """Architectures that can classify colour."""
 
 
-class ChromaL1(Section):
+class ChromaL1Params(Section):
     """How ``loss: chroma_l1`` counts colour."""
 
     doubled_at: float = Field(
@@ -25,13 +25,22 @@ class ChromaL1(Section):
     match: float = Field(ge=0, le=100)
 
 
-class Classes(Section):
+class ClassesParams(Section):
     """What ``loss: classes`` classifies, and how it answers."""
 
     grid: int = Field(ge=5, le=50, description="Lab units")
     rebalancing: float = Field(ge=0, le=1)
     regression: float = Field(ge=0, le=1000)
     temperature: float = Field(ge=0.01, le=1)
+
+
+class AdversarialParams(Section):
+    """The discriminator that the network is trained against; see :mod:`stages.train.adversarial`."""
+
+    weight: float = Field(ge=0, le=1000)
+    lr: float = Field(gt=0, le=1)
+    noise: float = Field(ge=0, le=10, description="standard deviation; the discriminator sees about -1..1")
+    noise_every: int = Field(ge=1, description="steps")
 
 
 class Params(Section):
@@ -41,8 +50,9 @@ class Params(Section):
     working_size: int = Field(ge=32, le=1024, multiple_of=16, description="pixels")
     unet_channels: Annotated[tuple[int, ...], Field(strict=False, min_length=4, max_length=4)]
     loss: Literal["l1", "mse", "chroma_l1", "classes"]
-    chroma_l1: ChromaL1
-    classes: Classes
+    chroma_l1: ChromaL1Params
+    classes: ClassesParams
+    adversarial: AdversarialParams
     batch_size: int = Field(ge=2, le=4096)
     epochs: int = Field(ge=1)
     lr: float = Field(gt=0, le=1)

@@ -8,7 +8,7 @@ import torch
 from stages import networks
 from stages.errors import UngrayError
 from stages.train.losses import build_loss, measure_prior
-from stages.train.params import ChromaL1, Classes, Params
+from stages.train.params import ChromaL1Params, ClassesParams, Params
 from stages.train.run import run
 
 LOSSES = ["l1", "mse", "chroma_l1", "classes"]
@@ -50,12 +50,12 @@ def test_l1_likes_gray_best_where_hue_is_open_and_chroma_l1_does_not(make):
     targets, gray, coloured = _ab((40, 0), (-40, 0)), _ab((0, 0), (0, 0)), _ab((0, 25), (0, 25))
     _, _, l1 = make(loss="l1")
     assert l1(gray, targets) < l1(coloured, targets)
-    _, _, chroma_l1 = make(loss="chroma_l1", chroma_l1=ChromaL1(doubled_at=20.0, match=2.0))
+    _, _, chroma_l1 = make(loss="chroma_l1", chroma_l1=ChromaL1Params(doubled_at=20.0, match=2.0))
     assert chroma_l1(gray, targets) > chroma_l1(coloured, targets)
 
 
 def test_chroma_l1_counts_a_mistake_on_a_coloured_pixel_more(make):
-    _, _, loss_of = make(loss="chroma_l1", chroma_l1=ChromaL1(doubled_at=20.0, match=0.0))
+    _, _, loss_of = make(loss="chroma_l1", chroma_l1=ChromaL1Params(doubled_at=20.0, match=0.0))
     mistake = _ab((11, 0)) * 1.0
     on_gray = loss_of(_ab((0, 0)) + mistake, _ab((0, 0)))
     on_red = loss_of(_ab((20, 0)) + mistake, _ab((20, 0)))
@@ -81,7 +81,7 @@ def test_chroma_l1_looks_at_the_colours_of_a_network_that_answers_in_rgb(make):
 
 def test_the_gray_line_of_classes_is_the_guess_that_looks_at_no_photo(make):
     _, network, loss_of = make(
-        loss="classes", classes=Classes(grid=10, rebalancing=0.0, regression=0.0, temperature=0.38)
+        loss="classes", classes=ClassesParams(grid=10, rebalancing=0.0, regression=0.0, temperature=0.38)
     )
     targets = _ab((40, 30), (0, 0), (0, 0), (0, 0))
     network.classes.set_prior(network.ab_of(targets))
