@@ -28,7 +28,9 @@ PRIOR_PHOTOS = 500
 
 def build_loss(params: Params, network: Colorizer) -> Loss:
     """Return the loss that ``params`` name, for outputs and targets of ``network``."""
-    return LOSSES[params.loss](params, network)
+    if params.loss in LOSSES:
+        return LOSSES[params.loss]
+    return COLOUR_LOSSES[params.loss](params, network)
 
 
 def measure_prior(network: Colorizer, train: Sequence[Pixels]) -> None:
@@ -42,14 +44,6 @@ def measure_prior(network: Colorizer, train: Sequence[Pixels]) -> None:
     chosen = np.linspace(0, len(train[0]) - 1, min(PRIOR_PHOTOS, len(train[0]))).astype(int)
     targets = [network.pairs(to_rgb(torch.from_numpy(train[0][[number]])))[1] for number in chosen]
     classes.set_prior(network.ab_of(torch.cat(targets)))
-
-
-def _l1(params: Params, network: Colorizer) -> Loss:
-    return functional.l1_loss
-
-
-def _mse(params: Params, network: Colorizer) -> Loss:
-    return functional.mse_loss
 
 
 def _chroma_l1(params: Params, network: Colorizer) -> Loss:
@@ -94,13 +88,14 @@ def _class_loss(params: Params, network: Colorizer) -> Loss:
     return loss
 
 
-LOSSES: dict[str, Callable[[Params, Colorizer], Loss]] = {
-    "l1": _l1,
-    "mse": _mse,
+LOSSES: dict[str, Loss] = {"l1": functional.l1_loss, "mse": functional.mse_loss}
+"""By name in params.yaml, those that look at no more than outputs and targets."""
+
+COLOUR_LOSSES: dict[str, Callable[[Params, Colorizer], Loss]] = {
     "chroma_l1": _chroma_l1,
     "classes": _class_loss,
 }
-"""By name in params.yaml: each makes the loss for a network."""
+"""By name in params.yaml, those that look at colour through the network: each makes the loss for one."""
 
 
 def _classes(network: Colorizer) -> AbClasses | None:

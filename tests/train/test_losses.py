@@ -100,9 +100,9 @@ def test_training_with_it_learns_and_repeats_itself_to_the_byte(tiny, prepared, 
     contents, logs = [], []
     for name in ("a", "b"):
         params = tiny["train"].model_copy(update={"loss": loss, "epochs": 12, "lr": 0.003, "grid_every": 12})
-        model, work = run(params, tiny["machine"], prepared=prepared, report=tmp_path / name)
-        shutil.rmtree(work)
-        networks.save_model(tmp_path / "m.safetensors", model)
+        result = run(params, tiny["machine"], prepared=prepared, report=tmp_path / name)
+        shutil.rmtree(result.work)
+        networks.save_model(tmp_path / "m.safetensors", result.model)
         contents.append((tmp_path / "m.safetensors").read_bytes())
         rows = (tmp_path / name / "plots/metrics/loss/train.tsv").read_text().splitlines()[1:]
         logs.append([float(row.split("\t")[1]) for row in rows])
