@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export NO_ALBUMENTATIONS_UPDATE := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help env repro test benchmark lint pull clean-cache constraints
+.PHONY: help env repro recipe test benchmark lint pull clean-cache constraints
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,6 +27,9 @@ repro: $(VENV)/installed  ## run the whole workflow as params.yaml says, and sho
 	@mkdir -p .cache && touch .cache/reproduced
 	@sed -n '/^## Verdict/,/^## Trained/{/^##/d;p}' data/models/model_card.md
 	@echo "Next: open reports/report.html, read data/models/model_card.md, edit params.yaml, run it again."
+
+recipe: $(VENV)/installed  ## run a recipe, NAME=unet SET='train.minutes=10 ...'; without NAME list them
+	@python -m stages.recipes $(NAME) $(SET)
 
 test: $(VENV)/installed lint  ## run every check and test
 	python -m pytest

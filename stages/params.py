@@ -66,7 +66,11 @@ def load(section: str, model: type[S], *, path: Path = Path("params.yaml")) -> S
 
 def load_all(path: Path = Path("params.yaml")) -> dict[str, Section]:
     """Return every section of ``path`` by name; see :func:`load`."""
-    content = _read(path)
+    return check(read(path), origin=str(path))
+
+
+def check(content: dict[str, Any], *, origin: str) -> dict[str, Section]:
+    """Return every section of ``content``, which came from ``origin``, by name; see :func:`load`."""
     models: dict[str, type[Section]] = {"machine": Machine}
     for stage in STAGES:
         models[stage] = importlib.import_module(f"stages.{stage}.params").Params
@@ -82,11 +86,16 @@ def load_all(path: Path = Path("params.yaml")) -> dict[str, Section]:
             lists = {item["loc"][:-1] for item in items if len(item["loc"]) > 1}
             complaints += [_explain(name, models[name], item) for item in items if item["loc"] not in lists]
     if complaints:
-        raise UngrayError(f"{path}: " + "; ".join(sorted(complaints)))
+        raise UngrayError(f"{origin}: " + "; ".join(sorted(complaints)))
     return sections
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """Return what the YAML file ``path`` holds, unchecked but for being sections.
+
+    Raises:
+        UngrayError: it is missing, or no YAML.
+    """
     try:
         # YAML 1.2, as DVC reads it: 1e-3 is a number there, a string in YAML 1.1.
         content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
@@ -111,12 +120,22 @@ def _unknown(key: str, known: list[str]) -> str:
 def _explain(section: str, model: type[Section], item: Any) -> str:
     key = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
-        return f"{section}.{_unknown(key, list(model.model_fields))}"
+        *path, last = item["loc"]
+        for part in path:
+            model = _section_below(model, str(part))
+        return ".".join([section, *map(str, path), _unknown(last, list(model.model_fields))])
     if item["type"] == "missing":
         return f"{section}.{key} is missing"
     wanted = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     name = f"{section}.{key}" if key else section
     return f"{name} = {item['input']!r} is not allowed: it must be {wanted}"
+
+
+def _section_below(model: type[Section], key: str) -> type[Section]:
+    below = model.model_fields[key].annotation
+    if not (isinstance(below, type) and issubclass(below, Section)):
+        raise TypeError(f"{model.__name__}.{key} is no section")
+    return below
 
 
 def main() -> None:

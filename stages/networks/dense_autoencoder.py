@@ -26,9 +26,7 @@ class DenseAutoencoder(LabColorizer):
     ARCHITECTURE = "dense_autoencoder"
     MULTIPLE = SHRUNK
 
-    def __init__(
-        self, *, working_size: int, embedding: int = 512, pooling: Pooling = "average", downsampling: int = 2
-    ) -> None:
+    def __init__(self, *, working_size: int, embedding: int, pooling: Pooling, downsampling: int) -> None:
         """Make it with random weights.
 
         Args:

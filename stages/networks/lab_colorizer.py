@@ -8,11 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stages.networks.base import Colorizer
+from stages.networks.base import AB_SCALE, Colorizer
 from stages.networks.lab import lab_to_rgb, rgb_to_lab
-
-AB_SCALE = 110.0
-"""ab is divided by this, so that the network's figures are about -1..1."""
 
 
 class LabColorizer(Colorizer):
@@ -31,7 +28,7 @@ class LabColorizer(Colorizer):
 
     def predict_ab(self, lightness: Tensor) -> Tensor:
         """Return ab at the size of ``lightness``; see :class:`Colorizer`."""
-        ab = self(lightness / 50 - 1) * AB_SCALE
+        ab = self.ab_of(self(lightness / 50 - 1))
         if self.SHRINK == 1:
             return ab
         return functional.interpolate(ab, scale_factor=self.SHRINK, mode="bilinear", align_corners=False)

@@ -1,0 +1,1 @@
+"""Ready settings: small overlays on params.yaml, one a file."""

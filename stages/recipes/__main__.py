@@ -1,0 +1,45 @@
+"""Run a recipe: print the `dvc exp run -n NAME -S ...` that it stands for, then run it.
+
+Without a name, list the recipes. What follows the name is set on top. Examples:
+
+  python -m stages.recipes
+  python -m stages.recipes bing-cnn
+  python -m stages.recipes unet scrape.source=folder scrape.folder=/my/photos train.minutes=10
+"""
+
+import argparse
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from stages.command import run_command
+from stages.recipes.overlay import apply, command, description, names, overrides
+
+
+def main() -> None:
+    """List the recipes, or run one."""
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.recipes",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", nargs="?", help="a recipe")
+    parser.add_argument("settings", nargs="*", metavar="key=value", help="set on top of it")
+    parser.add_argument("--dry-run", action="store_true", help="check and print the command, run nothing")
+    asked = parser.parse_args()
+    if not asked.name:
+        width = max(map(len, names()))
+        for name in names():
+            print(f"{name:{width}}  {description(name)}")
+        return
+    found = overrides(asked.name, asked.settings)
+    apply(found, Path("params.yaml"))
+    line = command(asked.name, found)
+    print(shlex.join(line), flush=True)
+    if not asked.dry_run:
+        sys.exit(subprocess.run(line, check=False).returncode)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,94 @@
+"""A recipe as overrides of params.yaml, checked against the types of every section."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from stages.errors import UngrayError
+from stages.params import check, read
+
+FOLDER = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """Return the recipes there are, sorted."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def description(name: str) -> str:
+    """Return the one line that a recipe says of itself: the first of its file."""
+    return (FOLDER / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+
+
+def overrides(name: str, more: Sequence[str]) -> dict[str, Any]:
+    """Return what recipe ``name`` sets, by dotted key; each of ``more``, "key=value", comes on top.
+
+    Raises:
+        UngrayError: no such recipe, or ``more`` holds something else; the sentence names what there is.
+    """
+    if name not in names():
+        near = difflib.get_close_matches(name, names(), n=1)
+        meant = f"; did you mean {near[0]}?" if near else "; there are"
+        raise UngrayError(f"no recipe {name!r}{meant} {'' if near else ', '.join(names())}".rstrip())
+    found = dict(_flat(read(FOLDER / f"{name}.yaml")))
+    for setting in more:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise UngrayError(f"SET: {setting!r} is no setting; write key=value, such as train.minutes=10")
+        try:
+            found[key] = YAML(typ="safe", pure=True).load(value)
+        except YAMLError:
+            raise UngrayError(f"SET: {value!r}, given for {key}, is no YAML value") from None
+    return found
+
+
+def apply(found: Mapping[str, Any], params: Path) -> None:
+    """Check that the file ``params`` is right with ``found`` on top, and what it names is there.
+
+    Raises:
+        UngrayError: it is not; see :func:`stages.params.check`.
+    """
+    content = copy.deepcopy(read(params))
+    for key, value in found.items():
+        *path, last = key.split(".")
+        section = content
+        for part in path:
+            section = section.setdefault(part, {})
+            if not isinstance(section, dict):
+                raise UngrayError(f"{params}: {key} is unknown; {part} has no keys below it")
+        section[last] = value
+    for checked in check(content, origin=str(params)).values():
+        checked.check_surroundings()
+
+
+def command(name: str, found: Mapping[str, Any]) -> list[str]:
+    """Return the command that runs experiment ``name`` with ``found`` set."""
+    settings = [part for key, value in found.items() for part in ("-S", f"{key}={_written(value)}")]
+    return ["dvc", "exp", "run", "-n", name, *settings]
+
+
+def _flat(content: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for key, value in content.items():
+        pairs += _flat(value, f"{above}{key}.") if isinstance(value, dict) else [(f"{above}{key}", value)]
+    return pairs
+
+
+def _written(value: Any) -> str:
+    """Return ``value`` as DVC's -S (Hydra's grammar) reads it: one line of YAML in flow style."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_written, value))}]"
+    if isinstance(value, str):
+        plain = value and all(character.isalnum() or character in "-_/. " for character in value)
+        return value if plain and value == value.strip() else "'" + value.replace("'", "\\'") + "'"
+    stream = StringIO()
+    YAML(typ="safe", pure=True).dump(value, stream)
+    return stream.getvalue().split("\n")[0]
