@@ -22,6 +22,9 @@ from stages.train.data import to_rgb
 from stages.train.objective import Objective
 from stages.train.params import Params
 
+CURVES = ("loss_generator", "loss_discriminator", "discriminator_accuracy")
+"""What a step returns beside "loss"."""
+
 
 class Adversarial(Objective):
     """A colorizer and a discriminator that learn from each other, a step each on every batch.

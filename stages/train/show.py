@@ -11,6 +11,7 @@ from dvclive import Live
 from tqdm import tqdm
 
 from stages.networks.base import Colorizer
+from stages.train.adversarial import CURVES
 from stages.train.gallery import Gallery
 from stages.train.params import Params
 from stages.train.place import Place
@@ -49,6 +50,8 @@ class Show(Silent):
         self._params, self._gallery = params, gallery
         self._photos_an_epoch, self._batches_an_epoch = photos_an_epoch, batches_an_epoch
         self._live = Live(str(report), dvcyaml=None, save_dvc_exp=False)
+        if not params.adversarial.weight:
+            _leave_empty(Path(self._live.plots_dir) / "metrics")
         self._bar: tqdm = None
         self._started, self._seen, self._steps = 0.0, 0, 0
 
@@ -128,3 +131,11 @@ class Show(Silent):
 
     def _show_grid(self, epoch: int) -> None:
         self._live.log_image(f"grid/{epoch:04}.png", self._gallery.grid(epoch))
+
+
+def _leave_empty(folder: Path) -> None:
+    """Write the GAN's curves with no epoch: DVC draws none of them, but warns of files that are missing."""
+    for name in CURVES:
+        curve = folder / name / "train.tsv"
+        curve.parent.mkdir(parents=True, exist_ok=True)
+        curve.write_text("step\ttrain\n", encoding="utf-8", newline="\n")

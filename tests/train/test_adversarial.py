@@ -2,14 +2,16 @@
 
 import copy
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from ruamel.yaml import YAML
 
 from stages import networks
 from stages.networks import save_model
-from stages.train.adversarial import Adversarial
+from stages.train.adversarial import CURVES, Adversarial
 from stages.train.device import start_fabric
 from stages.train.losses import measure_prior
 from stages.train.objective import Regression, build_objective
@@ -62,7 +64,7 @@ def test_a_step_moves_both_networks_and_returns_what_the_curves_show(make, loss,
     objective = make(loss=loss, architecture=architecture)
     colorizer, discriminator = weights(objective.network), weights(objective.discriminator)
     found = objective.step(BATCH, None, lr_factor=1.0)
-    assert set(found) == {"loss", "loss_generator", "loss_discriminator", "discriminator_accuracy"}
+    assert set(found) == {"loss", *CURVES}
     assert all(value.isfinite() and not value.requires_grad for value in found.values())
     assert 0 <= found["discriminator_accuracy"] <= 1
     # Untrained it can only toss a coin.
@@ -159,7 +161,25 @@ def test_a_whole_training_draws_three_more_curves_and_repeats_itself_to_the_byte
         save_model(tmp_path / "m.safetensors", result.model)
         contents.append((tmp_path / "m.safetensors").read_bytes())
     assert contents[0] == contents[1]
-    for curve in ("loss_generator", "loss_discriminator", "discriminator_accuracy"):
+    for curve in CURVES:
         rows = (tmp_path / f"a/plots/metrics/{curve}/train.tsv").read_text().splitlines()
         assert len(rows) == 1 + tiny["train"].epochs
     assert not any("discriminator" in name for name in result.model.network.state_dict())
+
+
+def test_a_plain_training_leaves_these_curves_without_an_epoch_so_that_dvc_draws_none(
+    tiny, prepared, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    params = tiny["train"].model_copy(update={"epochs": 1})
+    run(params, tiny["machine"], prepared=prepared, report=tmp_path / "r")
+    for curve in CURVES:
+        assert (tmp_path / f"r/plots/metrics/{curve}/train.tsv").read_text() == "step\ttrain\n"
+    plots = YAML(typ="safe").load(Path(__file__).parents[2] / "dvc.yaml")["plots"]
+    drawn = [
+        file for plot in plots if isinstance(plot, dict) for entry in plot.values() for file in entry["y"]
+    ]
+    missing = [
+        f for f in drawn if "train/plots" in f and not (tmp_path / f.replace("reports/train", "r")).exists()
+    ]
+    assert missing == []
