@@ -111,12 +111,22 @@ def _unknown(key: str, known: list[str]) -> str:
 def _explain(section: str, model: type[Section], item: Any) -> str:
     key = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
-        return f"{section}.{_unknown(key, list(model.model_fields))}"
+        *path, last = item["loc"]
+        for part in path:
+            model = _section_below(model, str(part))
+        return ".".join([section, *map(str, path), _unknown(last, list(model.model_fields))])
     if item["type"] == "missing":
         return f"{section}.{key} is missing"
     wanted = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     name = f"{section}.{key}" if key else section
     return f"{name} = {item['input']!r} is not allowed: it must be {wanted}"
+
+
+def _section_below(model: type[Section], key: str) -> type[Section]:
+    below = model.model_fields[key].annotation
+    if not (isinstance(below, type) and issubclass(below, Section)):
+        raise TypeError(f"{model.__name__}.{key} is no section")
+    return below
 
 
 def main() -> None:

@@ -104,7 +104,7 @@ def test_checking_the_file_by_hand_says_nothing_if_it_is_right_and_one_line_if_i
         ("train", "lr", ".nan", ["nan"]),
         ("train", "working_size", "100", ["100", "multiple of 16"]),
         ("train", "batch_size", "1", ["= 1", "greater than or equal to 2"]),
-        ("train", "unet_channels", "[48, 96, 192]", ["[48, 96, 192]", "4"]),
+        ("train", "unet", "{channels: [48, 96, 192]}", ["train.unet.channels", "(48, 96, 192)", "4"]),
         ("scrape", "limit", "1001", ["1001", "less than or equal to 1000"]),
         ("scrape", "queries", "[]", ["[]", "at least 1"]),
         ("scrape", "queries", "[sea, sea]", ["['sea', 'sea']", "repeated"]),
@@ -135,8 +135,8 @@ def test_a_bad_value_is_refused_with_its_key_itself_and_what_is_allowed(
 
 
 def test_one_bad_channel_is_not_called_a_missing_one(tmp_path):
-    message = _refusal(_write(tmp_path, _with("train", "unet_channels", "[48, 96, wide, 384]")))
-    assert "train.unet_channels.2 = 'wide'" in message
+    message = _refusal(_write(tmp_path, _with("train", "unet", "{channels: [48, 96, wide, 384]}")))
+    assert "train.unet.channels.2 = 'wide'" in message
     assert "not 3" not in message
 
 
@@ -287,7 +287,7 @@ def test_a_loaded_value_cannot_be_changed(section, key):
 def test_lists_are_loaded_as_tuples_which_cannot_be_changed_either():
     loaded = params.load_all(ROOT / "params.yaml")
     assert isinstance(loaded["scrape"].queries, tuple)
-    assert isinstance(loaded["train"].unet_channels, tuple)
+    assert isinstance(loaded["train"].unet.channels, tuple)
 
 
 # Every key is read

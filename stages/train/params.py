@@ -7,6 +7,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from stages.params import Section
+from stages.train.architectures import (
+    DenseAutoencoderParams,
+    LabAutoencoderParams,
+    ResNet18Params,
+    UNetParams,
+)
 
 Effect = Literal["sepia", "blur", "grain", "fading", "borders", "scratches"]
 """What happens to old scans; see :mod:`stages.train.degrade`."""
@@ -15,9 +21,14 @@ Effect = Literal["sepia", "blur", "grain", "fading", "borders", "scratches"]
 class Params(Section):
     """What is trained, and how."""
 
-    architecture: Literal["unet", "cnn"]
+    architecture: Literal[
+        "unet", "cnn", "lab_autoencoder", "dense_autoencoder", "plain_autoencoder", "resnet18", "small_cnn"
+    ]
     working_size: int = Field(ge=32, le=1024, multiple_of=16, description="pixels")
-    unet_channels: Annotated[tuple[int, ...], Field(strict=False, min_length=4, max_length=4)]
+    unet: UNetParams
+    lab_autoencoder: LabAutoencoderParams
+    dense_autoencoder: DenseAutoencoderParams
+    resnet18: ResNet18Params
     loss: Literal["l1", "mse"]
     optimizer: Literal["adam", "adamw", "sgd", "rmsprop"]
     batch_size: int = Field(ge=2, le=4096)
@@ -43,7 +54,12 @@ class Params(Section):
 
     def network(self) -> dict[str, Any]:
         """Return the configuration that :func:`stages.networks.build` takes."""
-        configuration: dict[str, Any] = {"architecture": self.architecture, "working_size": self.working_size}
-        if self.architecture == "unet":
-            configuration["channels"] = list(self.unet_channels)
-        return configuration
+        sections: dict[str, Section] = {
+            "unet": self.unet,
+            "lab_autoencoder": self.lab_autoencoder,
+            "dense_autoencoder": self.dense_autoencoder,
+            "resnet18": self.resnet18,
+        }
+        section = sections.get(self.architecture)
+        arguments = section.model_dump(mode="json") if section else {}
+        return {"architecture": self.architecture, "working_size": self.working_size, **arguments}
