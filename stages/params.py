@@ -42,6 +42,7 @@ class Machine(Section):
     nodes: int = Field(ge=1, le=1024, description="machines")
     strategy: Literal["auto", "ddp"]
     accumulation: int = Field(ge=1, le=4096, description="parts that a batch is computed in")
+    compile: bool
     checkpoint_minutes: float = Field(gt=0, description="minutes of training between two checkpoints")
     checkpoint_steps: int = Field(ge=0, description="steps between two checkpoints; 0 = by minutes")
 

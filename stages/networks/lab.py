@@ -6,19 +6,31 @@ The formulas and constants are those of CIE 15 and IEC 61966-2-1, as on arrays
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from stages.color import RGB_TO_XYZ, WHITE, XYZ_TO_RGB
 
+GRAY = (XYZ_TO_RGB @ WHITE)[0] * RGB_TO_XYZ[1]
+"""Linear RGB to the linear gray of the same luminance."""
+
 
 def rgb_to_lab(rgb: Tensor) -> Tensor:
     """Convert float sRGB in 0..1 to Lab, L in 0..100."""
-    linear = torch.where(rgb > 0.04045, ((rgb.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4, rgb / 12.92)
-    xyz = _mix(linear, rgb.new_tensor(RGB_TO_XYZ)) / rgb.new_tensor(WHITE).view(1, 3, 1, 1)
-    scaled = torch.where(xyz > 0.008856, xyz.clamp(min=0.008856) ** (1 / 3), 7.787 * xyz + 16 / 116)
-    x, y, z = scaled.unbind(1)
+    x, y, z = (_lightened(channel) for channel in _mix(_linear(rgb), RGB_TO_XYZ / WHITE[:, None]))
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=1)
+
+
+def gray_photo(rgb: Tensor) -> Tensor:
+    """Return the gray photo, sRGB in 0..1 (batch, 1, height, width), that has the lightness of ``rgb``.
+
+    What :func:`lab_to_rgb` makes of the L of :func:`rgb_to_lab` with ab of zero, without the cube roots and
+    cubes, which only undo each other.
+    """
+    (luminance,) = _mix(_linear(rgb), GRAY[None])
+    return _encoded(luminance).clamp(0, 1)[:, None]
 
 
 def lab_to_rgb(lab: Tensor) -> Tensor:
@@ -27,14 +39,26 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
     y = (lightness + 16) / 116
     scaled = torch.stack([y + a / 500, y, y - b / 200], dim=1)
     xyz = torch.where(scaled > 0.2068966, scaled**3, (scaled - 16 / 116) / 7.787)
-    linear = _mix(xyz * lab.new_tensor(WHITE).view(1, 3, 1, 1), lab.new_tensor(XYZ_TO_RGB))
-    rgb = torch.where(
-        linear > 0.0031308, 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055, 12.92 * linear
-    )
-    return rgb.clamp(0, 1)
+    linear = torch.stack(_mix(xyz, XYZ_TO_RGB * WHITE), dim=1)
+    return _encoded(linear).clamp(0, 1)
 
 
-def _mix(channels: Tensor, matrix: Tensor) -> Tensor:
-    # Written out rather than as a matrix product, which may be computed in reduced precision.
+def _linear(rgb: Tensor) -> Tensor:
+    # Clamped, since the gradient of a power of less than zero is no number, even where it is not chosen.
+    return torch.where(rgb > 0.04045, ((rgb.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4, rgb / 12.92)
+
+
+def _encoded(linear: Tensor) -> Tensor:
+    bright = 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
+    return torch.where(linear > 0.0031308, bright, 12.92 * linear)
+
+
+def _lightened(relative: Tensor) -> Tensor:
+    bright = relative.clamp(min=0.008856) ** (1 / 3)
+    return torch.where(relative > 0.008856, bright, 7.787 * relative + 16 / 116)
+
+
+def _mix(channels: Tensor, matrix: NDArray[np.float64]) -> list[Tensor]:
+    # Not a matrix product, which may be computed in reduced precision.
     first, second, third = channels.unbind(1)
-    return torch.stack([row[0] * first + row[1] * second + row[2] * third for row in matrix], dim=1)
+    return [(first * r).add_(second, alpha=g).add_(third, alpha=b) for r, g, b in matrix.tolist()]

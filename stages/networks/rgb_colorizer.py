@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from stages.networks.base import Colorizer
-from stages.networks.lab import lab_to_rgb, rgb_to_lab
+from stages.networks.lab import gray_photo, lab_to_rgb, rgb_to_lab
 
 
 class RgbColorizer(Colorizer):
@@ -18,7 +18,7 @@ class RgbColorizer(Colorizer):
 
     def pairs(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
         """Return the gray photo (batch, 1, height, width) and RGB, both in 0..1; see :class:`Colorizer`."""
-        return _gray(rgb_to_lab(rgb)[:, :1]), rgb
+        return gray_photo(rgb), rgb
 
     def gray_target(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Return the gray photo as RGB; see :class:`Colorizer`."""
@@ -30,7 +30,7 @@ class RgbColorizer(Colorizer):
 
     def raw_rgb(self, rgb: Tensor) -> Tensor:
         """Return RGB as the network predicts it; see :class:`Colorizer`."""
-        return self(_gray(rgb_to_lab(rgb)[:, :1]))
+        return self(gray_photo(rgb))
 
 
 def _gray(lightness: Tensor) -> Tensor:

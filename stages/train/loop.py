@@ -18,7 +18,7 @@ from stages.train import budget, processes
 from stages.train.best import Best
 from stages.train.checkpoints import Checkpoint
 from stages.train.clock import Clock
-from stages.train.data import Pixels, batch_count, mixed_batches
+from stages.train.data import Pixels, ahead, batch_count, mixed_batches
 from stages.train.ema import Ema
 from stages.train.failures import check_loss, memory_named
 from stages.train.objective import build_objective
@@ -131,7 +131,7 @@ class Training:
             skip=place.batch,
         )
         self.objective.train()
-        for numbers, batch in drawn:
+        for numbers, batch in ahead(drawn):
             if self.step == place.planned_steps:
                 break
             self._train_step(batch, numbers)

@@ -153,6 +153,7 @@ def _settings(
         "device": device,
         "processes": fabric.world_size,
         "machine.accumulation": machine.accumulation,
+        "machine.compile": machine.compile,
         "torch": torch.__version__,
         "code": cache.code_fingerprint(CODE / "train", *[CODE / name for name in SHARED]),
     }
