@@ -38,7 +38,12 @@ class Machine(Section):
     workers: int = Field(ge=0, description="processes for photo work; 0 = one per core")
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["auto", "fp32", "bf16"]
+    devices: int = Field(ge=1, le=1024, description="processes or GPUs of a machine")
+    nodes: int = Field(ge=1, le=1024, description="machines")
+    strategy: Literal["auto", "ddp"]
+    accumulation: int = Field(ge=1, le=4096, description="parts that a batch is computed in")
     checkpoint_minutes: float = Field(gt=0, description="minutes of training between two checkpoints")
+    checkpoint_steps: int = Field(ge=0, description="steps between two checkpoints; 0 = by minutes")
 
 
 S = TypeVar("S", bound=Section)

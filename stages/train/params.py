@@ -19,12 +19,21 @@ class Params(Section):
     working_size: int = Field(ge=32, le=1024, multiple_of=16, description="pixels")
     unet_channels: Annotated[tuple[int, ...], Field(strict=False, min_length=4, max_length=4)]
     loss: Literal["l1", "mse"]
+    optimizer: Literal["adam", "adamw", "sgd", "rmsprop"]
     batch_size: int = Field(ge=2, le=4096)
+    shuffle: bool
     epochs: int = Field(ge=1)
+    steps: int = Field(ge=0, description="0 = no limit")
+    minutes: float = Field(ge=0, description="0 = no limit")
     lr: float = Field(gt=0, le=1)
     schedule: Literal["constant", "cosine"]
     warmup_steps: int = Field(ge=0)
     weight_decay: float = Field(ge=0, lt=1)
+    clip_norm: float = Field(ge=0, description="0 = off")
+    ema: float = Field(ge=0, lt=1, description="0 = off")
+    keep: Literal["last", "best"]
+    watch: Literal["ciede2000", "ab_mae", "psnr", "loss"]
+    patience: int = Field(ge=0, description="epochs; 0 = off")
     flip: bool
     degradation: float = Field(ge=0, le=1, description="share of photos")
     degradation_effects: Annotated[tuple[Effect, ...], Field(strict=False, min_length=1)]
