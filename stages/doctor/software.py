@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import platform
-import re
 from importlib import metadata
 from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 SHOWN = (
     "torch",
@@ -19,8 +21,6 @@ SHOWN = (
     "onnxruntime",
 )
 
-EXACT = re.compile(r"([A-Za-z0-9._-]+)==([^;,\s]+)")
-
 
 def describe() -> dict[str, Any]:
     """Return ``versions`` by package and ``problems``, a sentence for each thing that does not fit."""
@@ -30,10 +30,9 @@ def describe() -> dict[str, Any]:
 
 def _mismatch(versions: dict[str, str | None]) -> list[str]:
     """Say whether torchvision is made for another torch, by what it asks for and by trying."""
-    wanted = _pins("torchvision").get("torch")
-    have = (versions["torch"] or "").partition("+")[0]
-    mend = "rm -rf .venv && make env"
-    if wanted and have and wanted != have:
+    have, mend = versions["torch"], "rm -rf .venv && make env"
+    wanted = _requirements("torchvision").get("torch")
+    if wanted and have and not wanted.contains(have, prereleases=True):
         return [f"torchvision {versions['torchvision']} wants torch {wanted}, torch {have} is here: `{mend}`"]
     try:
         importlib.import_module("torchvision")
@@ -46,21 +45,20 @@ def _mismatch(versions: dict[str, str | None]) -> list[str]:
 def _other_than_pinned() -> list[str]:
     """Name the packages that are of another version than the project pins."""
     differing = [
-        f"{name} {_version(name) or 'missing'} (pinned {version})"
-        for name, version in _pins("ungray").items()
-        if (_version(name) or "").partition("+")[0] != version
+        f"{name} {_version(name) or 'missing'} (pinned {str(wanted).removeprefix('==')})"
+        for name, wanted in _requirements("ungray").items()
+        if not wanted.contains(_version(name) or "0", prereleases=True)
     ]
     return [f"not as pinned: {', '.join(differing)}; `make env` brings them back"] if differing else []
 
 
-def _pins(package: str) -> dict[str, str]:
-    """Return the exact versions that ``package`` asks for, those of extras left out."""
+def _requirements(package: str) -> dict[str, SpecifierSet]:
+    """Return the versions of other packages that ``package`` asks for, those of extras left out."""
     try:
-        wanted = metadata.requires(package) or []
+        wanted = [Requirement(text) for text in metadata.requires(package) or []]
     except metadata.PackageNotFoundError:
         return {}
-    found = (EXACT.match(text) for text in wanted if "extra ==" not in text)
-    return {match[1]: match[2] for match in found if match}
+    return {entry.name: entry.specifier for entry in wanted if not entry.marker or entry.marker.evaluate()}
 
 
 def _version(package: str) -> str | None:
