@@ -23,12 +23,16 @@ from stages.doctor import caches, machine, page, software
 from stages.errors import UngrayError
 from stages.params import Machine, load_all
 
+MOST_SECONDS = 600
+
 
 def main() -> None:
     """Run the command."""
     options = _options()
-    if options.seconds < 0 or (options.photos is not None and options.photos < 1):
-        raise UngrayError("--photos must be 1 or more, and --seconds 0 or more")
+    if options.photos is not None and options.photos < 1:
+        raise UngrayError(f"--photos {options.photos} is not allowed: it must be 1 or more")
+    if not 0 <= options.seconds <= MOST_SECONDS:
+        raise UngrayError(f"--seconds {options.seconds:g} is not allowed: it must be 0 to {MOST_SECONDS}")
     sections = load_all(changes=options.set)
     here = Path.cwd()
     versions = software.describe()

@@ -43,15 +43,14 @@ class Plan:
 def collection(prepared: Path, *, given: int | None) -> Collection:
     """Return what an epoch consists of: ``given`` photos, else those in ``prepared``, else an assumption."""
     index = prepared / "index.csv"
-    if given is not None or not index.exists():
-        train = ASSUMED if given is None else given
-        return Collection(train, train, max(1, train // 10), "assumed" if given is None else "given")
-    table = tables.read(index, made_by="prepare")
-    train_rows, val = table[table["split"] == "train"], table[table["split"] == "val"]
-    if train_rows.empty or val.empty:
-        return collection(Path(), given=None)
-    weight = float(((train_rows["size"] / val["size"].iloc[0]) ** 2).sum())
-    return Collection(len(train_rows), weight, len(val), "prepared")
+    if given is None and index.exists():
+        table = tables.read(index, made_by="prepare")
+        train, val = (table[table["split"] == split] for split in ("train", "val"))
+        if not (train.empty or val.empty):
+            weight = float(((train["size"] / val["size"].iloc[0]) ** 2).sum())
+            return Collection(len(train), weight, len(val), "prepared")
+    count = ASSUMED if given is None else given
+    return Collection(count, count, max(1, count // 10), "assumed" if given is None else "given")
 
 
 def plan(params: Params, photos: Collection, cost: Cost) -> Plan:

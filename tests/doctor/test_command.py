@@ -63,8 +63,9 @@ def test_what_is_wrong_is_said_in_a_sentence(here, monkeypatch):
     assert "did you mean batch_size?" in refusal("-S", "train.bach_size=3")
     assert "train.batch_size = 'many' is not allowed" in refusal("-S", "train.batch_size=many")
     assert "write section.key=value" in refusal("-S", "batch_size")
-    assert "--photos must be 1 or more" in refusal("--photos", "0")
-    assert "--seconds 0 or more" in refusal("--seconds", "-1")
+    assert "--photos 0 is not allowed: it must be 1 or more" in refusal("--photos", "0")
+    assert "--seconds -1 is not allowed" in refusal("--seconds", "-1")
+    assert "--seconds nan is not allowed" in refusal("--seconds", "nan")
     (here / "params.yaml").unlink()
     assert "params.yaml not found" in refusal()
 
