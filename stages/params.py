@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -65,9 +66,12 @@ def load(section: str, model: type[S], *, path: Path = Path("params.yaml")) -> S
     return found
 
 
-def load_all(path: Path = Path("params.yaml")) -> dict[str, Section]:
-    """Return every section of ``path`` by name; see :func:`load`."""
-    return check(read(path), origin=str(path))
+def load_all(path: Path = Path("params.yaml"), *, changes: Sequence[str] = ()) -> dict[str, Section]:
+    """Return every section of ``path`` by name, ``changes`` (section.key=value) made; see :func:`load`."""
+    content = read(path)
+    for change in changes:
+        _apply(content, change)
+    return check(content, origin=str(path))
 
 
 def check(content: dict[str, Any], *, origin: str) -> dict[str, Section]:
@@ -111,6 +115,26 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UngrayError(f"{path} holds no sections; `git checkout {path}` brings the shipped one back")
     return content
+
+
+def _apply(content: dict[str, Any], change: str) -> None:
+    """Put ``section.key=value``, the value in YAML, into ``content``."""
+    name, equals, text = change.partition("=")
+    *sections, key = name.strip().split(".")
+    try:
+        value = YAML(typ="safe", pure=True).load(text)
+    except YAMLError:
+        equals = ""
+    if not (equals and sections and key):
+        raise UngrayError(
+            f"{change} is no change of params.yaml; write section.key=value, as train.lr=0.0005"
+        )
+    for section in sections:
+        inner = content.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise UngrayError(f"{change}: {section} is a value, no section, of params.yaml")
+        content = inner
+    content[key] = value
 
 
 def _unknown(key: str, known: list[str]) -> str:

@@ -356,3 +356,25 @@ def test_every_key_has_a_comment_for_the_person_who_edits_it():
         if line.startswith("  ") and not line.startswith("    ") and "#" not in line
     ]
     assert bare == []
+
+
+def test_changes_on_the_command_line_are_checked_like_the_file(tmp_path):
+    path = _write(tmp_path, SHIPPED)
+    changed = params.load_all(
+        path, changes=["train.lr=1e-5", "prepare.extra_sizes=[64, 128]", "scrape.urls=a=b"]
+    )
+    assert changed["train"].lr == 1e-5
+    assert changed["prepare"].extra_sizes == (64, 128)
+    assert changed["scrape"].urls == "a=b"
+    for change, said in {
+        "train.bach_size=3": "did you mean batch_size?",
+        "trian.lr=1": "trian is unknown; did you mean train?",
+        "train.lr=fast": "train.lr = 'fast' is not allowed",
+        "lr=1": "write section.key=value",
+        "train.lr": "write section.key=value",
+        "train.lr=[": "write section.key=value",
+        "train.lr.low=1": "lr is a value, no section",
+    }.items():
+        with pytest.raises(UngrayError) as caught:
+            params.load_all(path, changes=[change])
+        assert said in str(caught.value)

@@ -6,6 +6,7 @@ Examples:
   dvc metrics show
   dvc metrics diff                                    the workspace beside the last commit
   python -m stages.evaluate compare A B --photos DIR  two models, or another program's colourings
+  python -m stages.evaluate front A B C               error against colourfulness, at several saturations
 """
 
 import json
@@ -19,6 +20,7 @@ from stages.errors import UngrayError
 from stages.evaluate.charts import draw_charts
 from stages.evaluate.compare import compare
 from stages.evaluate.film import write_film
+from stages.evaluate.front import front
 from stages.evaluate.origins import origins_table
 from stages.evaluate.page import page
 from stages.evaluate.params import Params
@@ -79,4 +81,4 @@ def _curve(name: str) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    run_stage("evaluate", main, doc=__doc__, tools={"compare": compare})
+    run_stage("evaluate", main, doc=__doc__, tools={"compare": compare, "front": front})

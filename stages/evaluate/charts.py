@@ -58,7 +58,7 @@ def draw_charts(
 
 
 @contextmanager
-def _figure(path: Path, *, width: float, height: float, columns: int = 1) -> Iterator[list[Axes]]:
+def panels(path: Path, *, width: float, height: float, columns: int = 1) -> Iterator[list[Axes]]:
     """Yield the axes of a figure of ``width`` x ``height`` inches; ``path`` at 110 dots an inch."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
@@ -81,7 +81,7 @@ def _queries(path: Path, table: pd.DataFrame) -> None:
     labels = [
         f"{label(query, 30)} ({count})" for query, count in zip(table["query"], table["photos"], strict=True)
     ]
-    with _figure(path, width=8, height=max(2.5, 1.4 + 0.26 * len(table))) as (axes,):
+    with panels(path, width=8, height=max(2.5, 1.4 + 0.26 * len(table))) as (axes,):
         axes.barh(
             places,
             values,
@@ -103,8 +103,8 @@ def _queries(path: Path, table: pd.DataFrame) -> None:
 
 def _histograms(path: Path, histograms: Mapping[str, NDArray[np.float64]]) -> None:
     shown = [name for name in ("model", "base", "truth") if name in histograms]
-    with _figure(path, width=8, height=8.5 / len(shown), columns=len(shown)) as panels:
-        for axes, name in zip(panels, shown, strict=True):
+    with panels(path, width=8, height=8.5 / len(shown), columns=len(shown)) as drawn:
+        for axes, name in zip(drawn, shown, strict=True):
             # a to the right, b upward; squares that no pixel has stay white.
             image = axes.pcolormesh(
                 AB_EDGES,
@@ -118,8 +118,8 @@ def _histograms(path: Path, histograms: Mapping[str, NDArray[np.float64]]) -> No
             axes.set_xticks(range(-80, 81, 40))
             axes.set_yticks(range(-80, 81, 40))
             axes.set_aspect("equal")
-        panels[0].set_ylabel("b: blue to yellow")
-        panels[0].figure.colorbar(image, ax=panels, label="share of pixels", shrink=0.8)
+        drawn[0].set_ylabel("b: blue to yellow")
+        drawn[0].figure.colorbar(image, ax=drawn, label="share of pixels", shrink=0.8)
 
 
 def _curves(path: Path, curves: Mapping[str, pd.DataFrame]) -> None:
@@ -128,7 +128,7 @@ def _curves(path: Path, curves: Mapping[str, pd.DataFrame]) -> None:
         "val": (BLUE, "-", "val"),
         "gray": (GRAY, ":", "val, gray photo"),
     }
-    with _figure(path, width=8, height=4) as (axes,):
+    with panels(path, width=8, height=4) as (axes,):
         for name, (colour, line, label) in styles.items():
             table = curves[name]
             marker = "o" if len(table) == 1 else ""

@@ -121,13 +121,14 @@ def judge_sides(sides: dict[str, Side], paths: Sequence[Path], *, short_side: in
         made["gray"] = gray_photo(rgb_to_lab(photo.truth)[..., 0])
         for rival, coloured in made.items():
             rows.append({"file": path.name, "rival": rival} | metrics.judge(coloured, photo.truth))
-    groups = dict(zip((path.name for path in paths), _groups(hashes), strict=True))
+    groups = dict(zip((path.name for path in paths), look_alikes(hashes), strict=True))
     table = pd.DataFrame(rows)
     table.insert(1, "group", table["file"].map(groups))
     return table
 
 
-def _groups(hashes: Sequence[str]) -> list[str]:
+def look_alikes(hashes: Sequence[str]) -> list[str]:
+    """Return the group of each photo of ``hashes``, perceptual hashes: photos that look alike share one."""
     near = [[likeness.distance(one, other) <= NEAR for other in hashes] for one in hashes]
     return [str(number) for number in connected_components(np.array(near), directed=False)[1]]
 

@@ -76,10 +76,12 @@ def figures_table(photos: pd.DataFrame, params: Params) -> pd.DataFrame:
     for figure in FIGURES:
         for rival in names:
             row: dict[str, Any] = {"figure": figure, "rival": rival}
-            row |= _cells("mean", difference(photos, figure, rival=rival, yardstick=None, params=params))
+            row |= interval_cells(
+                "mean", difference(photos, figure, rival=rival, yardstick=None, params=params)
+            )
             for yardstick in (name for name in YARDSTICKS if name in names and name != rival):
                 found = difference(photos, figure, rival=rival, yardstick=yardstick, params=params)
-                row |= _cells(f"minus_{yardstick}", found) | {f"against_{yardstick}": found.word}
+                row |= interval_cells(f"minus_{yardstick}", found) | {f"against_{yardstick}": found.word}
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -97,7 +99,9 @@ def kinds_table(photos: pd.DataFrame, kind: str, params: Params) -> pd.DataFrame
         figures = means(part)
         for yardstick in (name for name in YARDSTICKS if name in figures):
             found = difference(part, "ciede2000", rival="model", yardstick=yardstick, params=params)
-            row |= _cells(f"ciede2000_minus_{yardstick}", found) | {f"against_{yardstick}": found.word}
+            row |= interval_cells(f"ciede2000_minus_{yardstick}", found) | {
+                f"against_{yardstick}": found.word
+            }
         row |= {"best_photo": ours["file"].iloc[0], "worst_photo": ours["file"].iloc[-1]}
         row |= {f"{name}_{rival}": found[name] for name in FIGURES for rival, found in figures.items()}
         rows.append(row)
@@ -139,6 +143,7 @@ def _terciles(values: pd.Series, form: str) -> pd.Series:
     return thirds.map(ranges).astype(pd.CategoricalDtype(list(ranges.values()), ordered=True))
 
 
-def _cells(name: str, found: Comparison) -> dict[str, float | None]:
+def interval_cells(name: str, found: Comparison) -> dict[str, float | None]:
+    """Return the cells of a table for ``found``: its mean, and the ends of its interval, to five digits."""
     cells = {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
     return {cell: None if value is None else round(value, 5) for cell, value in cells.items()}

@@ -1,0 +1,97 @@
+"""Say what this machine can do, how full the caches are, and what training as in params.yaml would cost.
+
+For the cost, the training's own loop runs for some seconds on generated photos, with the network, batch and
+precision of params.yaml. Nothing is written. Examples:
+
+  python -m stages.doctor
+  python -m stages.doctor -S train.architecture=cnn -S train.working_size=256
+  python -m stages.doctor -S machine.precision=fp32 --photos 50000 --seconds 10
+  python -m stages.doctor --json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from stages.cache import main_checkout
+from stages.command import run_command
+from stages.doctor import caches, machine, page, software
+from stages.errors import UngrayError
+from stages.params import Machine, load_all
+
+MOST_SECONDS = 600
+
+
+def main() -> None:
+    """Run the command."""
+    options = _options()
+    if options.photos is not None and options.photos < 1:
+        raise UngrayError(f"--photos {options.photos} is not allowed: it must be 1 or more")
+    if not 0 <= options.seconds <= MOST_SECONDS:
+        raise UngrayError(f"--seconds {options.seconds:g} is not allowed: it must be 0 to {MOST_SECONDS}")
+    sections = load_all(changes=options.set)
+    here = Path.cwd()
+    versions = software.describe()
+    try:
+        has = machine.describe({".cache": main_checkout(here) / ".cache", "data": here / "data"})
+    except (ImportError, RuntimeError) as error:
+        raise UngrayError(
+            f"torch cannot be imported ({str(error).splitlines()[0]}); `rm -rf .venv && make env` mends it"
+        ) from None
+    sizes = caches.describe(here)
+    found: dict[str, Any] = {"machine": has, "software": versions, "caches": sizes}
+    if not options.json:
+        print("\n".join(page.machine_lines(has, versions, sizes)), flush=True)
+    _add_cost(found, sections, options)
+    if options.json:
+        print(json.dumps(found, indent=2))
+    else:
+        print("\n".join(page.advice_lines(found["advice"])))
+
+
+def _add_cost(found: dict[str, Any], sections: dict[str, Any], options: argparse.Namespace) -> None:
+    """Measure what training costs, say it, and add cost, photos, plan and advice to ``found``."""
+    # After the software was looked at: where torch and torchvision do not match, this import fails.
+    try:
+        from stages.doctor import advice, cost, plan
+    except (ImportError, RuntimeError) as error:
+        problems = found["software"]["problems"] or [str(error).splitlines()[0]]
+        raise UngrayError(f"training cannot start: {problems[0]}") from None
+    params, where = sections["train"], sections["machine"]
+    assert isinstance(where, Machine)
+    free = found["machine"]["memory"]["free"]
+    photos = plan.collection(Path("data/prepared"), given=options.photos)
+    measured = cost.cost(params, where, seconds=options.seconds, free_memory=free)
+    planned = plan.plan(params, photos, measured)
+    if not options.json:
+        print("\n".join(page.cost_lines(params, where, cost=measured, photos=photos, plan=planned)))
+    found |= {"cost": asdict(measured), "photos": asdict(photos), "plan": asdict(planned)}
+    found["advice"] = advice.machine_advice(
+        found["machine"], found["software"], found["caches"]
+    ) + advice.cost_advice(params, where, found["machine"], cost=measured, photos=photos, plan=planned)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.doctor",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "-S", "--set", metavar="KEY=VALUE", action="append", default=[],
+        help="a value instead of params.yaml's, as train.batch_size=64; can be given again",
+    )  # fmt: skip
+    parser.add_argument(
+        "--photos", metavar="N", type=int, help="train photos and copies (those in data/prepared)"
+    )
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long to time training (5)")
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run_command(main)

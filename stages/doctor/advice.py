@@ -1,0 +1,110 @@
+"""What a person should know or do, in plain sentences."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from stages.doctor.cost import Cost
+from stages.doctor.plan import Collection, Plan
+from stages.doctor.words import lasting, sized
+from stages.params import Machine
+from stages.train.params import Params
+
+GIB = 2**30
+
+BF16_GAIN = 1.0
+"""placeholder"""
+
+LONG_MINUTES = 12 * 60
+"""A training of more minutes is worth a word."""
+
+ROOM = 1.2
+"""So many times what is needed should be free on the disk."""
+
+
+def machine_advice(machine: dict[str, Any], software: dict[str, Any], caches: dict[str, Any]) -> list[str]:
+    """Return what there is to say of the machine, its software and its caches as they are."""
+    said = list(software["problems"])
+    cores = machine["cores"]
+    if cores["quota"] and cores["quota"] < cores["usable"]:
+        said.append(
+            f"the container has time on {cores['quota']:g} cores and shows {cores['usable']}: training "
+            "starts a thread on each of those and they wait for each other; start the container with "
+            f"--cpuset-cpus, or the command with `taskset -c 0-{max(0, round(cores['quota']) - 1)}`"
+        )
+    if machine["nvidia_driver"] and not machine["gpus"]:
+        said.append(
+            "there is an NVIDIA driver but torch finds no GPU: torch is a CPU build, or the container was "
+            "started without --gpus all"
+        )
+    working = sum(entry["bytes"] for name, entry in caches.items() if name.startswith(".cache/"))
+    if machine["disk_free"][".cache"] < max(working, 5 * GIB) and working > GIB / 10:
+        said.append(f"little disk is left; `make clean-cache` frees {sized(working)}, at no cost but time")
+    return said
+
+
+def cost_advice(
+    params: Params, machine: Machine, has: dict[str, Any], *, cost: Cost, photos: Collection, plan: Plan
+) -> list[str]:
+    """Return what there is to say of the training that params.yaml describes, having measured it."""
+    said = [_precision(machine, has, cost), _memory(params, has, cost), _disk(has, cost, plan)]
+    if machine.devices * machine.nodes > 1:
+        said.append(
+            f"measured on one of {machine.devices * machine.nodes} devices: all of them take less time"
+        )
+    if photos.source == "assumed":
+        said.append(
+            f"nothing is prepared yet, so {photos.train} train photos and copies are assumed; "
+            "--photos N says how many, `dvc repro prepare` makes them"
+        )
+    if plan.minutes > LONG_MINUTES:
+        said.append(
+            f"this training takes about {lasting(plan.minutes)}; it can be stopped and goes on when started "
+            "again, and train.minutes ends it, its learning rate shaped to that, after as long as you have"
+        )
+    return [sentence for sentence in said if sentence]
+
+
+def _precision(machine: Machine, has: dict[str, Any], cost: Cost) -> str:
+    native = has["bf16"]["amx"] or has["bf16"]["avx512_bf16"]
+    if cost.device == "cpu" and cost.precision == "fp32":
+        if native:
+            return (
+                "machine.precision is fp32, but this processor multiplies bf16 natively: auto takes that, "
+                f"which made the default network {BF16_GAIN:g} times as fast on two cores with AVX512-BF16"
+            )
+        return (
+            "training runs in fp32, because the processor has neither AMX nor AVX512-BF16; one that has the "
+            f"latter trains the default network {BF16_GAIN:g} times as fast, a GPU many times"
+        )
+    if cost.precision == "bf16" and cost.device == "cpu" and not native:
+        return "this processor only emulates bf16, which is slow: set machine.precision to auto"
+    return ""
+
+
+def _memory(params: Params, has: dict[str, Any], cost: Cost) -> str:
+    if cost.fits:
+        return ""
+    where = "of the GPU" if cost.gpu_memory is not None else f"({sized(has['memory']['free'])} free)"
+    fitting = (
+        cost.measured_batch if cost.largest_batch is None else min(cost.largest_batch, params.batch_size)
+    )
+    parts = math.ceil(params.batch_size / fitting)
+    needs = "" if cost.gpu_memory is not None else f" needs about {sized(cost.memory)} and"
+    return (
+        f"a batch of {params.batch_size} at {params.working_size} pixels{needs} does not fit into the memory "
+        f"{where}: lower train.batch_size to {fitting}, or set machine.accumulation to {parts}, which "
+        f"computes the batch in parts; the pace was measured with {cost.measured_batch}"
+    )
+
+
+def _disk(has: dict[str, Any], cost: Cost, plan: Plan) -> str:
+    needed = plan.pixels_file + 2 * cost.checkpoint_file
+    free = has["disk_free"][".cache"]
+    if free > ROOM * needed:
+        return ""
+    return (
+        f"training wants {sized(needed)} in .cache (decoded photos, checkpoint) and {sized(free)} are free "
+        "on that disk: free some, or make .cache a link to a larger one"
+    )

@@ -1,0 +1,271 @@
+"""What a training costs, measured: the training's own loop runs for some seconds on generated photos."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import signal
+import statistics
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from stages import networks
+from stages.doctor.machine import peak_memory
+from stages.errors import UngrayError
+from stages.networks import Model, parameter_count
+from stages.params import Machine
+from stages.train.device import start_fabric
+from stages.train.loop import Photos, Training
+from stages.train.params import Params
+from stages.train.show import Silent
+
+PROBES = (2, 8)
+"""Batches of so many photos tell, before the real batch is tried, how memory grows with it."""
+
+LEAST_STEPS = 3
+"""Steps that are timed at least, beside the first, which is not: it reserves memory and tunes or compiles."""
+
+GENERATED = 100_000
+"""Photos of an epoch, all of them one photo, so that they take no memory."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a training step takes here. Sizes are in bytes."""
+
+    device: str
+    precision: str
+    parameters: int
+    measured_batch: int
+    """Photos of the batch that was timed: ``train.batch_size``, or fewer where memory does not suffice."""
+    photos_per_second: float
+    validated_per_second: float
+    memory: int
+    """Peak of the process; predicted where a smaller batch was timed."""
+    gpu_memory: int | None
+    fits: bool
+    """Whether memory suffices for ``train.batch_size``."""
+    largest_batch: int | None
+    """Photos that memory suffices for at a time, about; None where that was not found out."""
+    model_file: int
+    checkpoint_file: int
+
+
+class _EnoughError(Exception):
+    """Ends the loop when it has been timed long enough."""
+
+
+class _Timer(Silent):
+    """Times the steps of a training and ends it after so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._enough, self._last, self._begin = seconds, 0.0, 0.0
+        self.seconds: list[float] = []
+
+    def step(self, photos: int) -> None:
+        """Note what the step took; the first one only starts the clock."""
+        now = time.perf_counter()
+        if self._last:
+            self.seconds.append(now - self._last)
+        else:
+            self._begin = now
+        self._last = now
+        if len(self.seconds) >= LEAST_STEPS and now - self._begin >= self._enough:
+            raise _EnoughError
+
+
+def cost(params: Params, machine: Machine, *, seconds: float, free_memory: int) -> Cost:
+    """Measure, in a process of its own, what training with ``params`` takes here, on one device.
+
+    Args:
+        params: what would be trained.
+        machine: where; of several devices one is measured.
+        seconds: how long to time steps.
+        free_memory: bytes; a batch that would take more is not tried on the processor.
+
+    Raises:
+        UngrayError: it cannot be trained here; the sentence says why.
+    """
+    here, there = multiprocessing.Pipe(duplex=False)
+    # Not fork: a forked child inherits the locks of torch's threads and can hang.
+    process = multiprocessing.get_context("spawn").Process(
+        target=_send, args=(there, params, machine, seconds, free_memory), daemon=True
+    )
+    process.start()
+    there.close()
+    try:
+        found = here.recv()
+    except EOFError:
+        raise UngrayError(
+            "doctor: the training that was tried died, most likely for want of memory; "
+            f"lower train.batch_size = {params.batch_size} or train.working_size = {params.working_size}"
+        ) from None
+    finally:
+        process.kill()
+        process.join()
+    if isinstance(found, str):
+        raise UngrayError(found)
+    return found
+
+
+def _send(there: Connection, params: Params, machine: Machine, seconds: float, free_memory: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    try:
+        there.send(measure(params, machine, seconds=seconds, free_memory=free_memory))
+    except UngrayError as error:
+        there.send(str(error))
+
+
+def measure(params: Params, machine: Machine, *, seconds: float, free_memory: int) -> Cost:
+    """Measure it in this process; see :func:`cost`."""
+    machine = machine.model_copy(update={"devices": 1, "nodes": 1, "strategy": "auto"})
+    before = peak_memory()  # which the free memory no longer has
+    # Memory follows from the parts that a batch is computed in.
+    part = math.ceil(params.batch_size / machine.accumulation)
+    whole_machine, machine = machine, machine.model_copy(update={"accumulation": 1})
+    probes: list[_Timed] = []
+    for batch in (size for size in PROBES if size < part):
+        probe = _time(params, machine, batch=batch, seconds=0)
+        if not isinstance(probe, _Timed):
+            raise UngrayError(f"doctor: not even a batch of {batch} photos can be trained: {probe}")
+        probes.append(probe)
+    wanted, largest = 0, None
+    if len(probes) == len(PROBES) and probes[0].device == "cpu":
+        room, peak = free_memory + before, probes[1].memory
+        each = max(1.0, (peak - probes[0].memory) / (PROBES[1] - PROBES[0]))
+        wanted = int(peak + each * (part - PROBES[1]))
+        largest = max(PROBES[0], int(PROBES[1] + (room - peak) / each))
+        if wanted > room:
+            return _smaller(params, machine, PROBES[1], seconds=seconds, largest=largest, memory=wanted)
+    whole = _time(params, whole_machine, batch=params.batch_size, seconds=seconds)
+    if isinstance(whole, _Timed):
+        return whole.cost(batch=params.batch_size, fits=True, largest=largest, memory=whole.memory)
+    if not probes:
+        raise whole
+    # On a GPU trying is harmless: the allocator says no, and the process goes on.
+    return _smaller(params, machine, PROBES[len(probes) - 1], seconds=seconds, largest=largest, memory=wanted)
+
+
+def _smaller(
+    params: Params, machine: Machine, batch: int, *, seconds: float, largest: int | None, memory: int
+) -> Cost:
+    """Return the cost as measured with a smaller ``batch``, the real one being too large."""
+    timed = _time(params, machine, batch=batch, seconds=seconds)
+    if not isinstance(timed, _Timed):
+        raise timed
+    return timed.cost(batch=batch, fits=False, largest=largest, memory=max(memory, timed.memory))
+
+
+@dataclass(frozen=True)
+class _Timed:
+    device: str
+    precision: str
+    parameters: int
+    step_seconds: float
+    validated_per_second: float
+    memory: int
+    gpu_memory: int | None
+    model_file: int
+    checkpoint_file: int
+
+    def cost(self, *, batch: int, fits: bool, largest: int | None, memory: int) -> Cost:
+        return Cost(
+            device=self.device,
+            precision=self.precision,
+            parameters=self.parameters,
+            measured_batch=batch,
+            photos_per_second=batch / self.step_seconds,
+            validated_per_second=self.validated_per_second,
+            memory=memory,
+            gpu_memory=self.gpu_memory,
+            fits=fits,
+            largest_batch=largest,
+            model_file=self.model_file,
+            checkpoint_file=self.checkpoint_file,
+        )
+
+
+def _time(params: Params, machine: Machine, *, batch: int, seconds: float) -> _Timed | UngrayError:
+    """Run the training's loop on batches of ``batch`` photos; return what it took, or that memory ran out.
+
+    ``seconds`` 0 takes the fewest steps.
+    """
+    # A budget without end, and a warm-up so long that weights hardly move: generated photos teach nothing.
+    free = {"batch_size": batch, "epochs": 10**6, "steps": 0, "minutes": 0.0, "patience": 0}
+    trial = params.model_copy(update=free | {"warmup_steps": 10**9})
+    fabric, device, precision = start_fabric(machine)
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    torch.manual_seed(params.seed)
+    network = networks.build(params.network())
+    timer = _Timer(seconds)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            training = Training(
+                trial,
+                machine,
+                network,
+                photos=_photos(trial),
+                fabric=fabric,
+                checkpoint=Path(folder) / "checkpoint.pt",
+                fingerprint="doctor",
+                show=timer,
+            )
+            with suppress(_EnoughError):
+                training.run(None)
+            start = time.perf_counter()
+            training.validate(training.shown)
+            validation = time.perf_counter() - start
+            if params.keep == "best":
+                training.best.weights = training.shown.state_dict()
+            training.checkpoint.save(training.place)
+            networks.save_model(Path(folder) / "model.safetensors", Model(training.shown, {}))
+            files = [(Path(folder) / name).stat().st_size for name in ("model.safetensors", "checkpoint.pt")]
+    except UngrayError as error:
+        if isinstance(error.__cause__, MemoryError | RuntimeError):
+            return error
+        raise
+    return _Timed(
+        device=device,
+        precision=precision,
+        parameters=parameter_count(network),
+        step_seconds=statistics.median(timer.seconds),
+        validated_per_second=batch / validation,
+        memory=peak_memory(),
+        gpu_memory=_gpu_memory(device),
+        model_file=files[0],
+        checkpoint_file=files[1],
+    )
+
+
+def _gpu_memory(device: str) -> int | None:
+    if device == "cuda":
+        return int(torch.cuda.max_memory_reserved())
+    return int(torch.mps.driver_allocated_memory()) if device == "mps" else None
+
+
+def _photos(params: Params) -> Photos:
+    """Return train photos and a batch of val photos: all of them one generated photo, uint8 RGB."""
+    side = params.working_size
+    blocks = np.random.default_rng(params.seed).integers(0, 256, (8, 8, 3)).astype(np.uint8)
+    photo: NDArray[np.uint8] = np.asarray(cv2.resize(blocks, (side, side), interpolation=cv2.INTER_CUBIC))
+    wear = None
+    if params.degradation:
+        from stages.train.degrade import OldScans  # albumentations takes seconds to import
+
+        wear = OldScans(params.degradation_effects, share=params.degradation, seed=params.seed)
+    return Photos(
+        train=[np.broadcast_to(photo, (GENERATED, side, side, 3))],
+        files=["a generated photo"] * GENERATED,
+        val=np.broadcast_to(photo, (params.batch_size, side, side, 3)),
+        wear=wear,
+    )

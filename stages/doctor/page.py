@@ -1,0 +1,80 @@
+"""The findings in lines for a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from stages.doctor.words import lasting, sized
+from stages.params import Machine
+from stages.train.params import Params
+
+if TYPE_CHECKING:  # they import torch, which may be what is wrong
+    from stages.doctor.cost import Cost
+    from stages.doctor.plan import Collection, Plan
+
+
+def machine_lines(machine: dict[str, Any], software: dict[str, Any], caches: dict[str, Any]) -> list[str]:
+    """Return the lines on machine, software and caches."""
+    versions = ", ".join(f"{name} {version or 'missing'}" for name, version in software["versions"].items())
+    lines = ["Machine", _line("system", machine["system"]), _line("processor", machine["processor"])]
+    lines += [_line("cores", _cores(machine["cores"])), _line("bf16", _bf16(machine))]
+    for gpu in machine["gpus"]:
+        free = f"{sized(gpu['memory_free'])} of {sized(gpu['memory'])} free"
+        lines.append(_line("GPU", f"{gpu['name']} (compute capability {gpu['capability']}), {free}"))
+    if not machine["gpus"]:
+        lines.append(_line("GPU", "Apple's (MPS)" if machine["mps"] else "none that torch can use"))
+    memory = machine["memory"]
+    limited = ", the container's limit" if memory["limited_by_container"] else ""
+    lines.append(_line("memory", f"{sized(memory['free'])} free of {sized(memory['total'])}{limited}"))
+    disks = ", ".join(f"{sized(free)} where {name} lies" for name, free in machine["disk_free"].items())
+    lines += [_line("disk free", disks), _line("versions", versions), "Caches and data"]
+    lines += [
+        _line(name, f"{sized(entry['bytes'])} in {entry['files']} files") for name, entry in caches.items()
+    ]
+    return lines if caches else [*lines, _line("none", "nothing was run here yet")]
+
+
+def cost_lines(params: Params, machine: Machine, *, cost: Cost, photos: Collection, plan: Plan) -> list[str]:
+    """Return the lines on what the training costs."""
+    pace = f"{cost.photos_per_second:.3g} photos a second"
+    if cost.measured_batch != params.batch_size:
+        pace += f", measured with batches of {cost.measured_batch}"
+    sources = {"prepared": "as prepared", "given": "as you say", "assumed": "assumed"}
+    epoch = (
+        f"{lasting(plan.minutes_per_epoch)} for {photos.train} photos and copies, {sources[photos.source]}"
+    )
+    memory = f"{sized(cost.memory)}{'' if cost.fits or cost.gpu_memory is not None else ', predicted'}"
+    if cost.gpu_memory is not None:
+        memory += f", and {sized(cost.gpu_memory)} of the GPU"
+    parts = f" in {machine.accumulation} parts" if machine.accumulation > 1 else ""
+    return [
+        f"A training with {params.architecture} ({cost.parameters / 1e6:.2f} M parameters) at "
+        f"{params.working_size} pixels, {params.loss}, batches of {params.batch_size}{parts}, {cost.device}, "
+        f"{cost.precision}",
+        _line("pace", pace),
+        _line("an epoch", f"{epoch}; of that {lasting(plan.validation_minutes)} for {photos.val} val photos"),
+        _line("in all", f"{lasting(plan.minutes)}, {plan.epochs:.3g} epochs"),
+        _line("peak memory", memory),
+        _line("disk", f"{sized(plan.pixels_file)} of decoded photos, {sized(cost.checkpoint_file)} a "
+              f"checkpoint, {sized(cost.model_file)} the model"),
+    ]  # fmt: skip
+
+
+def advice_lines(advice: list[str]) -> list[str]:
+    """Return the lines of advice, each a sentence."""
+    return ["Advice", *(f"  - {sentence}" for sentence in advice or ["nothing stands in the way"])]
+
+
+def _line(name: str, text: str) -> str:
+    return f"  {name:<16} {text}"
+
+
+def _cores(cores: dict[str, Any]) -> str:
+    text = f"{cores['usable']} usable of {cores['installed']}"
+    return f"{text}, with time on {cores['quota']:g}" if cores["quota"] else text
+
+
+def _bf16(machine: dict[str, Any]) -> str:
+    names = {"amx": "the processor's AMX", "avx512_bf16": "the processor's AVX512-BF16", "gpu": "the GPU"}
+    native = [name for key, name in names.items() if machine["bf16"][key]]
+    return f"native, by {' and '.join(native)}" if native else "not native"
