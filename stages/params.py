@@ -38,7 +38,12 @@ class Machine(Section):
     workers: int = Field(ge=0, description="processes for photo work; 0 = one per core")
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["auto", "fp32", "bf16"]
+    devices: int = Field(ge=1, le=1024, description="processes or GPUs of a machine")
+    nodes: int = Field(ge=1, le=1024, description="machines")
+    strategy: Literal["auto", "ddp"]
+    accumulation: int = Field(ge=1, le=4096, description="parts that a batch is computed in")
     checkpoint_minutes: float = Field(gt=0, description="minutes of training between two checkpoints")
+    checkpoint_steps: int = Field(ge=0, description="steps between two checkpoints; 0 = by minutes")
 
 
 S = TypeVar("S", bound=Section)
@@ -106,12 +111,22 @@ def _unknown(key: str, known: list[str]) -> str:
 def _explain(section: str, model: type[Section], item: Any) -> str:
     key = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
-        return f"{section}.{_unknown(key, list(model.model_fields))}"
+        *path, last = item["loc"]
+        for part in path:
+            model = _section_below(model, str(part))
+        return ".".join([section, *map(str, path), _unknown(last, list(model.model_fields))])
     if item["type"] == "missing":
         return f"{section}.{key} is missing"
     wanted = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     name = f"{section}.{key}" if key else section
     return f"{name} = {item['input']!r} is not allowed: it must be {wanted}"
+
+
+def _section_below(model: type[Section], key: str) -> type[Section]:
+    below = model.model_fields[key].annotation
+    if not (isinstance(below, type) and issubclass(below, Section)):
+        raise TypeError(f"{model.__name__}.{key} is no section")
+    return below
 
 
 def main() -> None:

@@ -31,7 +31,10 @@ TINY = {
     "prepare": {"size": 64, "rotated_copies": 1},
     "train": {
         "working_size": 32,
-        "unet_channels": (4, 6, 8, 10),
+        "unet": {"channels": (4, 6, 8, 10)},
+        "lab_autoencoder": {"num_layers": 1, "filters": 16},
+        "dense_autoencoder": {"embedding": 32, "pooling": "average", "downsampling": 2},
+        "resnet18": {"pretrained": False},  # nothing is downloaded
         "batch_size": 8,
         "epochs": 2,
         "grid_every": 1,
@@ -48,7 +51,10 @@ TINY = {
 def tiny():
     """Every section of the shipped params.yaml, made so small that a training takes a second."""
     shipped = params_file.load_all(ROOT / "params.yaml")
-    return {name: shipped[name].model_copy(update=changes) for name, changes in TINY.items()}
+    return {
+        name: type(shipped[name]).model_validate(shipped[name].model_dump() | changes)
+        for name, changes in TINY.items()
+    }
 
 
 @pytest.fixture(scope="session")

@@ -17,9 +17,17 @@ from stages.errors import UngrayError
 from stages.files import whole_file
 from stages.networks.base import Colorizer
 from stages.networks.cnn import Cnn
+from stages.networks.dense_autoencoder import DenseAutoencoder
+from stages.networks.lab_autoencoder import LabAutoencoder
+from stages.networks.plain_autoencoder import PlainAutoencoder
+from stages.networks.resnet18 import ResNet18
+from stages.networks.small_cnn import SmallCnn
 from stages.networks.unet import UNet
 
-ARCHITECTURES: dict[str, type[Colorizer]] = {"unet": UNet, "cnn": Cnn}
+ARCHITECTURES: dict[str, type[Colorizer]] = {
+    architecture.ARCHITECTURE: architecture
+    for architecture in (UNet, Cnn, LabAutoencoder, DenseAutoencoder, PlainAutoencoder, ResNet18, SmallCnn)
+}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,11 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from stages.networks.lab import rgb_to_lab
+
+AB_SCALE = 110.0
+"""ab is divided by this, so that a network's figures are about -1..1."""
+
 
 class Colorizer(nn.Module, ABC):
     """A network that colours gray photos.
@@ -36,6 +41,14 @@ class Colorizer(nn.Module, ABC):
     @abstractmethod
     def predict_ab(self, lightness: Tensor) -> Tensor:
         """Return ab (batch, 2, height, width), Lab units, for lightness (batch, 1, height, width), 0..100."""
+
+    def ab_of(self, values: Tensor) -> Tensor:
+        """Return ab, Lab units, (batch, 2, height, width), of outputs or targets of that height and width.
+
+        Two channels are ab / 110, three are RGB in 0..1; an architecture with other ones says so itself.
+        Differentiable: losses look at chroma through it, and a discriminator at the colours.
+        """
+        return values * AB_SCALE if values.shape[1] == 2 else rgb_to_lab(values)[:, 1:]
 
     @abstractmethod
     def raw_rgb(self, rgb: Tensor) -> Tensor:

@@ -3,63 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.networks.base import Colorizer
+from stages.networks.base import AB_SCALE, Colorizer
+from stages.networks.classes import AbClasses
 from stages.networks.lab import lab_to_rgb, rgb_to_lab
-
-AB_SCALE = 110.0
-"""ab is divided by this, so that the network's figures are about -1..1."""
 
 
 class UNet(Colorizer):
-    """Lightness in, ab out at half its size, then brought up.
+    """Lightness in, ab out at half its size, or classes of ab at a quarter, then brought up.
 
     An encoder-decoder with skip connections (Ronneberger, Fischer, Brox 2015), each level two 3x3
     convolutions with batch-norm and ReLU. The first step folds 2x2 pixels into four channels: colour is
     coarse, and work at full resolution is what costs most.
+
+    With ``classes`` (grid and temperature of :class:`AbClasses`) it says how likely each class of ab is. Its
+    last level is left out then: hundreds of classes at half the size would cost more than all the rest.
     """
 
     ARCHITECTURE = "unet"
     MULTIPLE = 16
 
-    def __init__(self, *, working_size: int, channels: Sequence[int]) -> None:
-        super().__init__(working_size=working_size, channels=list(channels))
+    def __init__(
+        self, *, working_size: int, channels: Sequence[int], classes: dict[str, Any] | None = None
+    ) -> None:
+        with_classes = {"classes": dict(classes)} if classes else {}
+        super().__init__(working_size=working_size, channels=list(channels), **with_classes)
         if len(channels) != 4:
             raise ValueError(f"a U-Net of four levels needs four channel numbers, not {list(channels)}")
         self.down = nn.ModuleList(_block(i, o) for i, o in zip([4, *channels], channels, strict=False))
-        pairs = list(zip(channels[:0:-1], channels[-2::-1], strict=True))
+        self.classes = AbClasses(**classes) if classes else None
+        pairs = list(zip(channels[:0:-1], channels[-2::-1], strict=True))[: 2 if classes else 3]
         self.up = nn.ModuleList(nn.ConvTranspose2d(i, o, 2, stride=2) for i, o in pairs)
         self.merge = nn.ModuleList(_block(2 * o, o) for _, o in pairs)
-        self.head = nn.Conv2d(channels[0], 2, 1)
+        outputs = len(self.classes) if self.classes else 2
+        self.head = nn.Conv2d(pairs[-1][1], outputs, 1)
+        self.shrink = 4 if classes else 2
+        """How many times smaller than the photo its output is."""
 
     def pairs(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
-        """Return lightness in -1..1 and ab / 110 at half its size; see :class:`Colorizer`."""
+        """Return lightness in -1..1 and ab / 110 at the size of the output; see :class:`Colorizer`."""
         lab = rgb_to_lab(rgb)
-        return lab[:, :1] / 50 - 1, functional.avg_pool2d(lab[:, 1:], 2) / AB_SCALE
+        return lab[:, :1] / 50 - 1, functional.avg_pool2d(lab[:, 1:], self.shrink) / AB_SCALE
 
     def gray_target(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Return no colour; see :class:`Colorizer`."""
-        return torch.zeros_like(targets)
+        """Return no colour, for classes the guess that looks at no photo; see :class:`Colorizer`."""
+        return self.classes.unseeing(targets) if self.classes else torch.zeros_like(targets)
 
     def forward(self, lightness: Tensor) -> Tensor:
-        """Return ab / 110 at half the size of ``lightness``, (batch, 1, height, width) in -1..1."""
+        """Return ab / 110 at half the size of ``lightness``, (batch, 1, height, width) in -1..1.
+
+        With classes, their logits (batch, classes, height / 4, width / 4).
+        """
         x = functional.pixel_unshuffle(lightness, 2)
         skips: list[Tensor] = []
         for level, block in enumerate(self.down):
             x = block(functional.max_pool2d(x, 2) if level else x)
             skips.append(x)
-        for up, merge, skip in zip(self.up, self.merge, skips[-2::-1], strict=True):
+        for up, merge, skip in zip(self.up, self.merge, skips[-2::-1], strict=False):
             x = merge(torch.cat([up(x), skip], dim=1))
         return self.head(x)
 
     def predict_ab(self, lightness: Tensor) -> Tensor:
         """Return ab at the size of ``lightness``; see :class:`Colorizer`."""
-        ab = self(lightness / 50 - 1) * AB_SCALE
-        return functional.interpolate(ab, scale_factor=2, mode="bilinear", align_corners=False)
+        ab = self.ab_of(self(lightness / 50 - 1))
+        return functional.interpolate(ab, scale_factor=self.shrink, mode="bilinear", align_corners=False)
+
+    def ab_of(self, values: Tensor) -> Tensor:
+        """Return ab of outputs or targets; of classes the annealed mean; see :class:`Colorizer`."""
+        if self.classes and values.shape[1] == len(self.classes):
+            return self.classes.annealed_mean(values)
+        return super().ab_of(values)
 
     def raw_rgb(self, rgb: Tensor) -> Tensor:
         """Return the lightness of ``rgb`` with the predicted ab, clamped; see :class:`Colorizer`."""

@@ -3,7 +3,9 @@
 Stopped by Ctrl-C or killed, it goes on from its last checkpoint when started again. Examples:
 
   python -m stages.train
+  torchrun --nproc-per-node 2 -m stages.train
   dvc exp run -S train.lr=0.0005
+  dvc exp run -S train.epochs=1000 -S train.minutes=30 -S train.ema=0.999 -S train.keep=best
   dvc exp run -S train.architecture=cnn -S train.working_size=256
 """
 
@@ -20,10 +22,11 @@ from stages.train.run import run
 def main() -> None:
     """Run the stage."""
     params, machine = load("train", Params), load("machine", Machine)
-    model, work = run(params, machine, prepared=Path("data/prepared"), report=Path("reports/train"))
-    networks.save_model(Path("data/models/colorizer.safetensors"), model)
-    # The model is safe; from here on the checkpoint would only make a forced rerun skip the work.
-    shutil.rmtree(work)
+    result = run(params, machine, prepared=Path("data/prepared"), report=Path("reports/train"))
+    if result.first_process:
+        networks.save_model(Path("data/models/colorizer.safetensors"), result.model)
+        # The model is safe; from here on the checkpoint would only make a forced rerun skip the work.
+        shutil.rmtree(result.work)
 
 
 if __name__ == "__main__":

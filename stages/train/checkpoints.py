@@ -4,70 +4,145 @@ from __future__ import annotations
 
 import copy
 import io
+import json
 import pickle
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
-from torch.optim import Optimizer
+from lightning_fabric import Fabric
 
 from stages.files import whole_file
+from stages.train import processes
+from stages.train.best import Best
+from stages.train.ema import Ema
+from stages.train.objective import Objective
+from stages.train.place import OF_EACH_PROCESS, Place
+
+UNREADABLE = (
+    RuntimeError, KeyError, TypeError, ValueError, IndexError, EOFError, OSError, pickle.UnpicklingError,
+)  # fmt: skip
 
 
-@dataclass
-class Place:
-    """Where training is: finished epochs, finished batches of the next one, and what was measured so far.
+class Checkpoint:
+    """The file that holds all of a training: place, objective, average, best weights, generators."""
 
-    Order of photos, flips and learning rate follow from the place alone, so no generator's state is needed.
-    """
+    def __init__(
+        self,
+        path: Path,
+        *,
+        fingerprint: str,
+        objective: Objective,
+        ema: Ema | None,
+        best: Best,
+        fabric: Fabric,
+    ) -> None:
+        self._path, self._fingerprint = path, fingerprint
+        self._objective, self._ema, self._best, self._fabric = objective, ema, best, fabric
 
-    epoch: int = 0
-    batch: int = 0
-    loss_sum: float = 0.0
-    log: list[dict[str, float]] = field(default_factory=list)
+    def save(self, place: Place) -> None:
+        """Write the file, whole or not at all, by the first of the processes, all of which must call this."""
+        mine = {
+            **{name: getattr(place, name) for name in OF_EACH_PROCESS},
+            "generators": _generators(self._fabric.device),
+        }
+        ranks = processes.gathered(self._fabric, mine)
+        if not self._fabric.is_global_zero:
+            return
+        state = {
+            "fingerprint": self._fingerprint,
+            "place": asdict(place),
+            "ranks": ranks,
+            "objective": self._objective.state_dict(),
+            "ema": self._ema.network.state_dict() if self._ema else None,
+            "best": self._best.weights,
+        }
+        content = io.BytesIO()  # torch.save to a path turns a full disk into a RuntimeError
+        torch.save(state, content)
+        with whole_file(self._path) as partial:
+            partial.write_bytes(content.getbuffer())
 
+    def restore(self) -> Place:
+        """Load the file into all that training consists of; return its place, the start if there is no file.
 
-def save(path: Path, *, place: Place, network: nn.Module, optimizer: Optimizer) -> None:
-    """Write a checkpoint, whole or not at all."""
-    state = {"place": asdict(place), "network": network.state_dict(), "optimizer": optimizer.state_dict()}
-    content = io.BytesIO()  # torch.save to a path turns a full disk into a RuntimeError
-    torch.save(state, content)
-    with whole_file(path) as partial:
-        partial.write_bytes(content.getbuffer())
+        One that is damaged or of another training is set aside as ``<name>.damaged`` and said so; training
+        starts afresh.
+        """
+        if not self._path.exists():
+            return Place()
+        untrained = copy.deepcopy(self._objective.state_dict())
+        unaveraged = copy.deepcopy(self._ema.network.state_dict()) if self._ema else None
+        try:
+            state = torch.load(self._path, map_location="cpu", weights_only=True)
+            if state["fingerprint"] != self._fingerprint:
+                raise ValueError("it belongs to a training with other params, data or code")
+            mine = state["ranks"][self._fabric.global_rank]
+            place = Place(**state["place"])
+            for name in OF_EACH_PROCESS:
+                setattr(place, name, mine[name])
+            self._objective.load_state_dict(state["objective"])
+            if self._ema:
+                self._ema.network.load_state_dict(state["ema"])
+            self._best.weights = state["best"]
+            _set_generators(mine["generators"])
+        except UNREADABLE as error:
+            self._objective.load_state_dict(untrained)
+            if self._ema and unaveraged:
+                self._ema.network.load_state_dict(unaveraged)
+            self._set_aside(error)
+            return Place()
+        return place
 
-
-def restore(path: Path, *, network: nn.Module, optimizer: Optimizer) -> Place:
-    """Load the checkpoint at ``path`` into network and optimizer; return its place, the start if none.
-
-    A damaged checkpoint is set aside as ``<name>.damaged`` and said so; training starts afresh.
-    """
-    if not path.exists():
-        return Place()
-    untrained = copy.deepcopy(network.state_dict())
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        place = Place(**state["place"])
-        network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-    except (
-        RuntimeError,
-        KeyError,
-        TypeError,
-        ValueError,
-        EOFError,
-        OSError,
-        pickle.UnpicklingError,
-    ) as error:
-        aside = path.with_suffix(".damaged")
-        path.replace(aside)
+    def _set_aside(self, error: Exception) -> None:
+        self._fabric.barrier()  # every process has tried to read it
+        if not self._fabric.is_global_zero:
+            return
+        aside = self._path.with_suffix(".damaged")
+        self._path.replace(aside)
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         print(
             f"train: the checkpoint is damaged ({reason}), now {aside}; training starts afresh",
             file=sys.stderr,
         )
-        network.load_state_dict(untrained)
-        return Place()
-    return place
+
+
+def tell_what_differs(work: Path, settings: dict[str, Any]) -> None:
+    """Say so if a training was stopped here that had other ``settings``: its checkpoint is left aside.
+
+    Writes ``settings`` (plain JSON values; lists as lists) to ``work`` for the next one to compare with.
+    """
+    own = work / "settings.json"
+    others = [path for path in work.parent.glob("*/settings.json") if path.parent != work]
+    stopped = [path for path in others if (path.parent / "checkpoint.pt").exists()]
+    if stopped and not (work / "checkpoint.pt").exists():
+        newest = max(stopped, key=lambda path: (path.parent / "checkpoint.pt").stat().st_mtime)
+        theirs = json.loads(newest.read_text())
+        if theirs.get("report") == settings["report"]:
+            changed = sorted(name for name in settings | theirs if settings.get(name) != theirs.get(name))
+            print(
+                f"train: the checkpoint in {newest.parent} is of a training with other {', '.join(changed)} "
+                "and is left aside; training starts afresh",
+                file=sys.stderr,
+            )
+    with whole_file(own) as partial:
+        partial.write_text(json.dumps(settings, indent=2))
+
+
+def _generators(device: torch.device) -> dict[str, torch.Tensor]:
+    """Return the states of torch's generators that training draws from."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        states["mps"] = torch.mps.get_rng_state()
+    return states
+
+
+def _set_generators(states: dict[str, torch.Tensor]) -> None:
+    torch.set_rng_state(states["cpu"])
+    if "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"])
+    if "mps" in states:
+        torch.mps.set_rng_state(states["mps"])

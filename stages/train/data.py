@@ -46,15 +46,22 @@ def load_pixels(index: pd.DataFrame, prepared: Path, *, size: int, workers: int)
 
 
 def batches(
-    pixels: Pixels, *, batch_size: int, seed: int, epoch: int, flip: bool, skip: int = 0
+    pixels: Pixels,
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    flip: bool,
+    shuffle: bool = True,
+    skip: int = 0,
 ) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
-    """Yield the shuffled batches of one epoch: photo numbers, and uint8 RGB (batch, size, size, 3).
+    """Yield the batches of one epoch, shuffled or not: photo numbers, uint8 RGB (batch, size, size, 3).
 
     Order and flips depend on ``seed`` and ``epoch`` alone, so ``skip`` batches can be left out without
     drawing them and training goes on exactly where it stopped.
     """
     draws = np.random.default_rng([seed, epoch])
-    order = draws.permutation(len(pixels))
+    order = draws.permutation(len(pixels)) if shuffle else np.arange(len(pixels))
     flipped = draws.random(len(pixels)) < 0.5 if flip else np.zeros(len(pixels), bool)
     for start in range(skip * batch_size, len(order), batch_size):
         chosen = order[start : start + batch_size]
@@ -70,14 +77,23 @@ def batch_count(sizes: Sequence[Pixels], batch_size: int) -> int:
 
 
 def mixed_batches(
-    sizes: Sequence[Pixels], *, batch_size: int, seed: int, epoch: int, flip: bool, skip: int = 0
+    sizes: Sequence[Pixels],
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    flip: bool,
+    shuffle: bool = True,
+    skip: int = 0,
 ) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
-    """Yield the batches of one epoch over photos of several sizes, each batch of one size, in mixed order.
+    """Yield the batches of one epoch over photos of several sizes, each batch of one size, in mixed order
+    (size after size where not shuffled).
 
     As :func:`batches`, which this is where there is one size only; photos are numbered through all sizes.
     """
     turns = np.repeat(np.arange(len(sizes)), [batch_count([pixels], batch_size) for pixels in sizes])
-    np.random.default_rng([seed, epoch, len(sizes)]).shuffle(turns)
+    if shuffle:
+        np.random.default_rng([seed, epoch, len(sizes)]).shuffle(turns)
     first = np.cumsum([0, *map(len, sizes)])
     drawn = [
         batches(
@@ -86,6 +102,7 @@ def mixed_batches(
             seed=seed,
             epoch=epoch,
             flip=flip,
+            shuffle=shuffle,
             skip=int((turns[:skip] == number).sum()),
         )
         for number, pixels in enumerate(sizes)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from stages.cluster import cores
+from stages.errors import UngrayError
 from stages.params import Machine
 
 FABRIC_PRECISION: dict[str, Any] = {"bf16": "bf16-mixed", "fp32": "32-true"}
@@ -34,14 +37,41 @@ def choose(machine: Machine) -> tuple[str, str]:
     return device, precision
 
 
-def start_fabric(device: str, precision: str) -> Fabric:
-    """Return the Fabric that trains there, with one thread a core and deterministic algorithms.
+def start_fabric(machine: Machine) -> tuple[Fabric, str, str]:
+    """Return the Fabric that trains as ``machine`` says, with its device and precision.
 
-    Weights are fp32 in both precisions; in bf16 the network's multiplications are cast (autocast).
+    Algorithms are deterministic; weights are fp32 in both precisions, in bf16 the network's multiplications
+    are cast (autocast). On the CPU the processes of this machine divide its cores. Under ``torchrun`` there
+    are as many processes as that has started.
+
+    Raises:
+        UngrayError: this machine does not have what ``machine`` asks for.
     """
-    torch.set_num_threads(cores())
+    device, precision = choose(machine)
+    devices, nodes = _started_by_torchrun() or (machine.devices, machine.nodes)
+    torch.set_num_threads(max(1, cores() // (devices if device == "cpu" else 1)))
     torch.use_deterministic_algorithms(True, warn_only=True)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the stage says the precision itself
-    fabric = Fabric(accelerator=device, devices=1, precision=FABRIC_PRECISION[precision])
+    try:
+        fabric = Fabric(
+            accelerator=device,
+            devices=devices,
+            num_nodes=nodes,
+            strategy=machine.strategy,
+            precision=FABRIC_PRECISION[precision],
+        )
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        raise UngrayError(
+            f"machine: devices = {devices}, nodes = {nodes}, strategy = {machine.strategy} cannot run on "
+            f"{device} here ({str(error).splitlines()[0]}); change machine in params.yaml"
+        ) from None
     fabric.launch()
-    return fabric
+    return fabric, device, precision
+
+
+def _started_by_torchrun() -> tuple[int, int] | None:
+    """Return torchrun's processes a node and nodes; None where it has not started this process."""
+    if not (torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()):
+        return None
+    here = int(os.environ["LOCAL_WORLD_SIZE"])
+    return here, int(os.environ["WORLD_SIZE"]) // here

@@ -1,176 +1,206 @@
-"""The training loop, readable from top to bottom."""
+"""The training loop, readable from top to bottom: all epochs, one epoch, one step."""
 
 from __future__ import annotations
 
-import math
-import signal
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import torch
+import numpy as np
 from lightning_fabric import Fabric
-from torch import Tensor, nn
-from torch.optim import Optimizer
-from tqdm import tqdm
+from numpy.typing import NDArray
+from torch import Tensor
 
-from stages.errors import UngrayError
 from stages.networks.base import Colorizer
-from stages.train import checkpoints
-from stages.train.checkpoints import Place
-from stages.train.data import Pixels, batch_count, batches, mixed_batches, to_rgb
-from stages.train.losses import LOSSES
+from stages.params import Machine
+from stages.train import budget, processes
+from stages.train.best import Best
+from stages.train.checkpoints import Checkpoint
+from stages.train.clock import Clock
+from stages.train.data import Pixels, batch_count, mixed_batches
+from stages.train.ema import Ema
+from stages.train.failures import check_loss, memory_named
+from stages.train.objective import build_objective
 from stages.train.params import Params
-from stages.train.show import Show
+from stages.train.place import Place
+from stages.train.show import Silent
+from stages.train.stop import stoppable
+from stages.train.validate import Validation
 
 if TYPE_CHECKING:
     from stages.train.degrade import OldScans
 
+OnEpoch = Callable[[int, dict[str, float]], None]
 
-def fit(
-    params: Params,
-    network: Colorizer,
-    *,
-    train: Sequence[Pixels],
-    val: Pixels,
-    fabric: Fabric,
-    checkpoint: Path,
-    checkpoint_seconds: float,
-    wear: OldScans | None,
-    show: Show,
-) -> Place:
-    """Train ``network`` in place on photos of one or more sizes, and return where it ended.
 
-    Goes on from ``checkpoint`` if there is one, saves one every ``checkpoint_seconds`` and when interrupted.
-    What the network sees of the train photos goes through ``wear``, if given; val photos stay as they are.
+@dataclass(frozen=True)
+class Photos:
+    """What is trained and validated on."""
 
-    Raises:
-        KeyboardInterrupt: Ctrl-C or SIGTERM, after a checkpoint was saved.
-        UngrayError: the loss is no longer a number.
+    train: Sequence[Pixels]
+    """Of one or more sizes."""
+    files: Sequence[str]
+    """The names of the train photos, in their order through all sizes."""
+    val: Pixels
+    wear: OldScans | None
+    """What the network sees of the train photos goes through it, if given; val photos stay as they are."""
+
+
+class Training:
+    """One training of ``network``, in place: on from ``checkpoint`` if there is one, else from the start.
+
+    ``checkpoint`` is written as often as ``machine`` says, and when interrupted.
     """
-    photos_an_epoch = sum(map(len, train))
-    batches_an_epoch = batch_count(train, params.batch_size)
-    steps = params.epochs * batches_an_epoch
-    network.to(memory_format=torch.channels_last)
-    plain_optimizer = torch.optim.Adam(network.parameters(), lr=params.lr, weight_decay=params.weight_decay)
-    module, optimizer = fabric.setup(network, plain_optimizer)
-    place = checkpoints.restore(checkpoint, network=network, optimizer=plain_optimizer)
-    show.start(place, network)
-    saved = time.monotonic()
-    seen = place.epoch * photos_an_epoch + min(place.batch * params.batch_size, photos_an_epoch)
-    bar = tqdm(total=params.epochs * photos_an_epoch, initial=seen, desc="train", unit="photo", disable=None)
-    with _stoppable() as stop, bar:
-        while place.epoch < params.epochs:
-            module.train()
-            drawn = mixed_batches(
-                train,
-                batch_size=params.batch_size,
-                seed=params.seed,
-                epoch=place.epoch,
-                flip=params.flip,
-                skip=place.batch,
-            )
-            for numbers, batch in drawn:
-                worn = wear.batch(batch, numbers=numbers, epoch=place.epoch) if wear else None
-                step = place.epoch * batches_an_epoch + place.batch
-                lr = learning_rate(params, step, steps)
-                _set_lr(optimizer, lr)
-                loss = train_step(
-                    module, network, optimizer, batch, worn=worn, loss=params.loss, fabric=fabric
+
+    def __init__(
+        self,
+        params: Params,
+        machine: Machine,
+        network: Colorizer,
+        *,
+        photos: Photos,
+        fabric: Fabric,
+        checkpoint: Path,
+        fingerprint: str,
+        show: Silent,
+    ) -> None:
+        self.params, self.machine, self.photos, self.fabric, self.show = params, machine, photos, fabric, show
+        self.objective = build_objective(params, network, fabric)
+        self.ema = Ema(network, params.ema) if params.ema else None
+        self.network = network
+        self.shown = self.ema.network if self.ema else network
+        self.best = Best(params)
+        self.validate = Validation(
+            photos.val, objective=self.objective, batch_size=params.batch_size, fabric=fabric
+        )
+        self.checkpoint = Checkpoint(
+            checkpoint,
+            fingerprint=fingerprint,
+            objective=self.objective,
+            ema=self.ema,
+            best=self.best,
+            fabric=fabric,
+        )
+        self.place = self.checkpoint.restore()
+        self.clock = Clock(self.place, machine)
+        self.batches_an_epoch = batch_count(photos.train, params.batch_size)
+        self.most_steps = budget.most_steps(params, self.batches_an_epoch)
+        if not params.minutes or self.most_steps <= budget.settled_steps(params):
+            self.place.planned_steps = self.most_steps
+
+    def run(self, on_epoch: OnEpoch | None) -> Place:
+        """Train until the budget is spent or patience is over; return where that was.
+
+        The network then has the weights that ``train.keep`` and ``train.ema`` ask for. ``on_epoch`` is called
+        with each epoch's number and record and may raise to end the training.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C or SIGTERM, after a checkpoint was saved.
+            UngrayError: the loss is no number or has exploded, or memory does not suffice.
+        """
+        place = self.place
+        with stoppable() as stop, memory_named(self.params), self.show:
+            self.show.start(place, self.shown, steps=self.steps)
+            while not self.is_over():
+                self._train_epoch(stop)
+                processes.share_buffers(self.fabric, self.shown)
+                last_step = min((place.epoch + 1) * self.batches_an_epoch, self.steps) - 1
+                place.end_epoch(
+                    processes.summed(self.fabric, {"photos": place.photos, **place.sums}),
+                    self.validate(self.shown),
+                    learning_rate=self.params.lr * budget.lr_factor(self.params, last_step, self.steps),
                 )
-                if not math.isfinite(loss):
-                    raise UngrayError(
-                        f"train: the loss is {loss} at step {step + 1}, learning rate {lr:g}; lower train.lr"
-                    )
-                place.loss_sum += loss * len(batch)
-                place.batch += 1
-                bar.update(len(batch))
-                if stop or time.monotonic() - saved > checkpoint_seconds:
-                    checkpoints.save(checkpoint, place=place, network=network, optimizer=plain_optimizer)
-                    saved = time.monotonic()
-                if stop:
-                    raise KeyboardInterrupt
-            last_lr = learning_rate(params, (place.epoch + 1) * batches_an_epoch - 1, steps)
-            losses = validate(
-                module, network, val, batch_size=params.batch_size, loss=params.loss, fabric=fabric
-            )
-            place.log.append(
-                {"loss/train": place.loss_sum / photos_an_epoch, **losses, "learning_rate": last_lr}
-            )
-            place = Place(epoch=place.epoch + 1, log=place.log)
-            show.epoch(place, network, bar=bar)
-    return place
+                self.best.consider(self.shown, place.log)
+                self.show.epoch(place, self.shown, last=self.is_over())
+                if on_epoch:
+                    on_epoch(place.epoch, place.log[-1])
+        self.network.load_state_dict(self.best.weights or self.shown.state_dict())
+        return place
 
+    def _train_epoch(self, stop: list[int]) -> None:
+        """Take the steps that are left of this epoch, fewer where the budget ends in it."""
+        place, params = self.place, self.params
+        drawn = mixed_batches(
+            self.photos.train,
+            batch_size=params.batch_size,
+            seed=params.seed,
+            epoch=place.epoch,
+            flip=params.flip,
+            shuffle=params.shuffle,
+            skip=place.batch,
+        )
+        self.objective.train()
+        for numbers, batch in drawn:
+            if self.step == place.planned_steps:
+                break
+            self._train_step(batch, numbers)
+            self.show.step(len(batch))
+            self.clock.step()
+            if not place.planned_steps and self.step == budget.settled_steps(params):
+                self._plan()
+            stopping, due = processes.any_of(self.fabric, bool(stop), self.clock.checkpoint_is_due())
+            if stopping or due:
+                self.clock.save(self.checkpoint)
+            if stopping:
+                raise KeyboardInterrupt
 
-def train_step(
-    module: nn.Module,
-    network: Colorizer,
-    optimizer: Optimizer,
-    batch: Tensor,
-    *,
-    worn: Tensor | None,
-    loss: str,
-    fabric: Fabric,
-) -> float:
-    """Take one step on ``batch``, uint8 RGB (batch, height, width, 3), and return its loss.
+    def _train_step(self, batch: Tensor, numbers: NDArray[np.int64]) -> None:
+        """Take one step on a global batch, uint8 RGB (batch, height, width, 3) of the photos ``numbers``."""
+        place, params = self.place, self.params
+        factor = budget.lr_factor(params, self.step, self.steps)
+        shares = processes.shares(
+            len(batch),
+            ranks=self.fabric.world_size,
+            rank=self.fabric.global_rank,
+            accumulation=self.machine.accumulation,
+        )
+        for turn, (where, share) in enumerate(shares, start=1):
+            photos = batch[where]
+            wear = self.photos.wear
+            worn = wear.batch(photos, numbers=numbers[where], epoch=place.epoch) if wear else None
+            found = self.objective.step(photos, worn, lr_factor=factor, share=share, last=turn == len(shares))
+            if share:
+                values = {name: value.item() for name, value in found.items()}
+                check_loss(
+                    values["loss"],
+                    place,
+                    step=self.step + 1,
+                    lr=params.lr * factor,
+                    files=[self.photos.files[number] for number in numbers[where]],
+                )
+                place.add(values, photos=len(photos))
+        if self.ema:
+            self.ema.update(self.network, step=self.step + 1)
+        place.batch += 1
 
-    The network sees the gray of ``worn``, if given, and is to find the colour of ``batch``.
-    """
-    inputs, targets = network.pairs(to_rgb(fabric.to_device(batch)))
-    if worn is not None:
-        inputs, _ = network.pairs(to_rgb(fabric.to_device(worn)))
-    # The network runs in the chosen precision, the loss in fp32.
-    value = LOSSES[loss](module(inputs).float(), targets)
-    optimizer.zero_grad()
-    fabric.backward(value)
-    optimizer.step()
-    return value.item()
+    def _plan(self) -> None:
+        """Fix the number of all steps by the pace so far, and say so."""
+        params, place = self.params, self.place
+        processes.share_buffers(self.fabric, self.shown)
+        seconds = self.clock.seconds_of(lambda: self.validate(self.shown))
+        self.objective.train()
+        planned = budget.plan_steps(
+            params,
+            batches_an_epoch=self.batches_an_epoch,
+            done=self.step,
+            seconds=self.clock.seconds(),
+            seconds_a_step=self.clock.seconds_a_step(),
+            seconds_a_validation=seconds,
+        )
+        place.planned_steps = self.fabric.broadcast(planned)
+        self.show.plan(place.planned_steps)
 
+    @property
+    def step(self) -> int:
+        """Steps taken so far."""
+        return self.place.epoch * self.batches_an_epoch + self.place.batch
 
-@torch.no_grad()
-def validate(
-    module: nn.Module, network: Colorizer, val: Pixels, *, batch_size: int, loss: str, fabric: Fabric
-) -> dict[str, float]:
-    """Return the mean loss over ``val``, of the network and of the gray photo, in the network's units."""
-    module.eval()
-    sums = {"loss/val": 0.0, "loss/gray": 0.0}
-    for _, batch in batches(val, batch_size=batch_size, seed=0, epoch=0, flip=False):
-        rgb = to_rgb(fabric.to_device(batch))
-        inputs, targets = network.pairs(rgb)
-        gray = network.gray_target(inputs, targets)
-        sums["loss/val"] += LOSSES[loss](module(inputs).float(), targets).item() * len(batch)
-        sums["loss/gray"] += LOSSES[loss](gray, targets).item() * len(batch)
-    return {name: total / len(val) for name, total in sums.items()}
+    @property
+    def steps(self) -> int:
+        """All steps, as far as that is known."""
+        return self.place.planned_steps or self.most_steps
 
-
-def learning_rate(params: Params, step: int, steps: int) -> float:
-    """Return the learning rate of ``step`` (from 0) of ``steps``: linear warm-up, then constant or cosine."""
-    warm = min(1.0, (step + 1) / (params.warmup_steps + 1))
-    if params.schedule == "constant":
-        return params.lr * warm
-    return params.lr * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
-
-
-def _set_lr(optimizer: Optimizer, lr: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-
-
-@contextmanager
-def _stoppable() -> Iterator[list[int]]:
-    """Yield a list that is empty until Ctrl-C or SIGTERM comes, so that the step at hand can end."""
-    signals: list[int] = []
-
-    def stop(number: int, frame: Any) -> None:
-        if signals:
-            raise KeyboardInterrupt  # the second time: at once
-        signals.append(number)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield signals
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def is_over(self) -> bool:
+        """Say whether the budget is spent or patience is over."""
+        return self.step >= self.steps or self.best.patience_is_over(self.place.log)

@@ -2,29 +2,83 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from stages.errors import UngrayError
 from stages.params import Section
+from stages.train.architectures import (
+    DenseAutoencoderParams,
+    LabAutoencoderParams,
+    ResNet18Params,
+    UNetParams,
+)
 
 Effect = Literal["sepia", "blur", "grain", "fading", "borders", "scratches"]
 """What happens to old scans; see :mod:`stages.train.degrade`."""
+
+CLASSIFIERS = ("unet",)
+"""Architectures that can classify colour."""
+
+
+class ChromaL1Params(Section):
+    """How ``loss: chroma_l1`` counts colour."""
+
+    doubled_at: float = Field(
+        gt=0, description="chroma in Lab units at which a pixel counts twice a gray one"
+    )
+    match: float = Field(ge=0, le=100)
+
+
+class ClassesParams(Section):
+    """What ``loss: classes`` classifies, and how it answers."""
+
+    grid: int = Field(ge=5, le=50, description="Lab units")
+    rebalancing: float = Field(ge=0, le=1)
+    regression: float = Field(ge=0, le=1000)
+    temperature: float = Field(ge=0.01, le=1)
+
+
+class AdversarialParams(Section):
+    """The discriminator that the network is trained against; see :mod:`stages.train.adversarial`."""
+
+    weight: float = Field(ge=0, le=1000)
+    lr: float = Field(gt=0, le=1)
+    noise: float = Field(ge=0, le=10, description="standard deviation; the discriminator sees about -1..1")
+    noise_every: int = Field(ge=1, description="steps")
 
 
 class Params(Section):
     """What is trained, and how."""
 
-    architecture: Literal["unet", "cnn"]
+    architecture: Literal[
+        "unet", "cnn", "lab_autoencoder", "dense_autoencoder", "plain_autoencoder", "resnet18", "small_cnn"
+    ]
     working_size: int = Field(ge=32, le=1024, multiple_of=16, description="pixels")
-    unet_channels: Annotated[tuple[int, ...], Field(strict=False, min_length=4, max_length=4)]
-    loss: Literal["l1", "mse"]
+    unet: UNetParams
+    lab_autoencoder: LabAutoencoderParams
+    dense_autoencoder: DenseAutoencoderParams
+    resnet18: ResNet18Params
+    loss: Literal["l1", "mse", "chroma_l1", "classes"]
+    chroma_l1: ChromaL1Params
+    classes: ClassesParams
+    adversarial: AdversarialParams
+    optimizer: Literal["adam", "adamw", "sgd", "rmsprop"]
     batch_size: int = Field(ge=2, le=4096)
+    shuffle: bool
     epochs: int = Field(ge=1)
+    steps: int = Field(ge=0, description="0 = no limit")
+    minutes: float = Field(ge=0, description="0 = no limit")
     lr: float = Field(gt=0, le=1)
     schedule: Literal["constant", "cosine"]
     warmup_steps: int = Field(ge=0)
     weight_decay: float = Field(ge=0, lt=1)
+    clip_norm: float = Field(ge=0, description="0 = off")
+    ema: float = Field(ge=0, lt=1, description="0 = off")
+    keep: Literal["last", "best"]
+    watch: Literal["ciede2000", "ab_mae", "psnr", "loss"]
+    patience: int = Field(ge=0, description="epochs; 0 = off")
     flip: bool
     degradation: float = Field(ge=0, le=1, description="share of photos")
     degradation_effects: Annotated[tuple[Effect, ...], Field(strict=False, min_length=1)]
@@ -32,9 +86,25 @@ class Params(Section):
     grid_photos: int = Field(ge=1, le=16)
     seed: int = Field(ge=0)
 
+    @model_validator(mode="after")
+    def _loss_fits_network(self) -> Self:
+        if self.loss == "classes" and self.architecture not in CLASSIFIERS:
+            raise UngrayError(
+                f"train.loss = 'classes' needs train.architecture = {' or '.join(CLASSIFIERS)}, which can "
+                f"say how likely each colour is, not {self.architecture}"
+            )
+        return self
+
     def network(self) -> dict[str, Any]:
         """Return the configuration that :func:`stages.networks.build` takes."""
-        configuration: dict[str, Any] = {"architecture": self.architecture, "working_size": self.working_size}
-        if self.architecture == "unet":
-            configuration["channels"] = list(self.unet_channels)
-        return configuration
+        sections: dict[str, Section] = {
+            "unet": self.unet,
+            "lab_autoencoder": self.lab_autoencoder,
+            "dense_autoencoder": self.dense_autoencoder,
+            "resnet18": self.resnet18,
+        }
+        section = sections.get(self.architecture)
+        arguments = section.model_dump(mode="json") if section else {}
+        if self.loss == "classes":
+            arguments["classes"] = {"grid": self.classes.grid, "temperature": self.classes.temperature}
+        return {"architecture": self.architecture, "working_size": self.working_size, **arguments}

@@ -2,88 +2,121 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
+from lightning_fabric import Fabric
 
 from stages import cache, networks, tables
 from stages.networks import Model, parameter_count
 from stages.params import Machine
+from stages.train.best import best_epoch
+from stages.train.checkpoints import tell_what_differs
 from stages.train.data import batch_count, load_pixels
-from stages.train.device import choose, start_fabric
-from stages.train.loop import fit
+from stages.train.device import start_fabric
+from stages.train.gallery import Gallery
+from stages.train.loop import OnEpoch, Photos, Training
+from stages.train.losses import measure_prior
 from stages.train.params import Params
-from stages.train.show import Show
+from stages.train.show import Show, Silent
 
 if TYPE_CHECKING:
     from stages.train.degrade import OldScans
 
 CODE = Path(__file__).parents[1]
+SHARED = ("networks", "color.py", "grids.py", "metrics.py")
+"""What of stages/ beside train makes the results."""
 
 
-def run(params: Params, machine: Machine, *, prepared: Path, report: Path) -> tuple[Model, Path]:
-    """Train; return the model and the folder of its checkpoint. Curves and grids go to ``report``.
+@dataclass(frozen=True)
+class Result:
+    """A finished training."""
+
+    model: Model
+    work: Path
+    """The folder of its checkpoint in the working cache."""
+    log: list[dict[str, float]]
+    """A record an epoch: loss/train, loss/val, loss/gray, ciede2000/val, ciede2000/gray and so on."""
+    first_process: bool
+    """Whether this is the process that writes files; of several, only one is."""
+
+
+def run(
+    params: Params, machine: Machine, *, prepared: Path, report: Path, on_epoch: OnEpoch | None = None
+) -> Result:
+    """Train; curves and grids go to ``report``.
 
     A run that was stopped goes on from its checkpoint in the working cache, found by a fingerprint of params,
-    data, precision and code.
+    data, precision and code. ``on_epoch`` is called after each epoch with its number (from 1) and its record
+    of :attr:`Result.log`, and may raise to end the run.
 
     Raises:
         UngrayError: no prepared photos, or training went wrong; one sentence says why.
         KeyboardInterrupt: stopped, after a checkpoint was saved.
     """
     index = tables.read(prepared / "index.csv", made_by="prepare")
-    device, precision = choose(machine)
-    fabric = start_fabric(device, precision)
-    splits = {str(name): rows for name, rows in index.groupby("split")}
-    train = [
-        load_pixels(rows, prepared, size=size, workers=machine.workers)
-        for size, rows in _by_working_size(splits["train"], splits["val"], params)
-    ]
-    val = load_pixels(splits["val"], prepared, size=params.working_size, workers=machine.workers)
-    photos_an_epoch = sum(map(len, train))
+    fabric, device, precision = start_fabric(machine)
+    with fabric.rank_zero_first(local=True):  # the others find the photos decoded
+        photos, val = _photos(params, machine, index, prepared)
     torch.manual_seed(params.seed)
     network = networks.build(params.network())
-    fingerprint = cache.fingerprint(
-        params.model_dump(),
-        index[["file", "digest"]].values.tolist(),
-        precision,
-        device,
-        torch.__version__,
-        cache.code_fingerprint(CODE / "train", CODE / "networks", CODE / "color.py", CODE / "grids.py"),
-    )
+    measure_prior(network, photos.train)
+    if fabric.global_rank:
+        torch.manual_seed(params.seed + fabric.global_rank)  # other draws for other photos
+    settings = _settings(params, machine, index, fabric=fabric, device=device, precision=precision)
+    fingerprint = cache.fingerprint(settings)
     work = cache.folder("train", fingerprint)
-    print(
-        f"train: {params.architecture}, {parameter_count(network) / 1e6:.2f} M parameters, "
-        f"{photos_an_epoch} photos and copies, "
-        f"at {' and '.join(str(pixels.shape[1]) for pixels in train)} pixels, {device}, {precision}",
-        flush=True,
-    )
-    wear = _old_scans(params)
-    show = Show(
+    show = Silent()
+    if fabric.is_global_zero:
+        tell_what_differs(work, settings | {"report": str(report)})
+        show = Show(
+            params,
+            report=report,
+            gallery=Gallery(params, work=work, val=val, prepared=prepared, wear=photos.wear),
+            photos_an_epoch=len(photos.files),
+            batches_an_epoch=batch_count(photos.train, params.batch_size),
+        )
+        print(
+            f"train: {params.architecture}, {parameter_count(network) / 1e6:.2f} M parameters, "
+            f"{len(photos.files)} photos and copies, "
+            f"at {' and '.join(str(pixels.shape[1]) for pixels in photos.train)} pixels, "
+            f"{device if fabric.world_size == 1 else f'{fabric.world_size} x {device}'}, {precision}",
+            flush=True,
+        )
+    training = Training(
         params,
-        report=report,
-        work=work,
-        val=splits["val"],
-        prepared=prepared,
-        photos_an_epoch=photos_an_epoch,
-        wear=wear,
-    )
-    place = fit(
-        params,
+        machine,
         network,
-        train=train,
-        val=val,
+        photos=photos,
         fabric=fabric,
         checkpoint=work / "checkpoint.pt",
-        checkpoint_seconds=60 * machine.checkpoint_minutes,
-        wear=wear,
+        fingerprint=fingerprint,
         show=show,
     )
-    show.end()
-    steps = place.epoch * batch_count(train, params.batch_size)
-    return Model(network, _provenance(params, index, steps=steps, precision=precision)), work
+    place = training.run(on_epoch)
+    made = {"steps": training.step, "epoch": place.epoch, "precision": precision}
+    if params.keep == "best":
+        made["epoch"] = best_epoch(place.log, params.watch)
+    model = Model(network, _provenance(params, index, made))
+    return Result(model, work, place.log, fabric.is_global_zero)
+
+
+def _photos(
+    params: Params, machine: Machine, index: pd.DataFrame, prepared: Path
+) -> tuple[Photos, pd.DataFrame]:
+    """Return the decoded photos, and the rows of ``index`` of val."""
+    splits = {str(name): rows for name, rows in index.groupby("split")}
+    by_size = _by_working_size(splits["train"], splits["val"], params)
+    photos = Photos(
+        train=[load_pixels(rows, prepared, size=size, workers=machine.workers) for size, rows in by_size],
+        files=[file for _, rows in by_size for file in rows["file"]],
+        val=load_pixels(splits["val"], prepared, size=params.working_size, workers=machine.workers),
+        wear=_old_scans(params),
+    )
+    return photos, splits["val"]
 
 
 def _by_working_size(
@@ -109,15 +142,34 @@ def _old_scans(params: Params) -> OldScans | None:
     return OldScans(params.degradation_effects, share=params.degradation, seed=params.seed)
 
 
-def _provenance(params: Params, index: pd.DataFrame, *, steps: int, precision: str) -> dict[str, Any]:
+def _settings(
+    params: Params, machine: Machine, index: pd.DataFrame, *, fabric: Fabric, device: str, precision: str
+) -> dict[str, Any]:
+    """Return all that a training's weights follow from, as JSON values."""
+    return {
+        **{f"train.{name}": value for name, value in params.model_dump(mode="json").items()},
+        "photos": _data(index),
+        "precision": precision,
+        "device": device,
+        "processes": fabric.world_size,
+        "machine.accumulation": machine.accumulation,
+        "torch": torch.__version__,
+        "code": cache.code_fingerprint(CODE / "train", *[CODE / name for name in SHARED]),
+    }
+
+
+def _data(index: pd.DataFrame) -> str:
+    return cache.fingerprint(index[["file", "digest"]].values.tolist())
+
+
+def _provenance(params: Params, index: pd.DataFrame, made: dict[str, Any]) -> dict[str, Any]:
     originals = index[index["copy"] == 0]
     return {
         "train": params.model_dump(mode="json"),
-        "steps": steps,
-        "precision": precision,
+        **made,
         "torch": torch.__version__,
         "photos": originals.groupby("split").size().to_dict(),
         "groups": originals.groupby("split")["group"].nunique().to_dict(),
         "queries": sorted(originals.loc[originals["split"] == "train", "query"].unique()),
-        "data": cache.fingerprint(index[["file", "digest"]].values.tolist()),
+        "data": _data(index),
     }

@@ -1,126 +1,130 @@
-"""What training shows: a line an epoch, DVCLive's curves, and progress grids of fixed val photos."""
+"""What training shows: a progress bar, a line an epoch, DVCLive's curves, and grids of fixed val photos."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import Self
 
-import cv2
-import numpy as np
-import pandas as pd
 from dvclive import Live
 from tqdm import tqdm
 
-from stages import photos
-from stages.color import Rgb, gray_photo, recolor, rgb_to_lab
-from stages.grids import photo_grid, write_png
-from stages.networks import predictor
 from stages.networks.base import Colorizer
-from stages.train.checkpoints import Place
+from stages.train.gallery import Gallery
 from stages.train.params import Params
-
-if TYPE_CHECKING:
-    from stages.train.degrade import OldScans
+from stages.train.place import Place
 
 
-class Show:
-    """Shows the progress of one training under ``report``; keeps grids in ``work`` for a resumed run."""
+class Silent:
+    """Shows nothing: what all processes but the first one do, and what :class:`Show` overrides."""
+
+    def start(self, place: Place, network: Colorizer, *, steps: int) -> None:
+        """Begin, or go on from ``place``; ``steps`` are all steps, as far as that is known."""
+
+    def step(self, photos: int) -> None:
+        """Show that a step on so many photos has ended."""
+
+    def plan(self, steps: int) -> None:
+        """Show that the number of all steps is now known."""
+
+    def epoch(self, place: Place, network: Colorizer, *, last: bool) -> None:
+        """Show the epoch that just ended."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End, well or not."""
+
+
+class Show(Silent):
+    """Shows the progress of one training under ``report``."""
 
     def __init__(
-        self,
-        params: Params,
-        *,
-        report: Path,
-        work: Path,
-        val: pd.DataFrame,
-        prepared: Path,
-        photos_an_epoch: int,
-        wear: OldScans | None,
+        self, params: Params, *, report: Path, gallery: Gallery, photos_an_epoch: int, batches_an_epoch: int
     ) -> None:
-        self._params, self._work, self._photos_an_epoch = params, work, photos_an_epoch
-        # Names are checksums, so the first ones are as good as drawn by lot.
-        chosen = val.sort_values("photo").head(params.grid_photos)
-        self._truths = [photos.read_rgb(prepared / file) for file in chosen["file"]]
-        self._worn = [_worn(truth, wear, params, number) for number, truth in enumerate(self._truths) if wear]
+        self._params, self._gallery = params, gallery
+        self._photos_an_epoch, self._batches_an_epoch = photos_an_epoch, batches_an_epoch
         self._live = Live(str(report), dvcyaml=None, save_dvc_exp=False)
-        self._started, self._first = time.monotonic(), 0
+        self._bar: tqdm = None
+        self._started, self._seen, self._steps = 0.0, 0, 0
 
-    def start(self, place: Place, network: Colorizer) -> None:
-        """Log again what an interrupted run logged, and draw the grid of the untrained network."""
+    def start(self, place: Place, network: Colorizer, *, steps: int) -> None:
+        """Log again what an interrupted run logged, and draw what the untrained network makes."""
         if place.epoch or place.batch:
             print(f"train: going on from epoch {place.epoch}, batch {place.batch}")
         else:
-            self._draw(0, network)
+            self._gallery.draw(0, network)
         self._show_grid(0)
         for epoch, record in enumerate(place.log, start=1):
-            self._log(epoch, record)
-        self._started = time.monotonic()
-        in_epoch = min(place.batch * self._params.batch_size, self._photos_an_epoch)
-        self._first = place.epoch * self._photos_an_epoch + in_epoch
+            self._log(epoch, record, grid=epoch % self._params.grid_every == 0)
+        seen = self._photos_of(place.epoch * self._batches_an_epoch + place.batch)
+        self._bar = tqdm(initial=seen, desc="train", unit="photo", disable=None)
+        self._started, self._seen = time.monotonic(), 0
+        self.plan(steps)
 
-    def epoch(self, place: Place, network: Colorizer, *, bar: tqdm) -> None:
-        """Show the epoch that just ended, on the progress bar ``bar`` too."""
-        if self._has_grid(place.epoch):
-            self._draw(place.epoch, network)
-        self._log(place.epoch, place.log[-1])
+    def step(self, photos: int) -> None:
+        """Move the bar on."""
+        self._seen += photos
+        self._bar.update(photos)
+
+    def plan(self, steps: int) -> None:
+        """Give the bar its length."""
+        self._steps = steps
+        self._bar.total = self._photos_of(steps)
+        self._bar.refresh()
+
+    def epoch(self, place: Place, network: Colorizer, *, last: bool) -> None:
+        """Log the epoch, print its line, draw its grids."""
+        grid = last or place.epoch % self._params.grid_every == 0
+        if grid or last or self._gallery.is_milestone(place.epoch):
+            self._gallery.draw(place.epoch, network)
         record = place.log[-1]
-        pace = ""
-        # Nothing to tell for a run that was stopped between the last step of an epoch and its end.
-        if seen := place.epoch * self._photos_an_epoch - self._first:
-            rate = seen / (time.monotonic() - self._started)
-            minutes = (self._params.epochs - place.epoch) * self._photos_an_epoch / rate / 60
-            pace = f", {rate:.0f} photos/s, {minutes:.1f} min left"
-        bar.set_postfix_str(f"val {record['loss/val']:.4f}, gray {record['loss/gray']:.4f}")
+        self._log(place.epoch, record, grid=grid)
+        against_gray = f"val {record['loss/val']:.4f} (gray {record['loss/gray']:.4f})"
+        self._bar.set_postfix_str(against_gray)
         with tqdm.external_write_mode():
             print(
-                f"train: epoch {place.epoch}/{self._params.epochs}: loss {record['loss/train']:.4f}, "
-                f"val {record['loss/val']:.4f} (gray {record['loss/gray']:.4f}){pace}",
+                f"train: epoch {place.epoch}/{-(-self._steps // self._batches_an_epoch)}: "
+                f"loss {record['loss/train']:.4f}, {against_gray}, "
+                f"CIEDE2000 {record['ciede2000/val']:.2f} (gray {record['ciede2000/gray']:.2f})"
+                f"{self._pace(place, last=last)}",
                 flush=True,
             )
+        if last:
+            self._live.log_image("learning.png", self._gallery.tall(place.epoch))
 
-    def end(self) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Write what DVCLive still holds."""
-        self._live.end()
+        if self._bar is not None:
+            self._bar.close()
+        if kind is None:
+            self._live.end()
 
-    def _has_grid(self, epoch: int) -> bool:
-        return epoch % self._params.grid_every == 0 or epoch == self._params.epochs
+    def _pace(self, place: Place, *, last: bool) -> str:
+        # Nothing to tell for a run that was stopped between the last step of an epoch and its end.
+        if not self._seen:
+            return ""
+        rate = self._seen / (time.monotonic() - self._started)
+        left = self._photos_of(self._steps) - self._photos_of(place.epoch * self._batches_an_epoch)
+        return f", {rate:.0f} photos/s, {0 if last else left / rate / 60:.1f} min left"
 
-    def _log(self, epoch: int, record: dict[str, float]) -> None:
+    def _photos_of(self, steps: int) -> int:
+        epochs, batches = divmod(steps, self._batches_an_epoch)
+        return epochs * self._photos_an_epoch + min(batches * self._params.batch_size, self._photos_an_epoch)
+
+    def _log(self, epoch: int, record: dict[str, float], *, grid: bool) -> None:
         self._live.step = epoch
         for name, value in record.items():
             self._live.log_metric(name, value)
-        if self._has_grid(epoch):
+        if grid:
             self._show_grid(epoch)
         self._live.make_summary()
 
     def _show_grid(self, epoch: int) -> None:
-        self._live.log_image(f"grid/{epoch:04}.png", self._path(epoch))
-
-    def _path(self, epoch: int) -> Path:
-        return self._work / f"grid-{epoch:04}.png"
-
-    def _draw(self, epoch: int, network: Colorizer) -> None:
-        predict_ab = predictor(network)
-
-        def gray_and_coloured(photo: Rgb) -> list[Rgb]:
-            lightness = rgb_to_lab(photo)[..., 0]
-            coloured = recolor(
-                lightness, predict_ab, short_side=network.working_size, multiple=network.MULTIPLE
-            )
-            return [gray_photo(lightness), coloured]
-
-        columns = ["gray", f"epoch {epoch}", "truth"]
-        rows = [[*gray_and_coloured(truth), truth] for truth in self._truths]
-        if self._worn:
-            columns = ["old scan", f"epoch {epoch}", *columns]
-            rows = [[*gray_and_coloured(worn), *row] for worn, row in zip(self._worn, rows, strict=True)]
-        write_png(self._path(epoch), photo_grid(rows, columns=columns))
-
-
-def _worn(truth: Rgb, wear: OldScans, params: Params, number: int) -> Rgb:
-    """Return ``truth`` worn as training does it: at the working size, which is then brought up again."""
-    side = (params.working_size, params.working_size)
-    small = np.asarray(cv2.resize(truth, side, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    worn = wear.wear(small, np.random.default_rng([params.seed, number]))
-    return np.asarray(cv2.resize(worn, truth.shape[1::-1], interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+        self._live.log_image(f"grid/{epoch:04}.png", self._gallery.grid(epoch))

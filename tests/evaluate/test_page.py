@@ -15,7 +15,7 @@ from stages.photos import read_rgb
 
 HOSTILE = """<img src=x onerror="document.title='injected'">'&amp;{{ 7 * 7 }}"""
 PROVENANCE = {
-    "train": {"lr": 0.001, "unet_channels": [4, 6]},
+    "train": {"lr": 0.001, "unet": {"channels": [4, 6]}},
     "photos": {"train": 50, "val": 18, "test": 14},
     "groups": {"train": 6, "val": 2, "test": 2},
     "steps": 100, "precision": "bf16", "torch": "2.15.0",

@@ -22,7 +22,7 @@ from stages.networks.unet import UNet
 UNET = {"architecture": "unet", "working_size": 64, "channels": [4, 6, 8, 10]}
 CNN = {"architecture": "cnn", "working_size": 64}
 PROVENANCE = {
-    "train": {"lr": 1e-05, "flip": True, "unet_channels": [4, 6, 8, 10]},
+    "train": {"lr": 1e-05, "flip": True, "unet": {"channels": [4, 6, 8, 10]}},
     "queries": ["bäche", 'a "quoted" one', "山"],
     "steps": 12345678901,
     "nothing": None,

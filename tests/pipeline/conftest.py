@@ -15,7 +15,7 @@ TINY = {
     "prepare.size": 64,
     "prepare.rotated_copies": 1,
     "train.working_size": 32,
-    "train.unet_channels": [4, 6, 8, 10],
+    "train.unet": {"channels": [4, 6, 8, 10]},
     "train.batch_size": 8,
     "train.epochs": 3,
     "train.grid_every": 1,

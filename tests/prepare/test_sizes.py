@@ -14,7 +14,7 @@ from stages.errors import UngrayError
 from stages.evaluate import judge
 from stages.networks import save_model
 from stages.prepare.params import Params
-from stages.train import loop
+from stages.train import objective
 from stages.train.data import batch_count, batches, mixed_batches
 from stages.train.run import run
 
@@ -73,9 +73,9 @@ def several(collection, monkeypatch, tiny):
 
     def train(report, **changes):
         params = tiny["train"].model_copy(update={"working_size": 64} | changes)
-        model, work = run(params, tiny["machine"], prepared=collection.top / "data/prepared", report=report)
-        shutil.rmtree(work)
-        return model
+        result = run(params, tiny["machine"], prepared=collection.top / "data/prepared", report=report)
+        shutil.rmtree(result.work)
+        return result.model
 
     return train
 
@@ -84,11 +84,11 @@ def several(collection, monkeypatch, tiny):
 def test_training_sees_every_photo_at_both_sizes_once_an_epoch(
     several, collection, monkeypatch, architecture, capsys
 ):
-    seen, step = [], loop.train_step
+    seen, step = [], objective.Regression.step
     monkeypatch.setattr(
-        loop,
-        "train_step",
-        lambda m, n, o, batch, **rest: seen.append(batch.shape) or step(m, n, o, batch, **rest),
+        objective.Regression,
+        "step",
+        lambda self, batch, worn, **rest: seen.append(batch.shape) or step(self, batch, worn, **rest),
     )
     model = several(collection.top / "r", architecture=architecture, epochs=2)
     index = tables.read(collection.top / "data/prepared/index.csv", made_by="prepare")
@@ -121,7 +121,7 @@ def test_interrupted_training_at_several_sizes_ends_with_the_very_same_model(
 
     whole = saved(several(collection.top / "whole"), "whole.safetensors")
     assert saved(several(collection.top / "again"), "again.safetensors") == whole
-    steps, set_lr = [], loop._set_lr
+    steps, set_lr = [], objective.set_lr
 
     def interrupt(optimizer, lr):
         steps.append(lr)
@@ -129,7 +129,7 @@ def test_interrupted_training_at_several_sizes_ends_with_the_very_same_model(
             os.kill(os.getpid(), 2)
         set_lr(optimizer, lr)
 
-    monkeypatch.setattr(loop, "_set_lr", interrupt)
+    monkeypatch.setattr(objective, "set_lr", interrupt)
     with pytest.raises(KeyboardInterrupt):
         several(collection.top / "halves")
     assert saved(several(collection.top / "halves"), "halves.safetensors") == whole

@@ -1,0 +1,39 @@
+"""What networks from lightness to ab have in common."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from stages.networks.base import AB_SCALE, Colorizer
+from stages.networks.lab import lab_to_rgb, rgb_to_lab
+
+
+class LabColorizer(Colorizer):
+    """Lightness in -1..1 in, ab / 110 out; ``SHRINK`` is how many times smaller ab's sides are."""
+
+    SHRINK: ClassVar[int] = 1
+
+    def pairs(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
+        """Return lightness in -1..1 and ab / 110 at the size of the answer; see :class:`Colorizer`."""
+        lab = rgb_to_lab(rgb)
+        return lab[:, :1] / 50 - 1, functional.avg_pool2d(lab[:, 1:], self.SHRINK) / AB_SCALE
+
+    def gray_target(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Return no colour; see :class:`Colorizer`."""
+        return torch.zeros_like(targets)
+
+    def predict_ab(self, lightness: Tensor) -> Tensor:
+        """Return ab at the size of ``lightness``; see :class:`Colorizer`."""
+        ab = self.ab_of(self(lightness / 50 - 1))
+        if self.SHRINK == 1:
+            return ab
+        return functional.interpolate(ab, scale_factor=self.SHRINK, mode="bilinear", align_corners=False)
+
+    def raw_rgb(self, rgb: Tensor) -> Tensor:
+        """Return the lightness of ``rgb`` with the predicted ab, clamped; see :class:`Colorizer`."""
+        lightness = rgb_to_lab(rgb)[:, :1]
+        return lab_to_rgb(torch.cat([lightness, self.predict_ab(lightness)], dim=1))

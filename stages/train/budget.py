@@ -1,0 +1,65 @@
+"""How long training goes on, and the learning rate that is shaped to it."""
+
+from __future__ import annotations
+
+import math
+
+from stages.train.params import Params
+
+MEASURED_STEPS = 20
+"""Steps, warm-up included, that are taken before the number of steps in train.minutes is planned."""
+
+
+def settled_steps(params: Params) -> int:
+    """Return the first step whose learning rate depends on the number of all steps.
+
+    It is the same whether that number is known from the start or planned on the way, so a training that was
+    planned by minutes is repeated exactly by its number of steps.
+    """
+    return max(params.warmup_steps, MEASURED_STEPS)
+
+
+def most_steps(params: Params, batches_an_epoch: int) -> int:
+    """Return the number of steps that ``train.epochs`` and ``train.steps`` allow."""
+    by_epochs = params.epochs * batches_an_epoch
+    return min(by_epochs, params.steps) if params.steps else by_epochs
+
+
+def plan_steps(
+    params: Params,
+    *,
+    batches_an_epoch: int,
+    done: int,
+    seconds: float,
+    seconds_a_step: float,
+    seconds_a_validation: float,
+) -> int:
+    """Return the number of all steps that fit into ``train.minutes``, at least one more than ``done``.
+
+    Args:
+        params: ``minutes`` of them is over 0.
+        batches_an_epoch: steps between two validations.
+        done: steps taken so far, :func:`settled_steps` of them or more.
+        seconds: what training took so far.
+        seconds_a_step: what a step takes.
+        seconds_a_validation: what a validation takes.
+    """
+    a_step = seconds_a_step + seconds_a_validation / batches_an_epoch
+    fitting = done + int((60 * params.minutes - seconds) / a_step)
+    return min(max(done + 1, fitting), most_steps(params, batches_an_epoch))
+
+
+def lr_factor(params: Params, step: int, steps: int) -> float:
+    """Return what the learning rate is multiplied by in ``step`` (from 0) of ``steps``, over 0 and at most 1.
+
+    Linear warm-up, then constant, or a cosine that falls to 0 (Loshchilov and Hutter, "SGDR", 2017, without
+    restarts) and begins where the warm-up has ended, at step 20 at the earliest; see :func:`settled_steps`.
+    """
+    if step < params.warmup_steps:
+        return (step + 1) / (params.warmup_steps + 1)
+    settled = settled_steps(params)
+    # A training shorter than that never has its steps planned by minutes.
+    start = settled if steps > settled else params.warmup_steps
+    if params.schedule == "constant" or step < start:
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * (step - start) / (steps - start)))

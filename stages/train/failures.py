@@ -1,0 +1,53 @@
+"""What ends a training before its time, in a sentence that names the cause and the way out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+
+from stages.errors import UngrayError
+from stages.train.params import Params
+from stages.train.place import Place
+
+EXPLODED = 1000.0
+"""A loss over so many times that of the first step will not come back."""
+
+NAMED_PHOTOS = 64
+"""Of the batch at which training failed, so many photos are named at most."""
+
+
+def check_loss(loss: float, place: Place, *, step: int, lr: float, files: Sequence[str]) -> None:
+    """Raise an UngrayError if ``loss``, of ``step`` (from 1) on ``files``, is no number or has exploded.
+
+    The first loss that comes here is kept in ``place``; later ones are compared with it.
+    """
+    if place.first_loss is None:
+        place.first_loss = loss
+    if math.isfinite(loss) and abs(loss) <= EXPLODED * abs(place.first_loss):
+        return
+    named = ", ".join(files[:NAMED_PHOTOS])
+    more = f" and {len(files) - NAMED_PHOTOS} more" if len(files) > NAMED_PHOTOS else ""
+    raise UngrayError(
+        f"train: the loss is {loss:g} at step {step}, learning rate {lr:g}, on the photos {named}{more}; "
+        "lower train.lr or set train.clip_norm to 1.0"
+    )
+
+
+@contextmanager
+def memory_named(params: Params) -> Iterator[None]:
+    """Turn what torch and NumPy raise when memory does not suffice into an UngrayError."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # The GPU's error has a class of its own, a RuntimeError; the CPU allocator's has only its words.
+        words = str(error)
+        cpu = "DefaultCPUAllocator" in words or "not enough memory" in words or "bad_alloc" in words
+        if not (isinstance(error, MemoryError | torch.OutOfMemoryError) or cpu):
+            raise
+        raise UngrayError(
+            f"train: out of memory with train.batch_size = {params.batch_size}; lower it or "
+            "train.working_size, or raise machine.accumulation, which splits the batch and keeps its size"
+        ) from error

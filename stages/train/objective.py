@@ -1,0 +1,163 @@
+"""What a training step makes small: the network, its loss and its optimizer in one object.
+
+The loop knows only :class:`Objective`. :class:`Regression` trains a plain network; an objective with several
+networks and optimizers, such as an adversarial one, is another subclass that :func:`build_objective` chooses.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from stages.networks.base import Colorizer
+from stages.train.data import to_rgb
+from stages.train.losses import build_loss
+from stages.train.params import Params
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+    "rmsprop": torch.optim.RMSprop,
+}
+"""By name in params.yaml, each with PyTorch's defaults but lr and weight_decay; sgd has momentum 0.9."""
+
+
+class Objective(ABC):
+    """What the loop trains, one step at a time.
+
+    Draws of an objective on torch's own generators are exact after a resumption: their states are in the
+    checkpoint. Draws on generators of its own must follow from seed and step, or be in :meth:`state_dict`.
+    """
+
+    network: Colorizer
+    """What is validated, shown and saved."""
+
+    def __init__(self, params: Params, network: Colorizer, fabric: Fabric) -> None:
+        self.params, self.network, self.fabric = params, network, fabric
+        self.loss = build_loss(params, network)
+        """Takes the network's outputs and targets; the mean over the batch, in the network's own units."""
+
+    @abstractmethod
+    def step(
+        self, batch: Tensor, worn: Tensor | None, *, lr_factor: float, share: float = 1.0, last: bool = True
+    ) -> dict[str, Tensor]:
+        """Go forward and backward on one micro-batch, and where it is the last one, step.
+
+        Args:
+            batch: true photos, uint8 RGB (batch, height, width, 3), on the CPU.
+            worn: what the network sees of them, of the same shape, instead of their own gray; None = that.
+            lr_factor: 0..1, what each optimizer's own base learning rate is multiplied by in this step.
+            share: what the mean loss of this micro-batch counts for in the gradient, so that micro-batches
+                (whose gradients add up) and processes (whose gradients are averaged) together give the
+                gradient of the mean over the global batch. Multiply the loss by it before going backward.
+            last: whether this is the last micro-batch of the global batch here.
+
+        Returns:
+            Detached scalars by name, means over the micro-batch, not multiplied by ``share``; "loss" is one
+            of them. The loop logs the mean of each over an epoch as ``<name>/train``.
+        """
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Return weights and optimizers of all parts, in types that ``torch.load(weights_only)`` reads."""
+
+    @abstractmethod
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`state_dict` returned."""
+
+    @abstractmethod
+    def train(self) -> None:
+        """Put all parts in training mode."""
+
+    def pairs(self, batch: Tensor, worn: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the network's input and target on its device, float (batch, channels, height, width)."""
+        inputs, targets = self.network.pairs(to_rgb(self.fabric.to_device(batch)))
+        if worn is not None:
+            inputs, _ = self.network.pairs(to_rgb(self.fabric.to_device(worn)))
+        return inputs, targets
+
+    def set_up(self, network: nn.Module, *, lr: float) -> tuple[Any, Any]:
+        """Return ``network`` and its optimizer as Fabric runs them: on the device, over all processes."""
+        network.to(memory_format=torch.channels_last)
+        return self.fabric.setup(network, make_optimizer(self.params, network, lr=lr))
+
+    def update(self, module: Any, optimizer: Any, *, lr: float) -> None:
+        """Clip the gradients that have added up, take a step at ``lr``, and clear them."""
+        set_lr(optimizer, lr)
+        if self.params.clip_norm:
+            # What is no number is the loop's to tell, with the photos that made it.
+            self.fabric.clip_gradients(
+                module, optimizer, max_norm=self.params.clip_norm, error_if_nonfinite=False
+            )
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+class Regression(Objective):
+    """One network, one loss, one optimizer."""
+
+    def __init__(self, params: Params, network: Colorizer, fabric: Fabric) -> None:
+        super().__init__(params, network, fabric)
+        self.module, self.optimizer = self.set_up(network, lr=params.lr)
+
+    def step(
+        self, batch: Tensor, worn: Tensor | None, *, lr_factor: float, share: float = 1.0, last: bool = True
+    ) -> dict[str, Tensor]:
+        """See :meth:`Objective.step`."""
+        inputs, targets = self.pairs(batch, worn)
+        with self.fabric.no_backward_sync(self.module, enabled=not last):
+            # The network runs in the chosen precision, the loss in fp32.
+            loss = self.loss(self.module(inputs).float(), targets)
+            self.fabric.backward(loss * share)
+        if last:
+            self.update(self.module, self.optimizer, lr=self.params.lr * lr_factor)
+        return {"loss": loss.detach()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """See :meth:`Objective.state_dict`."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See :meth:`Objective.load_state_dict`."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.optimizer.load_state_dict(state["optimizer"])
+
+    def train(self) -> None:
+        """See :meth:`Objective.train`."""
+        self.module.train()
+
+
+def build_objective(params: Params, network: Colorizer, fabric: Fabric) -> Objective:
+    """Return the objective that ``params`` describe; ``network`` is the colorizer in it."""
+    if params.adversarial.weight:
+        from stages.train.adversarial import Adversarial  # which builds on this module
+
+        return Adversarial(params, network, fabric)
+    return Regression(params, network, fabric)
+
+
+def make_optimizer(params: Params, network: nn.Module, *, lr: float) -> Optimizer:
+    """Return ``params``' optimizer for ``network``.
+
+    Weight decay is an L2 penalty on the loss in adam, sgd and rmsprop, and decoupled from it in adamw
+    (Loshchilov and Hutter 2019).
+    """
+    options: dict[str, Any] = {"momentum": 0.9} if params.optimizer == "sgd" else {}
+    return OPTIMIZERS[params.optimizer](  # type: ignore[call-arg]
+        network.parameters(), lr=lr, weight_decay=params.weight_decay, **options
+    )
+
+
+def set_lr(optimizer: Optimizer, lr: float) -> None:
+    """Let the next step of ``optimizer`` be taken at ``lr``."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr

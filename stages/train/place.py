@@ -1,0 +1,48 @@
+"""Where a training is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+OF_EACH_PROCESS = ("photos", "sums", "first_loss")
+"""What of a place differs between processes; the rest is the same in all."""
+
+
+@dataclass
+class Place:
+    """Where training is, and what was measured so far.
+
+    Order of photos, flips, wear and learning rate follow from the place alone.
+    """
+
+    epoch: int = 0
+    """Finished epochs."""
+    batch: int = 0
+    """Finished batches of the next one."""
+    photos: int = 0
+    """Photos that this process saw in these."""
+    sums: dict[str, float] = field(default_factory=dict)
+    """What the objective returned for these photos, added up."""
+    first_loss: float | None = None
+    """Of the very first micro-batch."""
+    planned_steps: int = 0
+    """All steps of the training; 0 while ``train.minutes`` is not planned yet."""
+    seconds: float = 0.0
+    """What training took until this place was saved."""
+    pace: list[float] = field(default_factory=list)
+    """Seconds that each of the last steps took."""
+    log: list[dict[str, float]] = field(default_factory=list)
+    """A record an epoch."""
+
+    def add(self, values: dict[str, float], *, photos: int) -> None:
+        """Add what the objective returned for so many photos."""
+        self.photos += photos
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value * photos
+
+    def end_epoch(self, sums: dict[str, float], measured: dict[str, float], *, learning_rate: float) -> None:
+        """Log the epoch, ``sums`` (and "photos") being those of all processes; go to the next one's start."""
+        photos = sums.pop("photos")
+        means = {f"{name}/train": total / photos for name, total in sums.items()}
+        self.log.append({**means, **measured, "learning_rate": learning_rate})
+        self.epoch, self.batch, self.photos, self.sums = self.epoch + 1, 0, 0, {}
