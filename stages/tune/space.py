@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from stages.errors import UngrayError
+from stages.params import STAGES
 from stages.train.params import Params as TrainParams
 
 Combination = dict[str, Any]
@@ -70,6 +71,9 @@ def check_keys(part: str, keys: Iterable[str]) -> None:
         if key in RESERVED:
             raise UngrayError(f"params.yaml: tune.{part} can't set {key}: {RESERVED[key]} sets it")
         if key not in known:
+            section, dot, _ = key.partition(".")
+            if dot and section in STAGES and section != "train":
+                raise UngrayError(f"params.yaml: tune.{part}: {key} can't be set, only keys of train can")
             near = difflib.get_close_matches(key, known, n=1)
             near = near or difflib.get_close_matches(f"train.{key}", known, n=1)
             hint = f"did you mean {near[0]}?" if near else "it takes keys such as train.lr"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,6 @@ from optuna.trial import Trial, TrialState
 
 from stages.errors import UngrayError
 from stages.params import Machine
-from stages.train.params import Params as TrainParams
 from stages.train.run import run as train
 from stages.tune.params import Params
 from stages.tune.space import Combination, overlay, typed
@@ -111,19 +110,11 @@ class Search:
                 params, self.machine, prepared=self.prepared, report=folder / "report", on_epoch=on_epoch
             )
         shutil.rmtree(result.work, ignore_errors=True)
-        chosen = kept(result.log, params)
+        chosen = result.log[result.model.provenance["epoch"] - 1]  # whose weights training kept
         # Also of a trial that was killed after its last epoch, which then had no epoch left to tell of.
-        trial.set_user_attr("gray", round(result.log[chosen][GRAY], 4))
+        trial.set_user_attr("gray", round(chosen[GRAY], 4))
         trial.set_user_attr("epochs", len(result.log))
-        return result.log[chosen][SCORE]
-
-
-def kept(log: Sequence[dict[str, float]], params: TrainParams) -> int:
-    """Return the place in ``log`` of the epoch whose weights training keeps."""
-    if params.keep == "last":
-        return len(log) - 1
-    sign = -1 if params.watch == "psnr" else 1
-    return min(range(len(log)), key=lambda place: sign * log[place][f"{params.watch}/val"])
+        return chosen[SCORE]
 
 
 def _failed(trial: Trial, sentence: str) -> FailedError:
