@@ -34,7 +34,7 @@ def test_only_the_values_change_and_every_comment_stays(params, tmp_path):
         "batch_size",
         "lr",
         "shuffle",
-        "lab_autoencoder",
+        "filters",
     }
     for old, new in changed.items():
         assert old.partition("#")[2] == new.partition("#")[2] != ""
