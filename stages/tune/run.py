@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import optuna
@@ -25,6 +24,7 @@ from stages.tune.study import (
     queue_open_slot,
     results,
     storage_url,
+    turn,
     under_way,
 )
 from stages.tune.trial import FailedError, Search, WithdrawnError
@@ -58,7 +58,8 @@ def prepare(params: Params, train: TrainParams, machine: Machine, *, prepared: P
     study, sentence = open_study(params, settings, folder.parent)
     # Pictures of the trials' progress are not looked at.
     shown = {"train.grid_every": 10**6, "train.grid_photos": 1}
-    return Search(params, overlay(base, shown), machine, prepared, folder, study), sentence
+    lock = turn(storage_url(params, folder.parent), folder.parent)
+    return Search(params, overlay(base, shown), machine, prepared, folder, study, lock), sentence
 
 
 def work(search: Search, told: Callable[[], None]) -> None:
@@ -71,19 +72,27 @@ def work(search: Search, told: Callable[[], None]) -> None:
     watch = Watch(search.study)
     with explained(storage_url(search.params, search.folder.parent)):
         while True:
-            if queue_open_slot(search.study, search.params.trials):
-                _one_trial(search)
-            elif watch.others_work():
+            if not _one_trial(search):
+                if not watch.others_work():
+                    break
                 time.sleep(POLL_SECONDS)
-            else:
-                break
             told()
 
 
-def _one_trial(search: Search) -> None:
-    # Raised where this process did not sign in for long (a closed laptop) and another took the trial over.
-    with suppress(UpdateFinishedTrialError):
+def _one_trial(search: Search) -> bool:
+    """Take a trial, if there is one, and do it; say whether there was."""
+    search.turn.acquire()
+    try:
+        if not queue_open_slot(search.study, search.params.trials):
+            return False
         search.study.optimize(search.objective, n_trials=1, catch=(FailedError, WithdrawnError))
+    except (UpdateFinishedTrialError, ValueError) as error:
+        # Where this process did not sign in for long (a closed laptop), another one took the trial over.
+        if isinstance(error, ValueError) and not str(error).startswith("Cannot tell a"):
+            raise
+    finally:
+        search.turn.release()
+    return True
 
 
 class Watch:

@@ -2,9 +2,10 @@
 
 The search has ``tune.trials`` slots. A slot is done by one trial; its draws follow from ``tune.seed`` and the
 slot's number, so it does not matter which process takes it. A process that wants work queues a trial for an
-open slot and takes the first one of the queue, which the database gives to one taker only. Where two have
-queued the same slot at the same moment, the trial with the lower number keeps it and the other is withdrawn.
-A trial whose process died without a word leaves its slot open again, after :data:`GRACE_SECONDS`.
+open slot and takes the first one of the queue. PostgreSQL and MySQL give it to one taker only, as they lock
+its row; SQLite does not (two takers were seen), so takers hold :func:`turn`. Where two have queued the same
+slot at the same moment, the trial with the lower number keeps it and the other is withdrawn. A trial whose
+process died without a word leaves its slot open again, after :data:`GRACE_SECONDS`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from stages import cache
@@ -44,7 +46,7 @@ PRUNE_AFTER = 5
 """The median of so many finished trials is what the median pruner wants before it ends one early."""
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)  # trials are told by the search itself
-warnings.filterwarnings("ignore", category=ExperimentalWarning, module="optuna")
+warnings.filterwarnings("ignore", category=ExperimentalWarning)
 
 
 class BySlot(BaseSampler):
@@ -113,20 +115,26 @@ def storage_url(params: Params, folder: Path) -> str:
     return os.path.expandvars(params.storage) or f"sqlite:///{folder / 'studies.db'}"
 
 
+def turn(url: str, folder: Path) -> FileLock:
+    """Return the lock to hold while taking a trial: it lies beside SQLite's file, else in ``folder``."""
+    database = make_url(url).database if url.startswith("sqlite") else None
+    return FileLock(f"{database}.lock" if database else folder / "studies.lock")
+
+
 def open_study(params: Params, settings: Mapping[str, str], folder: Path) -> tuple[optuna.Study, str]:
     """Return the study of ``settings``, made where there is none, and a sentence on whether it is new.
 
     Args:
         params: of the search.
         settings: fingerprints of what must be the same for trials to be comparable, by name.
-        folder: where SQLite's file lies by default, and the lock with which it is made.
+        folder: where SQLite's file and the lock lie by default.
 
     Raises:
         UngrayError: the database can't be reached, or its address is no address.
     """
     url = storage_url(params, folder)
     name = "ungray-" + cache.fingerprint(dict(settings))
-    with explained(url), FileLock(folder / "studies.lock"):
+    with explained(url), turn(url, folder):
         storage = RDBStorage(
             url,
             engine_kwargs={"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {},
@@ -155,7 +163,7 @@ def open_study(params: Params, settings: Mapping[str, str], folder: Path) -> tup
 
 def _pruner(params: Params) -> optuna.pruners.BasePruner:
     if params.pruner == "median":
-        return optuna.pruners.MedianPruner(n_startup_trials=PRUNE_AFTER, n_warmup_steps=1)
+        return optuna.pruners.MedianPruner(n_startup_trials=PRUNE_AFTER, n_warmup_steps=2)
     if params.pruner == "hyperband":
         return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=params.epochs)
     return optuna.pruners.NopPruner()

@@ -47,7 +47,7 @@ class Told:
         leader = "" if first is None else f", best {found[first].value:.3f} (trial {first})"
         note = f" ({row['note']})" if row["note"] else ""
         return (
-            f"tune: trial {slot} {row['state']}{note}: CIEDE2000 {row['ciede2000']:.3f} "
+            f"tune: trial {slot} {row['state']}{note}: CIEDE2000 {found[slot].value:.3f} "
             f"(gray {row['gray_ciede2000']:.3f}){leader}; {drawn}"
         )
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from filelock import FileLock
 from optuna.trial import Trial, TrialState
 
 from stages.errors import UngrayError
@@ -43,7 +44,7 @@ class Search:
     """What every trial needs.
 
     ``base`` is the section ``train`` as plain values with all that is the same for every trial; trials write
-    what they show to ``folder``.
+    what they show to ``folder``. ``turn`` is held while a trial is taken.
     """
 
     params: Params
@@ -52,6 +53,7 @@ class Search:
     prepared: Path
     folder: Path
     study: optuna.Study
+    turn: FileLock
 
     def objective(self, trial: Trial) -> float:
         """Do one trial and return its val CIEDE2000.
@@ -65,6 +67,7 @@ class Search:
         if not owns_its_slot(self.study, trial, self.params.trials):
             trial.set_user_attr("withdrawn", True)
             raise WithdrawnError
+        self.turn.release()  # it is taken, the next process may take one
         slot = trial.user_attrs["slot"]
         if (died := deaths(self.study, slot)) >= DEATHS:
             raise _failed(trial, f"its process died {died} times, most likely for want of memory")
