@@ -63,5 +63,5 @@ def become_worker(number: int, workers: int) -> None:
 
 
 def _follow_the_leader() -> None:
-    sys.stdin.buffer.read()
+    os.read(0, 1)  # sys.stdin would be locked by this thread when the process ends
     os.kill(os.getpid(), signal.SIGINT)

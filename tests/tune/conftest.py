@@ -49,6 +49,8 @@ class Place:
         process = self.start(*arguments)
         out, err = process.communicate(timeout=500)
         assert process.returncode == code, err
+        assert "Traceback" not in err
+        assert "Fatal" not in err
         return out if code == 0 else err
 
     @property
