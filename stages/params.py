@@ -21,7 +21,7 @@ from ruamel.yaml.error import YAMLError
 from stages.command import run_command
 from stages.errors import UngrayError
 
-STAGES = ("scrape", "filter", "prepare", "train", "evaluate", "export")
+STAGES = ("scrape", "filter", "prepare", "train", "evaluate", "export", "tune")
 
 
 class Section(BaseModel):

@@ -1,0 +1,122 @@
+"""Search good params for training by random trials, as the section `tune` of params.yaml says.
+
+Each trial draws values from `tune.space`, trains for `tune.epochs` on data/prepared and is scored by the
+colour difference of the val photos, CIEDE2000, lower is better. (Accuracy, which classifiers are searched by,
+says nothing here: colour is a number per pixel, and no number is ever hit exactly.) Trials lie in a database,
+SQLite in .cache or any that `tune.storage` names. Stopped by Ctrl-C or killed, the search goes on when it is
+started again. Started on many machines with one `tune.storage`, they share the trials. It writes
+reports/tune/: trials.csv, best.yaml, history.png, importance.png, slices.png. Examples:
+
+  python -m stages.tune                  does the trials that are still to do
+  python -m stages.tune --workers 2      does them in two processes, each with half of the cores
+  python -m stages.tune show             prints the table so far
+  python -m stages.tune apply            writes the best values into params.yaml
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from stages.command import run_command
+from stages.errors import UngrayError
+from stages.params import Machine, load
+from stages.train.params import Params as TrainParams
+from stages.tune.apply import apply
+from stages.tune.params import Params
+from stages.tune.report import best
+from stages.tune.run import prepare, work
+from stages.tune.study import results
+from stages.tune.told import Told, table_so_far, write_report
+from stages.tune.trial import Search
+from stages.tune.workers import become_worker, run_workers
+
+PREPARED, REPORT = Path("data/prepared"), Path("reports/tune")
+
+
+def search(arguments: Sequence[str]) -> None:
+    """Do the trials that are still to do, and write the report."""
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.tune",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--workers", type=int, default=1, help="processes that do trials (default 1)")
+    workers = parser.parse_args(arguments).workers
+    if workers < 1:
+        raise UngrayError(f"--workers {workers} is not allowed: it must be 1 or more")
+    found, sentence = _load()
+    trials = found.params.trials
+    left = trials - len(results(found.study, trials))
+    print(f"tune: {sentence}; {left} of {trials} trials to do; {found.study.study_name}", flush=True)
+    told = Told(found)
+    try:
+        with told.bar:
+            if left and workers > 1:
+                run_workers(found, min(workers, left), told)
+            elif left:
+                work(found, told)
+    finally:
+        write_report(found, REPORT)
+    first = best(results(found.study, trials))
+    if first is None:
+        raise UngrayError(f"no trial is complete; {REPORT}/trials.csv says why")
+    print(f"tune: the best is trial {first}; {REPORT} has table and charts")
+    print("Next: `python -m stages.tune apply` writes its values into params.yaml")
+
+
+def show(arguments: Sequence[str]) -> None:
+    """Print the table of trials so far, the best first."""
+    _no_arguments("show", "Print the table of trials so far, the best first.", arguments)
+    found, sentence = _load()
+    print(table_so_far(found))
+    done = len(results(found.study, found.params.trials))
+    print(f"{sentence}; {done} of {found.params.trials} trials are done")
+
+
+def apply_best(arguments: Sequence[str]) -> None:
+    """Write the best trial's values into params.yaml."""
+    text = f"Write the values of {REPORT}/best.yaml into params.yaml; all else in it stays as it is."
+    _no_arguments("apply", text, arguments)
+    changes = apply(REPORT / "best.yaml", Path("params.yaml"))
+    for change in changes:
+        print(change)
+    print("Next: `dvc repro` trains with them" if changes else "params.yaml holds these values already")
+
+
+def worker(arguments: Sequence[str]) -> None:
+    """Do trials of the study that this process was started for; called by the search alone."""
+    name, number, workers = arguments
+    become_worker(int(number), int(workers))
+    try:
+        found, _ = _load()
+        if found.study.study_name != name:
+            raise UngrayError("params.yaml or the data changed while the search was starting; start it again")
+        work(found, lambda: None)
+    except KeyboardInterrupt:
+        sys.exit(130)  # the search says that it was interrupted
+
+
+def _load() -> tuple[Search, str]:
+    params, machine = load("tune", Params), load("machine", Machine)
+    return prepare(params, load("train", TrainParams), machine, prepared=PREPARED)
+
+
+def _no_arguments(tool: str, description: str, arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(prog=f"python -m stages.tune {tool}", description=description)
+    parser.parse_args(arguments)
+
+
+def main() -> None:
+    """Do what the command line says."""
+    tools = {"show": show, "apply": apply_best, "worker": worker}
+    arguments = sys.argv[1:]
+    if arguments and arguments[0] in tools:
+        return run_command(lambda: tools[arguments[0]](arguments[1:]))
+    run_command(lambda: search(arguments))
+
+
+if __name__ == "__main__":
+    main()

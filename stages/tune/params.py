@@ -1,0 +1,32 @@
+"""The section ``tune`` of params.yaml."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from stages.params import Section
+from stages.tune.space import check_keys, check_values
+
+Values = Annotated[Any, AfterValidator(check_values)]
+"""What a key is drawn from: a list of choices, or {low, high} with ``log: true`` or ``step`` if wanted."""
+
+
+class Params(Section):
+    """What is searched, how often and how long."""
+
+    trials: int = Field(ge=1, le=100_000)
+    sampler: Literal["random", "tpe"]
+    pruner: Literal["none", "median", "hyperband"]
+    epochs: int = Field(ge=1, description="of each trial")
+    minutes: float = Field(ge=0, description="of each trial, 0 = no limit")
+    space: dict[str, Values] = Field(min_length=1)
+    fixed: dict[str, Any]
+    storage: str
+    seed: int = Field(ge=0)
+
+    def check_surroundings(self) -> None:
+        """Raise an UngrayError if a key of space or fixed is none that a search can set."""
+        check_keys("space", self.space)
+        check_keys("fixed", self.fixed)

@@ -1,0 +1,119 @@
+"""Searches: does trials until all slots are done, here and in worker processes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import TrialState
+
+from stages import cache, tables
+from stages.params import Machine
+from stages.train.params import Params as TrainParams
+from stages.tune.params import Params
+from stages.tune.space import check_each_value, check_keys, overlay, typed
+from stages.tune.study import (
+    GRACE_SECONDS,
+    as_settings,
+    explained,
+    fail_the_dead,
+    open_study,
+    queue_open_slot,
+    results,
+    storage_url,
+    turn,
+    under_way,
+)
+from stages.tune.trial import FailedError, Search, WithdrawnError
+
+POLL_SECONDS = 1.0
+"""Between two looks at what others are doing."""
+
+
+def prepare(params: Params, train: TrainParams, machine: Machine, *, prepared: Path) -> tuple[Search, str]:
+    """Open the study that belongs to settings and data; return the search and a sentence on the study.
+
+    Raises:
+        UngrayError: the space is wrong, there are no prepared photos, or no database.
+    """
+    check_keys("space", params.space)
+    check_keys("fixed", params.fixed)
+    budget = {"train.epochs": params.epochs, "train.minutes": params.minutes, "train.steps": 0}
+    base = overlay(train.model_dump(), {**params.fixed, **budget})
+    typed(base)
+    check_each_value(base, params.space)
+    index = tables.read(prepared / "index.csv", made_by="prepare")
+    same = dict.fromkeys(params.space, "drawn")
+    settings = as_settings(
+        data=index[["file", "digest"]].values.tolist(),
+        space=params.space,
+        # What the space sets does not count, so `apply` leaves the study what it is.
+        train=overlay(base, same),
+        seed=params.seed,
+    )
+    folder = cache.folder("tune", cache.fingerprint(settings))
+    study, sentence = open_study(params, settings, folder.parent)
+    # Pictures of the trials' progress are not looked at.
+    shown = {"train.grid_every": 10**6, "train.grid_photos": 1}
+    lock = turn(storage_url(params, folder.parent), folder.parent)
+    return Search(params, overlay(base, shown), machine, prepared, folder, study, lock), sentence
+
+
+def work(search: Search, told: Callable[[], None]) -> None:
+    """Do trials until every slot is done, by this process or another; call ``told`` after each.
+
+    Raises:
+        KeyboardInterrupt: stopped, after the trial at hand was saved.
+        UngrayError: the database is gone.
+    """
+    watch = Watch(search.study)
+    with explained(storage_url(search.params, search.folder.parent)):
+        while True:
+            if not _one_trial(search):
+                if not watch.others_work():
+                    break
+                time.sleep(POLL_SECONDS)
+            told()
+
+
+def _one_trial(search: Search) -> bool:
+    """Take a trial, if there is one, and do it; say whether there was."""
+    search.turn.acquire()
+    try:
+        if not queue_open_slot(search.study, search.params.trials):
+            return False
+        search.study.optimize(search.objective, n_trials=1, catch=(FailedError, WithdrawnError))
+    except (UpdateFinishedTrialError, ValueError) as error:
+        # Where this process did not sign in for long (a closed laptop), another one took the trial over.
+        if isinstance(error, ValueError) and not str(error).startswith("Cannot tell a"):
+            raise
+    finally:
+        search.turn.release()
+    return True
+
+
+class Watch:
+    """Looks after trials that other processes are doing."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self._study = study
+        self._since: dict[int, float] = {}
+
+    def others_work(self) -> bool:
+        """Say whether trials are running; fail those whose process died."""
+        fail_the_dead(self._study)
+        running = under_way(self._study, TrialState.RUNNING)
+        for trial in running:
+            # A process that died between taking the trial and its first sign of life left none to miss.
+            since = self._since.setdefault(trial.number, time.monotonic())
+            if "began" not in trial.user_attrs and time.monotonic() - since > GRACE_SECONDS:
+                self._study.tell(trial.number, state=TrialState.FAIL)
+        return bool(running)
+
+
+def finished(search: Search) -> bool:
+    """Say whether every slot has its result."""
+    return len(results(search.study, search.params.trials)) == search.params.trials

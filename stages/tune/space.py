@@ -1,0 +1,145 @@
+"""The space that is searched: dotted keys of the section ``train``, and the values each may take."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from stages.errors import UngrayError
+from stages.params import STAGES
+from stages.train.params import Params as TrainParams
+
+Combination = dict[str, Any]
+"""A value for each key of the space, as params.yaml would hold it."""
+
+RESERVED = {"train.epochs": "tune.epochs", "train.minutes": "tune.minutes", "train.steps": "tune.epochs"}
+"""Keys that the search sets itself, and from what."""
+
+
+def check_values(values: Any) -> Any:
+    """Return ``values`` if they are a list of different choices or a range; else raise a ValueError."""
+    if isinstance(values, list):
+        if not values:
+            raise ValueError("a list with at least one choice")
+        if any(value in values[:place] for place, value in enumerate(values)):
+            raise ValueError("a list in which no choice is repeated")
+    elif isinstance(values, dict):
+        _check_range(values)
+    else:
+        raise ValueError("a list of choices, or a range such as {low: 1, high: 5}")
+    return values
+
+
+def _check_range(limits: dict[str, Any]) -> None:
+    if unknown := limits.keys() - {"low", "high", "log", "step"}:
+        raise ValueError(f"a range of low and high, with log or step if wanted, without {sorted(unknown)[0]}")
+    numbers = [limits.get("low"), limits.get("high"), limits.get("step", 1)]
+    if not all(type(number) in (int, float) and abs(number) < math.inf for number in numbers):
+        raise ValueError("a range whose low and high (and step) are numbers")
+    if limits["low"] >= limits["high"]:
+        raise ValueError("a range whose low is under its high")
+    if not isinstance(limits.get("log", False), bool):
+        raise ValueError("a range whose log is true or false")
+    if limits.get("log") and limits["low"] <= 0:
+        raise ValueError("a range whose low is over 0, as log wants it")
+    if limits.get("log") and "step" in limits:
+        raise ValueError("a range with log or step, not both")
+    if limits.get("step", 1) <= 0:
+        raise ValueError("a range whose step is over 0")
+    if whole(limits) and type(limits.get("step", 1)) is not int:
+        raise ValueError("a range whose step is a whole number, as its ends are")
+
+
+def whole(limits: Mapping[str, Any]) -> bool:
+    """Say whether a range draws whole numbers: where both ends are written as such."""
+    return type(limits["low"]) is int and type(limits["high"]) is int
+
+
+def check_keys(part: str, keys: Iterable[str]) -> None:
+    """Check that ``keys``, those of ``tune.<part>``, are dotted keys of the section ``train``.
+
+    Raises:
+        UngrayError: one is not; the sentence names the nearest.
+    """
+    known = [name for name in _leaves(TrainParams, "train") if name not in RESERVED]
+    for key in keys:
+        if key in RESERVED:
+            raise UngrayError(f"params.yaml: tune.{part} can't set {key}: {RESERVED[key]} sets it")
+        if key not in known:
+            section, dot, _ = key.partition(".")
+            if dot and section in STAGES and section != "train":
+                raise UngrayError(f"params.yaml: tune.{part}: {key} can't be set, only keys of train can")
+            near = difflib.get_close_matches(key, known, n=1)
+            near = near or difflib.get_close_matches(f"train.{key}", known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "it takes keys such as train.lr"
+            raise UngrayError(f"params.yaml: tune.{part}: {key} is unknown; {hint}")
+
+
+def _leaves(model: type[BaseModel], prefix: str) -> list[str]:
+    """Return the dotted names of all values that ``model`` holds, nested ones too."""
+    found = []
+    for name, field in model.model_fields.items():
+        nested = field.annotation
+        if isinstance(nested, type) and issubclass(nested, BaseModel):
+            found += _leaves(nested, f"{prefix}.{name}")
+        else:
+            found.append(f"{prefix}.{name}")
+    return found
+
+
+def overlay(content: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the section ``train`` as plain ``content`` with ``values`` set at their dotted keys."""
+    content = json.loads(json.dumps(content))  # a copy, tuples as lists
+    for key, value in values.items():
+        *path, last = key.split(".")[1:]
+        inner = content
+        for name in path:
+            inner = inner[name]
+        inner[last] = value
+    return content
+
+
+def typed(content: dict[str, Any]) -> TrainParams:
+    """Return the section ``train`` from plain ``content``.
+
+    Raises:
+        UngrayError: a value is not allowed; the sentence names key, value and what is allowed.
+    """
+    try:
+        return TrainParams.model_validate(content)
+    except ValidationError as error:
+        item = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in ("train", *item["loc"]))
+        wanted = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        raise UngrayError(f"{key} = {item['input']!r} is not allowed: it must be {wanted}") from None
+
+
+def check_each_value(content: dict[str, Any], space: Mapping[str, Any]) -> None:
+    """Check every choice, and the ends of every range, alone against the typed params.
+
+    What is wrong only together with another choice shows when that combination is drawn.
+
+    Raises:
+        UngrayError: the sentence names the key of the space and the value.
+    """
+    for key, values in space.items():
+        for value in values if isinstance(values, list) else (values["low"], values["high"]):
+            try:
+                typed(overlay(content, {key: value}))
+            except UngrayError as error:
+                raise UngrayError(f"params.yaml: tune.space.{key} holds {value!r}: {error}") from None
+
+
+def as_label(choice: Any) -> Any:
+    """Return a choice as Optuna stores it: lists, which it can't, as their JSON text."""
+    return json.dumps(choice) if isinstance(choice, list) else choice
+
+
+def short(number: float, limits: Mapping[str, Any]) -> float:
+    """Return a drawn ``number`` with three significant digits, enough for any knob, inside ``limits``."""
+    return min(max(float(f"{number:.3g}"), float(limits["low"])), float(limits["high"]))
