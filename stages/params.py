@@ -70,7 +70,7 @@ def load_all(path: Path = Path("params.yaml"), *, changes: Sequence[str] = ()) -
     """Return every section of ``path`` by name, ``changes`` (section.key=value) made; see :func:`load`."""
     content = read(path)
     for change in changes:
-        _apply(content, change)
+        put(content, *setting(change))
     return check(content, origin=str(path))
 
 
@@ -117,24 +117,34 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _apply(content: dict[str, Any], change: str) -> None:
-    """Put ``section.key=value``, the value in YAML, into ``content``."""
-    name, equals, text = change.partition("=")
-    *sections, key = name.strip().split(".")
+def setting(text: str) -> tuple[str, Any]:
+    """Return the dotted key and the value of ``text``, written ``section.key=value`` with the value in YAML.
+
+    Raises:
+        UngrayError: it is written otherwise.
+    """
+    key, equals, value = text.partition("=")
     try:
-        value = YAML(typ="safe", pure=True).load(text)
+        found = YAML(typ="safe", pure=True).load(value)
     except YAMLError:
         equals = ""
-    if not (equals and sections and key):
-        raise UngrayError(
-            f"{change} is no change of params.yaml; write section.key=value, as train.lr=0.0005"
-        )
+    if not (equals and all(key.strip().split(".")) and "." in key):
+        raise UngrayError(f"{text} is no change of params.yaml; write section.key=value, as train.lr=0.0005")
+    return key.strip(), found
+
+
+def put(content: dict[str, Any], key: str, value: Any) -> None:
+    """Put ``value`` at the dotted ``key`` of the nested ``content``.
+
+    Raises:
+        UngrayError: a part of the key before the last is a value there.
+    """
+    *sections, last = key.split(".")
     for section in sections:
-        inner = content.setdefault(section, {})
-        if not isinstance(inner, dict):
-            raise UngrayError(f"{change}: {section} is a value, no section, of params.yaml")
-        content = inner
-    content[key] = value
+        content = content.setdefault(section, {})
+        if not isinstance(content, dict):
+            raise UngrayError(f"{key} is unknown: {section} is a value of params.yaml, no section")
+    content[last] = value
 
 
 def _unknown(key: str, known: list[str]) -> str:

@@ -373,7 +373,7 @@ def test_changes_on_the_command_line_are_checked_like_the_file(tmp_path):
         "lr=1": "write section.key=value",
         "train.lr": "write section.key=value",
         "train.lr=[": "write section.key=value",
-        "train.lr.low=1": "lr is a value, no section",
+        "train.lr.low=1": "lr is a value of params.yaml, no section",
     }.items():
         with pytest.raises(UngrayError) as caught:
             params.load_all(path, changes=[change])

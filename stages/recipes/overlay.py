@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from stages.errors import UngrayError
-from stages.params import check, read
+from stages.params import check, put, read, setting
 
 FOLDER = Path(__file__).parent
 PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_/.-]*( [A-Za-z0-9_/.-]+)*")
@@ -44,14 +43,7 @@ def overrides(name: str, more: Sequence[str]) -> dict[str, Any]:
         meant = f"; did you mean {near[0]}?" if near else "; there are"
         raise UngrayError(f"no recipe {name!r}{meant} {'' if near else ', '.join(names())}".rstrip())
     found = dict(_flat(read(FOLDER / f"{name}.yaml")))
-    for setting in more:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise UngrayError(f"SET: {setting!r} is no setting; write key=value, such as train.minutes=10")
-        try:
-            found[key] = YAML(typ="safe", pure=True).load(value)
-        except YAMLError:
-            raise UngrayError(f"SET: {value!r}, given for {key}, is no YAML value") from None
+    found |= dict(setting(text) for text in more)
     return found
 
 
@@ -63,13 +55,7 @@ def apply(found: Mapping[str, Any], params: Path) -> None:
     """
     content = copy.deepcopy(read(params))
     for key, value in found.items():
-        *path, last = key.split(".")
-        section = content
-        for part in path:
-            section = section.setdefault(part, {})
-            if not isinstance(section, dict):
-                raise UngrayError(f"{params}: {key} is unknown; {part} has no keys below it")
-        section[last] = value
+        put(content, key, value)
     for checked in check(content, origin=str(params)).values():
         checked.check_surroundings()
 

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from stages import tables
 from stages.files import whole_file
+from stages.params import put
 from stages.tune.params import Params
 from stages.tune.space import Combination
 from stages.tune.study import combination
@@ -81,9 +82,5 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values by dotted key as params.yaml nests them."""
     content: dict[str, Any] = {}
     for key, value in values.items():
-        *path, last = key.split(".")
-        inner = content
-        for name in path:
-            inner = inner.setdefault(name, {})
-        inner[last] = value
+        put(content, key, value)
     return content

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from stages.errors import UngrayError
-from stages.params import STAGES
+from stages.params import STAGES, put
 from stages.train.params import Params as TrainParams
 
 Combination = dict[str, Any]
@@ -96,11 +96,7 @@ def overlay(content: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any
     """Return the section ``train`` as plain ``content`` with ``values`` set at their dotted keys."""
     content = json.loads(json.dumps(content))  # a copy, tuples as lists
     for key, value in values.items():
-        *path, last = key.split(".")[1:]
-        inner = content
-        for name in path:
-            inner = inner[name]
-        inner[last] = value
+        put(content, key.removeprefix("train."), value)
     return content
 
 
