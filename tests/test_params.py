@@ -322,7 +322,7 @@ def test_lists_are_loaded_as_tuples_which_cannot_be_changed_either():
 def _reads(section: str) -> set[str]:
     """The attributes that the section's code reads of its params; ``machine`` is read everywhere."""
     folder = ROOT / "stages" if section == "machine" else ROOT / "stages" / section
-    names = {"machine", "self"} if section == "machine" else {"params", "self", "_params"}
+    names = {"machine", "_machine", "self"} if section == "machine" else {"params", "self", "_params"}
     found = set()
     for path in sorted(folder.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -80,12 +80,9 @@ def _written(value: Any) -> str:
     if isinstance(value, str):
         if PLAIN.fullmatch(value) and value.lower() not in NOT_TEXT:
             return value
-        # Quoted, where only a quote, and backslashes before one, mean something else.
-        return (
-            "'"
-            + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), value)
-            + "'"
-        )
+        # Between quotes only a quote, and backslashes before one, mean something else.
+        doubled = re.sub(r"(\\+)(?='|$)", r"\1\1", value)
+        return "'" + doubled.replace("'", r"\'") + "'"
     stream = StringIO()
     YAML(typ="safe", pure=True).dump(value, stream)
     return stream.getvalue().split("\n")[0]
