@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
@@ -16,6 +17,10 @@ from stages.errors import UngrayError
 from stages.params import check, read
 
 FOLDER = Path(__file__).parent
+PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_/.-]*( [A-Za-z0-9_/.-]+)*")
+"""Text that -S takes as it is, ..."""
+NOT_TEXT = {"true", "false", "null", "nan", "inf"}
+"""... unless it is one of these."""
 
 
 def names() -> list[str]:
@@ -87,8 +92,14 @@ def _written(value: Any) -> str:
     if isinstance(value, list):
         return f"[{','.join(map(_written, value))}]"
     if isinstance(value, str):
-        plain = value and all(character.isalnum() or character in "-_/. " for character in value)
-        return value if plain and value == value.strip() else "'" + value.replace("'", "\\'") + "'"
+        if PLAIN.fullmatch(value) and value.lower() not in NOT_TEXT:
+            return value
+        # Quoted, where only a quote, and backslashes before one, mean something else.
+        return (
+            "'"
+            + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), value)
+            + "'"
+        )
     stream = StringIO()
     YAML(typ="safe", pure=True).dump(value, stream)
     return stream.getvalue().split("\n")[0]

@@ -27,7 +27,12 @@ PROVENANCE = {
     "steps": 12345678901,
     "nothing": None,
 }
-architectures = pytest.mark.parametrize("configuration", [UNET, CNN], ids=["unet", "cnn"])
+
+
+@pytest.fixture(params=networks.ARCHITECTURES)
+def configuration(request, tiny) -> dict:
+    """What each architecture writes into its model, small."""
+    return build(tiny["train"].model_copy(update={"architecture": request.param}).network()).configuration
 
 
 def _batch(*photos: np.ndarray) -> torch.Tensor:
@@ -119,7 +124,6 @@ def test_gradients_are_those_of_finite_differences():
 # Architectures
 
 
-@architectures
 @pytest.mark.parametrize("factors", [(1, 1), (4, 4), (3, 5), (7, 2)])
 def test_a_network_takes_any_sides_that_are_multiples_and_gives_ab_of_that_size(configuration, factors):
     network = build(configuration).eval()
@@ -136,7 +140,6 @@ def test_a_network_takes_any_sides_that_are_multiples_and_gives_ab_of_that_size(
     assert raw.max() <= 1
 
 
-@architectures
 def test_training_pairs_fit_the_network_and_stay_in_range(configuration):
     network = build(configuration)
     rgb = _photos(64, 96)
@@ -239,7 +242,6 @@ def test_the_unet_has_four_levels_of_the_channels_asked_for():
         UNet(working_size=64, channels=[4, 6, 8])
 
 
-@architectures
 def test_every_weight_of_a_network_learns(configuration):
     network = build(configuration)
     inputs, targets = network.pairs(_photos())
@@ -250,7 +252,6 @@ def test_every_weight_of_a_network_learns(configuration):
     assert idle == []
 
 
-@architectures
 def test_predict_ab_on_arrays_is_the_networks_and_switches_batch_norm_to_eval(configuration):
     network = _trained(configuration).train()
     lightness = color.rgb_to_lab(data.chelsea()[:48, :80])[..., 0]
@@ -273,7 +274,6 @@ def test_parameters_are_counted_without_buffers_and_frozen_ones():
 # Model files
 
 
-@architectures
 def test_a_saved_model_colours_as_it_did(configuration, tmp_path):
     network = _trained(configuration)
     path = tmp_path / "model.safetensors"
@@ -294,7 +294,6 @@ def test_a_saved_model_colours_as_it_did(configuration, tmp_path):
         assert torch.equal(loaded.network.predict_ab(lightness), network.predict_ab(lightness))
 
 
-@architectures
 def test_a_network_is_built_again_from_the_configuration_in_the_file_alone(configuration, tmp_path):
     path = tmp_path / "model.safetensors"
     save_model(path, Model(_trained(configuration), PROVENANCE))
@@ -308,13 +307,13 @@ def test_a_network_is_built_again_from_the_configuration_in_the_file_alone(confi
         assert torch.equal(network.predict_ab(lightness), expected)
 
 
-@architectures
 def test_weights_are_saved_in_fp16_and_batch_norm_statistics_as_they_are(configuration, tmp_path):
     network = _trained(configuration)
     path = tmp_path / "model.safetensors"
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    norms[0].running_var.fill_(1e6)  # fp16 ends at 65504
-    norms[0].running_mean.fill_(1 / 3)
+    for norm in norms[:1]:
+        norm.running_var.fill_(1e6)  # fp16 ends at 65504
+        norm.running_mean.fill_(1 / 3)
     save_model(path, Model(network, {}))
     saved = safetensors.torch.load_file(path)
     assert saved.keys() == network.state_dict().keys()
@@ -328,7 +327,6 @@ def test_weights_are_saved_in_fp16_and_batch_norm_statistics_as_they_are(configu
     )
 
 
-@architectures
 def test_a_model_is_the_same_bytes_every_time_it_is_saved(configuration, tmp_path):
     path, contents = tmp_path / "model.safetensors", set()
     for _ in range(8):  # the library's own metadata order is random

@@ -1,0 +1,210 @@
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dvc.utils.hydra import apply_overrides
+from ruamel.yaml import YAML
+
+from stages import params
+from stages.errors import UngrayError
+from stages.recipes import overlay
+
+ROOT = Path(__file__).parents[2]
+NAMES = {
+    "bing-cnn", "lab-autoencoder", "flowers-gan", "flowers-autoencoder", "flowers102-resnet18", "cifar-cnn",
+    "unet",
+}  # fmt: skip
+recipes = pytest.mark.parametrize("name", sorted(NAMES))
+
+
+def load(path):
+    return YAML(typ="safe", pure=True).load(path)
+
+
+def flat(content, above=""):
+    pairs = {}
+    for key, value in content.items():
+        pairs |= flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
+    return pairs
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder with the shipped params.yaml."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / "data/inbox").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def start(*arguments, here, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "stages.recipes", *arguments],
+        cwd=here, capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+    )  # fmt: skip
+
+
+def test_there_is_a_recipe_for_every_ancestor_and_ours():
+    assert set(overlay.names()) == NAMES
+
+
+@recipes
+def test_dvc_takes_what_a_recipe_sets_and_the_params_are_right_with_it(name, here):
+    found = overlay.overrides(name, [])
+    overlay.apply(found, here / "params.yaml")
+    *command, first = overlay.command(name, found)[:6]
+    assert command == ["dvc", "exp", "run", "-n", name]
+    assert first == "-S"
+    settings = overlay.command(name, found)[6::2]
+    before = flat(load(here / "params.yaml"))
+    apply_overrides("params.yaml", settings)  # as `dvc exp run -S` does
+    after = flat(load(here / "params.yaml"))
+    assert after == before | found
+    assert after.keys() == before.keys(), "no key of a recipe is unknown"
+    params.load_all(here / "params.yaml")
+
+
+def test_one_recipe_after_another_is_that_recipe():
+    # `dvc exp run` leaves its values in params.yaml, so what one recipe sets the others set as well.
+    arguments = {"unet", "lab_autoencoder", "dense_autoencoder", "resnet18", "adversarial"}
+    keys = {
+        name: {
+            key
+            for key in overlay.overrides(name, [])
+            if key == "train.adversarial.weight" or key.split(".")[1] not in arguments
+        }
+        for name in NAMES
+    }
+    assert len({frozenset(found) for found in keys.values()}) == 1, keys
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("bing-cnn", {"scrape.source": "bing", "prepare.size": 256, "prepare.rotated_copies": 2,
+                      "train.architecture": "cnn", "train.working_size": 256, "train.loss": "l1",
+                      "train.batch_size": 30, "train.optimizer": "adam", "train.lr": 0.0005,
+                      "train.schedule": "constant", "train.epochs": 90, "train.warmup_steps": 0}),
+        ("flowers102-resnet18", {"scrape.source": "flowers102", "train.loss": "mse",
+                                 "train.optimizer": "adam", "train.lr": 0.001, "train.batch_size": 128}),
+        ("cifar-cnn", {"scrape.source": "cifar10", "filter.min_short_side": 32, "prepare.size": 32,
+                       "train.working_size": 32, "train.loss": "mse"}),
+        ("flowers-gan", {"train.working_size": 128, "train.dense_autoencoder.embedding": 512,
+                         "train.loss": "l1"}),
+        ("flowers-autoencoder", {"train.architecture": "plain_autoencoder", "train.adversarial.weight": 0}),
+    ],
+)  # fmt: skip
+def test_a_recipe_is_what_its_ancestor_was(name, expected):
+    found = overlay.overrides(name, [])
+    assert {key: found[key] for key in expected} == expected
+
+
+def test_the_gan_has_a_discriminator():
+    assert overlay.overrides("flowers-gan", [])["train.adversarial.weight"] > 0
+
+
+def test_without_a_name_recipes_are_listed_with_a_line_each(here):
+    lines = start(here=here).stdout.splitlines()
+    assert [line.split()[0] for line in lines] == sorted(NAMES)
+    assert all(len(line) < 120 and line.endswith(".") and len(line.split()) > 4 for line in lines)
+
+
+def test_a_wrong_name_lists_the_right_ones_or_the_one_that_was_meant(here):
+    wrong = start("vgg", here=here)
+    assert wrong.returncode == 1
+    assert all(name in wrong.stderr for name in NAMES)
+    assert "did you mean unet?" in start("unte", here=here).stderr
+
+
+@pytest.fixture
+def fake_dvc(here):
+    """A `dvc` that writes down what it is asked and fails with 3."""
+    (here / "bin").mkdir()
+    script = here / "bin/dvc"
+    script.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > asked\nexit 3\n')
+    script.chmod(0o755)
+    return f"{here / 'bin'}{os.pathsep}{os.environ['PATH']}"
+
+
+def test_it_prints_and_runs_the_experiment_with_what_the_user_sets_on_top(here, fake_dvc):
+    (here / "my photos").mkdir()
+    more = ["scrape.source=folder", "scrape.folder=my photos", "train.minutes=10"]
+    done = start("unet", *more, here=here, PATH=fake_dvc)
+    assert done.returncode == 3, "DVC's own exit code"
+    asked = (here / "asked").read_text().splitlines()
+    assert shlex.split(done.stdout) == ["dvc", *asked]
+    assert asked[:4] == ["exp", "run", "-n", "unet"]
+    assert [asked[at + 1] for at, word in enumerate(asked) if word == "-S"] == asked[5::2]
+    assert set(more) <= set(asked)
+    assert "scrape.source=bing" not in asked
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("train.unet.chanels=[1,2,3,4]", "train.unet.chanels is unknown; did you mean channels?"),
+        ("train.lab_autoencoder.filters=many", "train.lab_autoencoder.filters = 'many'"),
+        ("train.lr.much=3", "train.lr.much is unknown"),
+        ("trian.lr=3", "trian is unknown; did you mean train?"),
+        ("minutes", "key=value"),
+        ("train.lr=[1", "no YAML value"),
+        ("scrape.folder=nowhere", "nowhere is not a folder"),
+    ],
+)
+def test_a_wrong_setting_is_named_before_anything_runs(setting, words, here, fake_dvc):
+    done = start("flowers-gan", setting, here=here, PATH=fake_dvc)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (here / "asked").exists()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a b",
+        "a,b",
+        "it's",
+        "[x]",
+        "",
+        "1e5x",
+        "(a",
+        "a=b",
+        "ä/ö",
+        'say "hi"',
+        " ",
+        "null",
+        "a\\",
+        "b\\'c",
+        "C:\\x y",
+    ],
+)
+def test_any_text_reaches_params_yaml_as_it_is(value, here):
+    apply_overrides("params.yaml", overlay.command("x", {"prepare.split_salt": value})[6:])
+    assert load(here / "params.yaml")["prepare"]["split_salt"] == value
+
+
+def test_a_list_of_texts_reaches_params_yaml_as_it_is(here):
+    queries = ["red roses", "cats, dogs", "10"]
+    apply_overrides("params.yaml", overlay.command("x", {"scrape.queries": queries})[6:])
+    assert load(here / "params.yaml")["scrape"]["queries"] == queries
+
+
+def test_make_recipe_calls_it():
+    dry = ["make", "--dry-run", "recipe", "NAME=unet", "SET=train.minutes=10 train.lr=0.002"]
+    done = subprocess.run(dry, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "python -m stages.recipes unet train.minutes=10 train.lr=0.002" in done.stdout
+
+
+def test_a_nested_value_is_taken_by_dvc_as_readme_says(here):
+    apply_overrides("params.yaml", ["train.lab_autoencoder.filters=512"])
+    loaded = params.load_all(here / "params.yaml")["train"]
+    network = loaded.model_copy(update={"architecture": "lab_autoencoder"}).network()
+    assert network["filters"] == 512
+    with pytest.raises(UngrayError, match="filters = 2000"):
+        overlay.apply({"train.lab_autoencoder.filters": 2000}, here / "params.yaml")
