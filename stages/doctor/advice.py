@@ -73,7 +73,7 @@ def _precision(machine: Machine, has: dict[str, Any], cost: Cost) -> str:
             )
         return (
             "training runs in fp32, because the processor has neither AMX nor AVX512-BF16: expect it to be "
-            "several times slower than on one that has, or on a GPU; a smaller train.working_size helps most"
+            "slower than on one that has, far slower than on a GPU; a smaller train.working_size helps"
         )
     if cost.precision == "bf16" and cost.device == "cpu" and not native:
         return "this processor only emulates bf16, which is slow: set machine.precision to auto"
