@@ -13,9 +13,6 @@ from stages.train.params import Params
 
 GIB = 2**30
 
-BF16_GAIN = 1.0
-"""placeholder"""
-
 LONG_MINUTES = 12 * 60
 """A training of more minutes is worth a word."""
 
@@ -71,12 +68,12 @@ def _precision(machine: Machine, has: dict[str, Any], cost: Cost) -> str:
     if cost.device == "cpu" and cost.precision == "fp32":
         if native:
             return (
-                "machine.precision is fp32, but this processor multiplies bf16 natively: auto takes that, "
-                f"which made the default network {BF16_GAIN:g} times as fast on two cores with AVX512-BF16"
+                "machine.precision is fp32, but this processor multiplies bf16 natively: auto takes that and "
+                "should be faster; `-S machine.precision=bf16` shows by how much"
             )
         return (
-            "training runs in fp32, because the processor has neither AMX nor AVX512-BF16; one that has the "
-            f"latter trains the default network {BF16_GAIN:g} times as fast, a GPU many times"
+            "training runs in fp32, because the processor has neither AMX nor AVX512-BF16: expect it to be "
+            "slower than on one that has, far slower than on a GPU; a smaller train.working_size helps"
         )
     if cost.precision == "bf16" and cost.device == "cpu" and not native:
         return "this processor only emulates bf16, which is slow: set machine.precision to auto"
