@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export NO_ALBUMENTATIONS_UPDATE := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help env repro test benchmark lint pull clean-cache constraints
+.PHONY: help env repro test benchmark tune lint pull clean-cache constraints
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,6 +34,9 @@ test: $(VENV)/installed lint  ## run every check and test
 benchmark: $(VENV)/installed  ## time filter, prepare and evaluate; PHOTOS=folder takes real photos too
 	python tests/benchmarks/cost.py $(if $(PHOTOS),--photos $(PHOTOS))
 	python tests/benchmarks/test_judging.py 1000
+
+tune: $(VENV)/installed  ## search good params for training; WORKERS=2 does two trials at a time
+	python -m stages.tune $(if $(WORKERS),--workers $(WORKERS))
 
 lint: $(VENV)/installed  ## check style and types only
 	ruff check .
