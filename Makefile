@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export NO_ALBUMENTATIONS_UPDATE := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help env repro recipe test benchmark doctor lint pull clean-cache constraints
+.PHONY: help env repro recipe tune test benchmark doctor lint pull clean-cache constraints
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,8 @@ benchmark: $(VENV)/installed  ## time filter, prepare and evaluate; PHOTOS=folde
 
 doctor: $(VENV)/installed  ## what this machine can do, how full the caches are, what a training would cost
 	@python -m stages.doctor $(ARGS)
+tune: $(VENV)/installed  ## search good params for training; WORKERS=2 does two trials at a time
+	python -m stages.tune $(if $(WORKERS),--workers $(WORKERS))
 
 lint: $(VENV)/installed  ## check style and types only
 	ruff check .
