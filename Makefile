@@ -40,6 +40,7 @@ benchmark: $(VENV)/installed  ## time filter, prepare and evaluate; PHOTOS=folde
 
 doctor: $(VENV)/installed  ## what this machine can do, how full the caches are, what a training would cost
 	@python -m stages.doctor $(ARGS)
+
 tune: $(VENV)/installed  ## search good params for training; WORKERS=2 does two trials at a time
 	python -m stages.tune $(if $(WORKERS),--workers $(WORKERS))
 
