@@ -53,6 +53,15 @@ def test_a_stage_notes_its_seconds_beside_those_of_others(tmp_path, monkeypatch)
     assert all(0 <= seconds < 5 for seconds in timings.values())
 
 
+@pytest.mark.parametrize("variable", ["RANK", "LOCAL_RANK"])
+def test_of_several_processes_only_the_first_writes_timings(tmp_path, monkeypatch, variable):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    monkeypatch.setenv(variable, "1")
+    command.run_stage("train", lambda: None, doc="Trains.")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_stage_takes_no_argument_but_help(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["stage", "--help"])
     with pytest.raises(SystemExit):

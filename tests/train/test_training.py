@@ -41,7 +41,10 @@ def test_the_same_training_twice_gives_the_same_model_curves_and_grids(tiny, pre
     assert {
         "plots/images/grid/0000.png",
         "plots/images/grid/0002.png",
+        "plots/images/learning.png",
         "plots/metrics/loss/gray.tsv",
+        "plots/metrics/ciede2000/val.tsv",
+        "plots/metrics/ciede2000/gray.tsv",
     } <= set(files(here / "a"))
 
 
@@ -122,6 +125,15 @@ def test_batches_cover_every_photo_once_and_skipping_leaves_the_rest_as_it_was()
     assert all(torch.equal(a, b) for (_, a), (_, b) in zip(rest, everything[3:], strict=True))
     other_epoch = list(batches(pixels, batch_size=5, seed=1, epoch=1, flip=True))
     assert [n.tolist() for n, _ in other_epoch] != [n.tolist() for n, _ in everything]
+
+
+def test_batches_are_in_order_where_they_are_not_to_be_shuffled_and_flips_stay_the_same():
+    pixels = np.random.default_rng(0).integers(0, 255, (23, 4, 4, 3), dtype=np.uint8)
+    options = {"batch_size": 5, "seed": 1, "epoch": 0, "flip": True}
+    ordered = list(batches(pixels, **options, shuffle=False))
+    assert [int(n) for numbers, _ in ordered for n in numbers] == list(range(23))
+    rest = list(batches(pixels, **options, shuffle=False, skip=3))
+    assert all(torch.equal(a, b) for (_, a), (_, b) in zip(rest, ordered[3:], strict=True))
 
 
 def test_flips_mirror_left_and_right_of_about_half_of_the_photos():
