@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -60,6 +61,8 @@ def run_stage(
     def timed() -> None:
         start = time.monotonic()
         main()
+        if not _first_process():
+            return
         known = json.loads(TIMINGS.read_text()) if TIMINGS.exists() else {}
         with whole_file(TIMINGS) as partial:
             partial.write_text(
@@ -67,3 +70,9 @@ def run_stage(
             )
 
     run_command(timed)
+
+
+def _first_process() -> bool:
+    """Say whether this is the first of several processes (torchrun, Fabric, SLURM): only that one writes."""
+    ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
+    return all(os.environ.get(name, "0") == "0" for name in ranks)

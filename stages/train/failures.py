@@ -24,7 +24,7 @@ def check_loss(loss: float, place: Place, *, step: int, lr: float, files: Sequen
 
     The first loss that comes here is kept in ``place``; later ones are compared with it.
     """
-    if place.first_loss is None:
+    if not place.first_loss:
         place.first_loss = loss
     if math.isfinite(loss) and abs(loss) <= EXPLODED * abs(place.first_loss):
         return
@@ -34,6 +34,16 @@ def check_loss(loss: float, place: Place, *, step: int, lr: float, files: Sequen
         f"train: the loss is {loss:g} at step {step}, learning rate {lr:g}, on the photos {named}{more}; "
         "lower train.lr or set train.clip_norm to 1.0"
     )
+
+
+def check_val(place: Place) -> None:
+    """Raise an UngrayError if the loss of the val photos in the epoch that just ended is no number."""
+    record = place.log[-1]
+    if not math.isfinite(record["loss/val"]):
+        raise UngrayError(
+            f"train: the loss of the val photos is {record['loss/val']:g} after epoch {place.epoch}, "
+            f"learning rate {record['learning_rate']:g}; lower train.lr or set train.clip_norm to 1.0"
+        )
 
 
 @contextmanager

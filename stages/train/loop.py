@@ -20,7 +20,7 @@ from stages.train.checkpoints import Checkpoint
 from stages.train.clock import Clock
 from stages.train.data import Pixels, ahead, batch_count, mixed_batches
 from stages.train.ema import Ema
-from stages.train.failures import check_loss, memory_named
+from stages.train.failures import check_loss, check_val, memory_named
 from stages.train.objective import build_objective
 from stages.train.params import Params
 from stages.train.place import Place
@@ -111,6 +111,7 @@ class Training:
                     self.validate(self.shown),
                     learning_rate=self.params.lr * budget.lr_factor(self.params, last_step, self.steps),
                 )
+                check_val(place)
                 self.best.consider(self.shown, place.log)
                 self.show.epoch(place, self.shown, last=self.is_over())
                 if on_epoch:
@@ -132,7 +133,7 @@ class Training:
         )
         self.objective.train()
         for numbers, batch in ahead(drawn):
-            if self.step == place.planned_steps:
+            if self.step == self.steps:
                 break
             self._train_step(batch, numbers)
             self.show.step(len(batch))
@@ -160,8 +161,8 @@ class Training:
             wear = self.photos.wear
             worn = wear.batch(photos, numbers=numbers[where], epoch=place.epoch) if wear else None
             found = self.objective.step(photos, worn, lr_factor=factor, share=share, last=turn == len(shares))
+            values = {name: value.item() for name, value in found.items()}
             if share:
-                values = {name: value.item() for name, value in found.items()}
                 check_loss(
                     values["loss"],
                     place,
@@ -169,7 +170,7 @@ class Training:
                     lr=params.lr * factor,
                     files=[self.photos.files[number] for number in numbers[where]],
                 )
-                place.add(values, photos=len(photos))
+            place.add(values, photos=len(photos) if share else 0)
         if self.ema:
             self.ema.update(self.network, step=self.step + 1)
         place.batch += 1
@@ -203,4 +204,6 @@ class Training:
 
     def is_over(self) -> bool:
         """Say whether the budget is spent or patience is over."""
+        if self.place.batch:
+            return False  # stopped after the last step of an epoch, it is still to be validated
         return self.step >= self.steps or self.best.patience_is_over(self.place.log)

@@ -35,10 +35,10 @@ class Place:
     """A record an epoch."""
 
     def add(self, values: dict[str, float], *, photos: int) -> None:
-        """Add what the objective returned for so many photos."""
+        """Add what the objective returned for so many photos; for none, only its names."""
         self.photos += photos
         for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value * photos
+            self.sums[name] = self.sums.get(name, 0.0) + (value * photos if photos else 0.0)
 
     def end_epoch(self, sums: dict[str, float], measured: dict[str, float], *, learning_rate: float) -> None:
         """Log the epoch, ``sums`` (and "photos") being those of all processes; go to the next one's start."""

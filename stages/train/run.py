@@ -95,7 +95,7 @@ def run(
         show=show,
     )
     place = training.run(on_epoch)
-    made = {"steps": training.step, "epoch": place.epoch, "precision": precision}
+    made = {"steps": min(training.step, training.steps), "epoch": place.epoch, "precision": precision}
     if params.keep == "best":
         made["epoch"] = best_epoch(place.log, params.watch)
     model = Model(network, _provenance(params, index, made))

@@ -16,13 +16,6 @@ from stages.train.run import run
 from stages.train.stop import stoppable
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """An empty folder to work in, with its own working cache."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def train(tiny, prepared, report, **changes):
     params = tiny["train"].model_copy(update=changes)
     result = run(params, tiny["machine"], prepared=prepared, report=report)

@@ -1,0 +1,28 @@
+import shutil
+
+import pytest
+
+from stages.networks import save_model
+from stages.train.run import run
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder to work in, with its own working cache."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def trained(tiny, prepared, here):
+    """A function that trains with changed params, and returns the result and the model's bytes."""
+
+    def train(report="r", *, machine=(), on_epoch=None, **changes):
+        params = tiny["train"].model_copy(update=changes)
+        options = tiny["machine"].model_copy(update=dict(machine))
+        result = run(params, options, prepared=prepared, report=here / report, on_epoch=on_epoch)
+        shutil.rmtree(result.work)
+        save_model(here / "m.safetensors", result.model)
+        return result, (here / "m.safetensors").read_bytes()
+
+    return train

@@ -1,0 +1,88 @@
+"""Training stopped for real, by SIGKILL and by Ctrl-C, and started again."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def project(tiny, prepared, tmp_path):
+    """A function that makes a folder in which ``python -m stages.train`` runs."""
+
+    def make(name):
+        top = tmp_path / name
+        top.mkdir()
+        yaml = YAML()
+        content = yaml.load(ROOT / "params.yaml")
+        content["train"] |= tiny["train"].model_dump(mode="json") | {
+            "epochs": 12, "grid_every": 5, "ema": 0.9, "clip_norm": 1.0, "keep": "best",
+        }  # fmt: skip
+        content["machine"] |= tiny["machine"].model_dump(mode="json") | {"checkpoint_steps": 1}
+        yaml.dump(content, top / "params.yaml")
+        shutil.copytree(prepared, top / "data/prepared")
+        return top
+
+    return make
+
+
+def start(top):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "stages.train"],
+        cwd=top, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def stop_after(process, top, *, checkpoints, number):
+    """Send the signal ``number`` once so many checkpoints were written; return the process's output."""
+    seen = {path.stat().st_mtime_ns for path in top.glob(".cache/train/*/checkpoint.pt")}
+    old = len(seen)
+    while len(seen) < old + checkpoints:
+        assert process.poll() is None, f"it ended by itself: {process.communicate()}"
+        for path in top.glob(".cache/train/*/checkpoint.pt"):
+            seen.add(path.stat().st_mtime_ns)
+        time.sleep(0.002)
+    process.send_signal(number)
+    return process.communicate(timeout=60)
+
+
+def finish(process, top):
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    model = (top / "data/models/colorizer.safetensors").read_bytes()
+    report = top / "reports/train"
+    return model, {p.relative_to(report): p.read_bytes() for p in report.rglob("*") if p.is_file()}, out
+
+
+def test_killed_twice_training_ends_with_the_very_files_of_one_that_never_was(project):
+    whole, halves = project("whole"), project("halves")
+    expected, report, _ = finish(start(whole), whole)
+    for checkpoints in (3, 9):
+        process = start(halves)
+        stop_after(process, halves, checkpoints=checkpoints, number=signal.SIGKILL)
+        assert process.returncode == -signal.SIGKILL
+        assert not (halves / "data/models").exists()
+    model, resumed, out = finish(start(halves), halves)
+    assert "going on from epoch" in out
+    assert model == expected
+    assert resumed == report
+
+
+def test_ctrl_c_saves_says_so_by_its_exit_code_and_training_goes_on(project):
+    top = project("stopped")
+    process = start(top)
+    _, err = stop_after(process, top, checkpoints=2, number=signal.SIGINT)
+    assert process.returncode == 130
+    assert err.rstrip().endswith("interrupted")
+    assert "Traceback" not in err
+    *_, out = finish(start(top), top)
+    assert "going on from epoch" in out
