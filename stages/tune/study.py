@@ -118,7 +118,11 @@ def storage_url(params: Params, folder: Path) -> str:
 def turn(url: str, folder: Path) -> FileLock:
     """Return the lock to hold while taking a trial: it lies beside SQLite's file, else in ``folder``."""
     database = make_url(url).database if url.startswith("sqlite") else None
-    return FileLock(f"{database}.lock" if database else folder / "studies.lock")
+    if not database:
+        return FileLock(folder / "studies.lock")
+    if not Path(database).absolute().parent.is_dir():  # the lock would make it
+        raise UngrayError(f"tune.storage: {database} can't be used: there is no such folder")
+    return FileLock(f"{database}.lock")
 
 
 def open_study(params: Params, settings: Mapping[str, str], folder: Path) -> tuple[optuna.Study, str]:

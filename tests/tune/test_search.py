@@ -152,7 +152,7 @@ def test_without_prepared_photos_it_says_what_makes_them(place):
         ("nonsense", "an address looks like"),
         ("mongodb://host/name", "can't be used"),
         ("postgresql+nothing://me:secret@host/name", "can't be used"),
-        ("sqlite:////no/such/folder/x.db", "unable to open database file"),
+        ("sqlite:////no/such/folder/x.db", "there is no such folder"),
     ],
 )
 def test_a_database_that_cannot_be_used_is_one_sentence_without_its_password(place, address, words):
