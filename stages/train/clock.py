@@ -18,7 +18,7 @@ class Clock:
     """Times the steps of a training that goes on from ``place``."""
 
     def __init__(self, place: Place, machine: Machine) -> None:
-        self._place, self._machine, self._before = place, machine, place.seconds
+        self._place, self.machine, self._before = place, machine, place.seconds
         self._started = self._step_began = self._saved = time.monotonic()
         self._steps_since_save = 0
 
@@ -50,9 +50,9 @@ class Clock:
 
     def checkpoint_is_due(self) -> bool:
         """Say whether as many steps or minutes as ``machine`` says have passed since the last checkpoint."""
-        if self._machine.checkpoint_steps:
-            return self._steps_since_save >= self._machine.checkpoint_steps
-        return time.monotonic() - self._saved > 60 * self._machine.checkpoint_minutes
+        if self.machine.checkpoint_steps:
+            return self._steps_since_save >= self.machine.checkpoint_steps
+        return time.monotonic() - self._saved > 60 * self.machine.checkpoint_minutes
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Save a checkpoint."""

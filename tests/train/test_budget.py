@@ -72,7 +72,7 @@ def test_the_plan_leaves_time_for_validation_and_is_never_less_than_a_step(param
     assert planned(minutes=0.1) == 21
 
 
-def test_minutes_are_kept_and_the_number_of_steps_repeats_the_very_model(trained, here):
+def test_a_training_ended_by_minutes_is_repeated_exactly_by_its_number_of_steps(trained, here):
     result, _ = trained(epochs=100_000, minutes=0.1, grid_every=1000, schedule="cosine")
     steps = result.model.provenance["steps"]
     assert 20 < steps < 300_000
