@@ -16,7 +16,7 @@ from stages import params as params_file
 from stages.color import gray_photo, lab_to_rgb, reduce_to_gamut, rgb_to_lab
 from stages.errors import UngrayError
 from stages.networks import save_model
-from stages.train import loop
+from stages.train import losses, objective
 from stages.train.degrade import EFFECTS, OldScans
 from stages.train.params import Effect
 from stages.train.run import run
@@ -40,9 +40,9 @@ def here(tmp_path, monkeypatch):
 
 def train(tiny, prepared, report, **changes):
     params = tiny["train"].model_copy(update=changes)
-    model, work = run(params, tiny["machine"], prepared=prepared, report=report)
-    shutil.rmtree(work)
-    return model
+    result = run(params, tiny["machine"], prepared=prepared, report=report)
+    shutil.rmtree(result.work)
+    return result.model
 
 
 def model_bytes(model, path):
@@ -171,14 +171,14 @@ def test_what_happens_to_a_photo_follows_from_seed_epoch_and_number_alone():
 def test_the_network_sees_worn_photos_and_is_to_find_the_true_colour(
     tiny, prepared, here, monkeypatch, architecture
 ):
-    losses = loop.LOSSES["l1"]
+    l1 = losses.LOSSES["l1"]
     asked = []
 
     def record(answer, target):
         asked.append((answer.detach().clone(), target.detach().clone()))
-        return losses(answer, target)
+        return l1(answer, target)
 
-    monkeypatch.setitem(loop.LOSSES, "l1", record)
+    monkeypatch.setitem(losses.LOSSES, "l1", record)
     first = {}
     for degradation in (0.0, 1.0):
         asked.clear()
@@ -219,7 +219,7 @@ def test_interrupted_and_started_again_it_goes_on_with_the_very_same_photos(
 ):
     whole = model_bytes(train(tiny, prepared, here / "whole", degradation=0.8), here / "whole.safetensors")
     seen = []
-    set_lr = loop._set_lr
+    set_lr = objective.set_lr
 
     def interrupt(optimizer, lr):
         seen.append(lr)
@@ -227,7 +227,7 @@ def test_interrupted_and_started_again_it_goes_on_with_the_very_same_photos(
             os.kill(os.getpid(), signal.SIGINT)
         set_lr(optimizer, lr)
 
-    monkeypatch.setattr(loop, "_set_lr", interrupt)
+    monkeypatch.setattr(objective, "set_lr", interrupt)
     with pytest.raises(KeyboardInterrupt):
         train(tiny, prepared, here / "halves", degradation=0.8)
     resumed = model_bytes(train(tiny, prepared, here / "halves", degradation=0.8), here / "h.safetensors")

@@ -25,7 +25,7 @@ from torch import nn
 from stages import networks
 from stages.command import run_command
 from stages.networks.unet import UNet
-from stages.params import Machine, load
+from stages.params import Machine
 from stages.train.params import Params
 from stages.train.run import run
 
@@ -45,8 +45,10 @@ class Plain(UNet):
 def main():
     networks.ARCHITECTURES["plain"] = Plain
     prepared, changes, machine = Path(sys.argv[1]), json.loads(sys.argv[2]), json.loads(sys.argv[3])
-    params = load("train", Params).model_copy(update=changes)
-    machine = load("machine", Machine).model_copy(update=machine)
+    architecture = changes.pop("architecture")
+    params = Params.model_validate(changes | {"architecture": "unet"})
+    params = params.model_copy(update={"architecture": architecture})
+    machine = Machine.model_validate(machine)
     result = run(params, machine, prepared=prepared, report=Path("report"))
     if result.first_process:
         networks.save_model(Path("m.safetensors"), result.model)
@@ -65,7 +67,6 @@ def train(tiny, prepared, tmp_path):
         top = tmp_path / name
         top.mkdir()
         (top / "script.py").write_text(SCRIPT)
-        (top / "params.yaml").write_text((ROOT / "params.yaml").read_text())
         params = tiny["train"].model_dump(mode="json") | {
             # Of 24 photos the processes get 12 and 11, and of the last batch 1 and none.
             "architecture": "plain", "batch_size": 23, "epochs": 3, "optimizer": "sgd", "lr": 0.02,
