@@ -32,11 +32,12 @@ recipe: $(VENV)/installed  ## run a recipe, NAME=unet SET='train.minutes=10 ...'
 	@python -m stages.recipes $(NAME) $(SET)
 
 test: $(VENV)/installed lint  ## run every check and test
-	python -m pytest
+	python -m pytest -n 2 --dist loadfile
 
-benchmark: $(VENV)/installed  ## time filter, prepare and evaluate; PHOTOS=folder takes real photos too
+benchmark: $(VENV)/installed  ## time filter, prepare, train and evaluate; PHOTOS=folder takes real photos too
 	python tests/benchmarks/cost.py $(if $(PHOTOS),--photos $(PHOTOS))
 	python tests/benchmarks/test_judging.py 1000
+	python tests/benchmarks/training.py $(if $(PHOTOS),--photos $(PHOTOS))
 
 doctor: $(VENV)/installed  ## what this machine can do, how full the caches are, what a training would cost
 	@python -m stages.doctor $(ARGS)
