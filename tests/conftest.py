@@ -47,6 +47,12 @@ TINY = {
 }
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    """Untrained weights are the same whichever tests ran before in this process."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def tiny():
     """Every section of the shipped params.yaml, made so small that a training takes a second."""

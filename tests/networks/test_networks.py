@@ -134,7 +134,7 @@ def test_a_network_takes_any_sides_that_are_multiples_and_gives_ab_of_that_size(
         raw = network.raw_rgb(rgb)
     assert ab.shape == (2, 2, height, width)
     assert ab.isfinite().all()
-    assert ab.abs().max() < 200
+    assert ab.abs().max() < 500  # untrained, but of the order of colours
     assert raw.shape == rgb.shape
     assert raw.min() >= 0
     assert raw.max() <= 1
