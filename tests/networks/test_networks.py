@@ -328,9 +328,9 @@ def test_weights_are_saved_in_fp16_and_batch_norm_statistics_as_they_are(configu
 
 
 def test_a_model_is_the_same_bytes_every_time_it_is_saved(configuration, tmp_path):
-    path, contents = tmp_path / "model.safetensors", set()
+    path, contents, trained = tmp_path / "model.safetensors", set(), _trained(configuration)
     for _ in range(8):  # the library's own metadata order is random
-        save_model(path, Model(_trained(configuration), dict(reversed(PROVENANCE.items()))))
+        save_model(path, Model(trained, dict(reversed(PROVENANCE.items()))))
         contents.add(path.read_bytes())
     save_model(path, Model(_trained(configuration), PROVENANCE))
     contents.add(path.read_bytes())
