@@ -45,6 +45,19 @@ def test_a_difference_over_the_tolerance_is_refused(model, exported):
         check_onnx(exported, model, list(photos()), tolerance=1e-12)
 
 
+def test_where_answers_leave_the_range_of_colours_a_difference_counts_in_proportion(tiny, tmp_path):
+    network = networks.build(tiny["train"].network()).eval()
+    torch.nn.init.normal_(network.head.weight, std=5e3)
+    write_onnx(tmp_path / "wild.onnx", Model(network, {}), opset=18)
+    with torch.no_grad():
+        network.head.weight *= 1 + 1e-4  # more than rounding would do, on answers of some thousands
+    (lightness, *_) = photos()
+    session = onnxruntime.InferenceSession(str(tmp_path / "wild.onnx"))
+    ab = session.run(["ab"], {"lightness": lightness[None, None]})[0][0].transpose(1, 2, 0)
+    assert np.abs(ab - networks.predictor(network)(lightness)).max() > 0.25
+    assert 0.001 < check_onnx(tmp_path / "wild.onnx", Model(network, {}), [lightness], tolerance=0.25) < 0.1
+
+
 def test_onnx_takes_batches(model, exported):
     session = onnxruntime.InferenceSession(str(exported))
     ab = session.run(["ab"], {"lightness": np.full((3, 1, 32, 48), 50, np.float32)})[0]
