@@ -49,7 +49,7 @@ def test_old_scans_and_parts_of_a_batch_go_through_the_same_loop(tiny):
 
 def test_a_batch_that_would_not_fit_is_not_tried(tiny):
     # Forty times 4096 photos at 256 pixels would take a while, and much memory. In a process of its own, as
-    # the command does it: in this one, memory that other tests have left behind would hide what a batch takes.
+    # the command does it: in this one, memory that other tests left behind would hide what a batch takes.
     params = tiny["train"].model_copy(update={"batch_size": 4096, "working_size": 256})
     found = cost(params, tiny["machine"], seconds=0, free_memory=2**28)
     assert not found.fits
