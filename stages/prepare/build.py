@@ -127,13 +127,11 @@ def _checked(jobs: Sequence[Job], results: Iterable[list[str] | str]) -> dict[Jo
 
 
 def _place(job: Job, *, params: Params, prepared: Path, cached: Path) -> bool:
-    """Copy all views of one photo from the working cache; return False if one of them is damaged."""
-    for view, digest in zip(job.views, job.digests, strict=True):
-        content = store.read(cached, store.key(job.checksum[:16], view, params), digest)
-        if content is None:
-            return False
-        (prepared / job.split / view.name).write_bytes(content)
-    return True
+    """Place all views of one photo from the working cache; return False if one of them is damaged."""
+    return all(
+        store.place(cached, store.key(job.checksum[:16], view, params), digest, prepared / job.split / view.name)
+        for view, digest in zip(job.views, job.digests, strict=True)
+    )
 
 
 def _make(job: Job, *, params: Params, prepared: Path, cached: Path) -> list[str] | str:
@@ -148,9 +146,9 @@ def _make(job: Job, *, params: Params, prepared: Path, cached: Path) -> list[str
         made = make(original, job.views, params)
     except (photos.PhotoError, OSError) as error:
         return str(error)
+    digests = []
     for view, content in zip(job.views, made, strict=True):
-        (prepared / job.split / view.name).write_bytes(content)
-    return [
-        store.write(cached, store.key(job.checksum[:16], view, params), content)
-        for view, content in zip(job.views, made, strict=True)
-    ]
+        key = store.key(job.checksum[:16], view, params)
+        digests.append(store.write(cached, key, content))
+        store.place(cached, key, digests[-1], prepared / job.split / view.name)
+    return digests

@@ -159,15 +159,27 @@ def test_the_cache_is_the_same_whatever_the_processes(collection, monkeypatch):
     assert one == two
 
 
-def test_changing_a_prepared_photo_changes_nothing_in_the_cache(collection):
+def test_what_is_scribbled_on_a_prepared_photo_is_not_taken_for_it(collection):
     collection.prepare()
     first = collection.prepared()
-    before = {p.name: p.read_bytes() for p in (collection.top / "cached").iterdir()}
     for path in (collection.top / "data/prepared").rglob("*.jpg"):
         with path.open("r+b") as file:
             file.write(b"scribble")
-    assert {p.name: p.read_bytes() for p in (collection.top / "cached").iterdir()} == before
     collection.prepare()
+    assert collection.prepared() == first
+
+
+def test_prepared_photos_are_links_to_the_cache_and_copies_where_there_are_no_links(collection, monkeypatch):
+    def refuse(self, target):
+        raise OSError(18, "Invalid cross-device link")
+
+    collection.prepare()
+    first = collection.prepared()
+    photos = sorted((collection.top / "data/prepared").rglob("*.jpg"))
+    assert {path.stat().st_nlink for path in photos} == {2}
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    collection.prepare()
+    assert {path.stat().st_nlink for path in photos} == {1}
     assert collection.prepared() == first
 
 
@@ -209,7 +221,7 @@ def half(path, content):
 Path.write_bytes = half
 run_command(__main__.main)
 """
-"""Prepares until the ``nth`` photo is written, to data/prepared or to the cache, and stops half-way in it."""
+"""Prepares until the ``nth`` photo is written to the cache, and stops half-way in it."""
 
 
 @pytest.fixture
@@ -232,7 +244,7 @@ def _stage(checkout, *code, **options):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("nth", [1, 3, 61, 62, 120])
+@pytest.mark.parametrize("nth", [1, 3, 61, 62, 80])
 def test_killed_at_any_write_the_next_run_gives_what_a_run_never_killed_gives(checkout, nth):
     script = STOPPED.format(nth=nth, stop="os.kill(os.getpid(), signal.SIGKILL)")
     killed = _stage(checkout, "-c", script)
