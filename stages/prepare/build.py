@@ -128,9 +128,11 @@ def _checked(jobs: Sequence[Job], results: Iterable[list[str] | str]) -> dict[Jo
 
 def _place(job: Job, *, params: Params, prepared: Path, cached: Path) -> bool:
     """Place all views of one photo from the working cache; return False if one of them is damaged."""
+    keys = (store.key(job.checksum[:16], view, params) for view in job.views)
+    targets = (prepared / job.split / view.name for view in job.views)
     return all(
-        store.place(cached, store.key(job.checksum[:16], view, params), digest, prepared / job.split / view.name)
-        for view, digest in zip(job.views, job.digests, strict=True)
+        store.place(cached, key, digest, target)
+        for key, digest, target in zip(keys, job.digests, targets, strict=True)
     )
 
 

@@ -5,9 +5,9 @@ What a killed run left half-written, or what was damaged since, counts as not th
 nothing need be synced to disk, which takes longer than all the rest.
 
 ``data/prepared`` gets hard links, and so does DVC's cache (``cache.type`` in .dvc/config). DVC deletes the
-output before the stage runs; after thousands of files were deleted for good, ext4 looks at each of them again for
-every file that is created in the next minutes, which took three quarters of the stage's time. DVC makes the
-links read-only; what is changed all the same no longer has its digest.
+output before the stage runs; after thousands of files were deleted for good, ext4 looks at each of them
+again for every file that is created in the next minutes, which took three quarters of the stage's time. DVC
+makes the links read-only; what is changed all the same no longer has its digest.
 """
 
 from __future__ import annotations
