@@ -15,7 +15,7 @@ ROWS = {
     "colourfulness_ratio": "colourfulness over the truth's (1 is equal)",
 }
 USES = {"train": "training", "val": "validation", "test": "judging"}
-SETTINGS = ("loss", "batch_size", "epochs", "lr", "schedule", "weight_decay", "seed")
+SETTINGS = ("optimizer", "loss", "batch_size", "epochs", "lr", "schedule", "weight_decay", "seed")
 NOT_FOR = """\
 - Finding out what colour something was: the colours are plausible at best, never evidence.
 - Photos unlike those above: the colour of what the network never saw is a guess.
@@ -61,12 +61,20 @@ def model_card(
         "was in training.",
         f"Queries: {', '.join(provenance['queries'])}.",
         f"Licences as the sources state them: {stated}.",
-        f"Adam, {settings}; {provenance['steps']} steps in {provenance['precision']}, "
+        f"{_start(provenance)}, {settings}; {provenance['steps']} steps in {provenance['precision']}, "
         f"torch {provenance['torch']}.",
         "## Not for",
         NOT_FOR,
     ]
     return "\n\n".join(paragraphs) + "\n"
+
+
+def _start(provenance: dict[str, Any]) -> str:
+    start = provenance.get("start")
+    if not start or start["new"] == "all":
+        return "From nothing"
+    new = f", new layers: {', '.join(start['new'])}" if start["new"] else ""
+    return f"From the base model (SHA-256 {start['sha256'][:16]}{new})"
 
 
 def _verdict(metrics: dict[str, Any], yardstick: str, *, word: str) -> str:

@@ -37,6 +37,11 @@ def fit(rgb: Rgb, *, size: int, how: Fit) -> Rgb:
     )
 
 
+def side(rgb: Rgb, *, size: int, how: Fit, enlarge: bool) -> int:
+    """Return the side of the square to :func:`fit`: ``size``, or the photo's where that is less."""
+    return size if enlarge else min(size, (max if how == "pad" else min)(rgb.shape[:2]))
+
+
 def shrink(rgb: Rgb, *, size: int) -> Rgb:
     """Return ``rgb`` as small as it may get before it is turned and brought to ``size``: nothing is lost."""
     scale = 2 * size / min(rgb.shape[:2])

@@ -17,6 +17,7 @@ class Params(Section):
 
     size: Size
     extra_sizes: Annotated[tuple[Size, ...], Field(strict=False, max_length=4)]
+    enlarge: bool
     fit: Fit
     val_fraction: float = Field(gt=0, lt=0.5)
     test_fraction: float = Field(gt=0, lt=0.5)

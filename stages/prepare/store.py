@@ -29,7 +29,9 @@ def folder(params: Params) -> Path:
     """Return the folder for files that this code, these libraries and these ``params`` make."""
     code = cache.code_fingerprint(*[Path(str(module.__file__)) for module in (geometry, photos, views)])
     libraries = [cv2.__version__, np.__version__, PIL.__version__]
-    return cache.folder("prepare", cache.fingerprint(code, libraries, params.fit, params.jpeg_quality))
+    return cache.folder(
+        "prepare", cache.fingerprint(code, libraries, params.enlarge, params.fit, params.jpeg_quality)
+    )
 
 
 def digests(folder: Path) -> dict[str, str]:

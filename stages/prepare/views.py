@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from stages import photos
-from stages.prepare.geometry import angles, fit, rotate, shrink
+from stages.prepare.geometry import angles, fit, rotate, shrink, side
 from stages.prepare.params import Params
 
 
@@ -15,8 +15,9 @@ from stages.prepare.params import Params
 class View:
     """One prepared file of a photo.
 
-    ``size`` is its side in pixels. ``turned`` is 0 for upright, 1, 2 ... for the rotated copies, which are
-    turned by ``rotation`` degrees counterclockwise. ``name`` is the file's, without folder.
+    ``size`` is its side in pixels; what is smaller stays so if not ``prepare.enlarge``. ``turned`` is 0 for
+    upright, 1, 2 ... for the rotated copies, which are turned by ``rotation`` degrees counterclockwise.
+    ``name`` is the file's, without folder.
     """
 
     name: str
@@ -55,6 +56,7 @@ def make(content: bytes, views: Sequence[View], params: Params) -> list[bytes]:
         upright = rgb
         if view.turned:
             upright = rotate(shrunk[view.size], degrees=view.rotation, border=params.rotation_border)
-        square = fit(upright, size=view.size, how=params.fit)
+        size = side(rgb, size=view.size, how=params.fit, enlarge=params.enlarge)
+        square = fit(upright, size=size, how=params.fit)
         made.append(photos.encode_rgb(square, suffix=".jpg", quality=params.jpeg_quality))
     return made

@@ -60,6 +60,8 @@ class Params(Section):
     lab_autoencoder: LabAutoencoderParams
     dense_autoencoder: DenseAutoencoderParams
     resnet18: ResNet18Params
+    start_from: Literal["base", "nothing"]
+    base: str = Field(min_length=1, description="a folder")
     loss: Literal["l1", "mse", "chroma_l1", "classes"]
     chroma_l1: ChromaL1Params
     classes: ClassesParams

@@ -22,6 +22,7 @@ from stages.train.loop import OnEpoch, Photos, Training
 from stages.train.losses import measure_prior
 from stages.train.params import Params
 from stages.train.show import Show, Silent
+from stages.train.start import start_from, told
 
 if TYPE_CHECKING:
     from stages.train.degrade import OldScans
@@ -63,10 +64,12 @@ def run(
         photos, val = _photos(params, machine, index, prepared)
     torch.manual_seed(params.seed)
     network = networks.build(params.network())
+    start = start_from(network, Path(params.base)) if params.start_from == "base" else None
     measure_prior(network, photos.train)
     if fabric.global_rank:
         torch.manual_seed(params.seed + fabric.global_rank)  # other draws for other photos
     settings = _settings(params, machine, index, fabric=fabric, device=device, precision=precision)
+    settings["start"] = start
     fingerprint = cache.fingerprint(settings)
     work = cache.folder("train", fingerprint)
     show = Silent()
@@ -86,6 +89,8 @@ def run(
             f"{device if fabric.world_size == 1 else f'{fabric.world_size} x {device}'}, {precision}",
             flush=True,
         )
+        if start:
+            print(f"train: {told(start, network)}", flush=True)
     training = Training(
         params,
         machine,
@@ -97,7 +102,8 @@ def run(
         show=show,
     )
     place = training.run(on_epoch)
-    made = {"steps": min(training.step, training.steps), "epoch": place.epoch, "precision": precision}
+    made: dict[str, Any] = {"start": start} if start else {}
+    made |= {"steps": min(training.step, training.steps), "epoch": place.epoch, "precision": precision}
     if params.keep == "best":
         made["epoch"] = best_epoch(place.log, params.watch)
     model = Model(network, _provenance(params, index, made))

@@ -9,7 +9,7 @@ from skimage import data
 from stages import networks
 from stages.color import rgb_to_lab
 from stages.errors import UngrayError
-from stages.export.card import model_card
+from stages.export.card import SETTINGS, model_card
 from stages.export.to_onnx import check_onnx, write_onnx
 from stages.networks import Model
 
@@ -81,7 +81,7 @@ def test_the_card_says_what_how_good_and_not_for_what(base):
         ("ciede2000", "ciede2000_p95", "ab_mae", "psnr", "ssim", "colourfulness_ratio"), 1.25
     )
     counts = {"train": 8, "val": 1, "test": 2}
-    train = dict.fromkeys(("loss", "batch_size", "epochs", "lr", "schedule", "weight_decay", "seed"), "so")
+    train = dict.fromkeys(SETTINGS, "so")
     provenance = {
         "train": train | {"working_size": 128},
         "photos": counts,
@@ -119,4 +119,14 @@ def test_the_card_says_what_how_good_and_not_for_what(base):
     assert "all rights are reserved" in card
     assert "## Not for" in card
     assert "cats" in card
+    assert "From nothing, optimizer so, loss so" in card
     assert "{" not in card
+    start = {"sha256": "0123456789abcdef" * 4, "architecture": "unet", "new": ["head"]}
+    started = model_card(
+        provenance | {"start": start},
+        judged | dict.fromkeys(("model", "gray", "mean_ab"), figures),
+        pd.DataFrame([{"status": "kept", "source": "folder", "licence": ""}]),
+        architecture="unet",
+        parameters=4_300_000,
+    )
+    assert "From the base model (SHA-256 0123456789abcdef, new layers: head), optimizer so" in started

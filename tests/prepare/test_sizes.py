@@ -175,3 +175,35 @@ def test_the_sizes_of_one_photo_are_never_on_two_sides(collection):
     assert (index.groupby("group")["split"].nunique() == 1).all()
     with pytest.raises(UngrayError, match="would be empty"):
         collection.prepare(rows=collection.verdicts.iloc[:1], extra_sizes=(32,))
+
+
+@pytest.mark.parametrize(("how", "side"), [("crop", 90), ("squash", 90), ("pad", 110)])
+def test_small_photos_stay_small_where_nothing_is_enlarged(collection, how, side):
+    index = collection.prepare(size=128, fit=how, rotated_copies=1, enlarge=False).index
+    prepared = collection.prepared()
+    sizes = {Image.open(io.BytesIO(prepared[file])).size for file in index["file"]}
+    assert sizes == {(side, side)}
+    assert set(index["size"]) == {128}, "the size that they are trained at is that of the others"
+    collection.prepare(size=64, fit=how, enlarge=False)
+    first = collection.prepared()
+    collection.prepare(size=64, fit=how, enlarge=True)
+    assert collection.prepared() == first, "larger ones are brought down to it either way"
+
+
+def test_photos_that_stay_small_train_and_are_judged(collection, tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    index = collection.prepare(size=128, enlarge=False).index
+    result = run(
+        tiny["train"].model_copy(update={"epochs": 1}),
+        tiny["machine"],
+        prepared=tmp_path / "data/prepared",
+        report=tmp_path / "r",
+    )
+    judged = judge(
+        rivals(result.model, base=None, mean=np.zeros(2, np.float32)),
+        result.model.network,
+        test=index[index["split"] == "test"],
+        prepared=tmp_path / "data/prepared",
+    )
+    assert {"model", "gray", "mean_ab"} == set(judged.photos["rival"])
+    assert judged.photos[["ciede2000", "psnr"]].notna().all(axis=None)

@@ -16,7 +16,7 @@ from stages.recipes import overlay
 ROOT = Path(__file__).parents[2]
 NAMES = {
     "bing-cnn", "lab-autoencoder", "flowers-gan", "flowers-autoencoder", "flowers102-resnet18", "cifar-cnn",
-    "unet",
+    "unet", "base",
 }  # fmt: skip
 recipes = pytest.mark.parametrize("name", sorted(NAMES))
 

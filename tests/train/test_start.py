@@ -1,0 +1,98 @@
+"""Starting from a base model: what is taken over, what starts new, and how it is told."""
+
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from stages import networks
+from stages.errors import UngrayError
+from stages.networks import Model, load_model, save_model
+from stages.train.architectures import UNetParams
+from stages.train.run import run
+from stages.train.start import FILE, start_from
+
+
+@pytest.fixture
+def base(tiny, here):
+    """The folder of a base model, whose weights are not those that a network is built with."""
+    network = networks.build(tiny["train"].network())
+    save_model(here / "base" / FILE, Model(network, {}))
+    return here / "base"
+
+
+def test_training_from_the_base_model_is_ahead_of_training_from_nothing(tiny, trained, here):
+    result, content = trained(epochs=12, lr=0.005)
+    (here / "base").mkdir()
+    (here / "base" / FILE).write_bytes(content)
+    options = {"epochs": 1, "lr": 0.0001, "warmup_steps": 0, "base": str(here / "base")}
+    started = trained("s", start_from="base", **options)[0]
+    fresh = trained("f", **options)[0]
+    assert started.log[0]["loss/val"] < fresh.log[0]["loss/val"]
+    assert abs(started.log[0]["loss/val"] - result.log[-1]["loss/val"]) < 0.005
+
+
+def test_all_weights_and_statistics_are_taken_over(tiny, base):
+    network = networks.build(tiny["train"].network())
+    start = start_from(network, base)
+    assert start["new"] == []
+    known = load_model(base / FILE).network.state_dict()
+    assert all(torch.equal(value, known[name]) for name, value in network.state_dict().items())
+
+
+def test_what_does_not_fit_starts_new_and_is_named_in_the_output_the_model_and_its_card(
+    tiny, prepared, here, base, capsys
+):
+    params = tiny["train"].model_copy(
+        update={
+            "unet": UNetParams(channels=(4, 6, 8, 12)),
+            "start_from": "base",
+            "base": str(base),
+            "epochs": 1,
+        }
+    )
+    result = run(params, tiny["machine"], prepared=prepared, report=here / "r")
+    new = result.model.provenance["start"]["new"]
+    assert {"down.3.0", "down.3.3", "up.0"} <= set(new)
+    assert not {"down.0.0", "head", "merge.2.0"} & set(new)
+    told = f"starts from the base model (unet); {len(new)} of its "
+    assert told in capsys.readouterr().out
+    save_model(here / "m.safetensors", result.model)
+    with safe_open(here / "m.safetensors", framework="pt") as file:
+        assert json.loads(file.metadata()["provenance"])["start"]["new"] == new
+
+
+def test_a_model_of_another_architecture_gives_nothing_and_says_so(tiny, prepared, here, base, capsys):
+    params = tiny["train"].model_copy(
+        update={"architecture": "cnn", "start_from": "base", "base": str(base), "epochs": 1}
+    )
+    result = run(params, tiny["machine"], prepared=prepared, report=here / "r")
+    assert "no layer of the base model (unet) fits, so it starts from nothing" in capsys.readouterr().out
+    assert result.model.provenance["start"]["new"] == "all"
+    alone = run(
+        params.model_copy(update={"start_from": "nothing"}),
+        tiny["machine"],
+        prepared=prepared,
+        report=here / "r",
+    )
+    assert "start" not in alone.model.provenance
+    ours, theirs = (r.model.network.state_dict() for r in (result, alone))
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+
+
+def test_a_missing_base_model_is_named_with_the_way_out(tiny, here):
+    network = networks.build(tiny["train"].network())
+    with pytest.raises(
+        UngrayError, match=r"nowhere/colorizer.safetensors is not there; .*start_from: nothing"
+    ):
+        start_from(network, here / "nowhere")
+
+
+def test_another_base_model_is_another_training(tiny, trained, here, base):
+    options = {"start_from": "base", "base": str(base), "epochs": 1}
+    first = trained(**options)[1]
+    assert trained(**options)[1] == first
+    torch.manual_seed(7)
+    save_model(base / FILE, Model(networks.build(tiny["train"].network()), {}))
+    assert trained(**options)[1] != first
