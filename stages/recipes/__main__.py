@@ -1,6 +1,7 @@
 """Run a recipe: print the `dvc exp run -n NAME -S ...` that it stands for, then run it.
 
-Without a name, list the recipes. What follows the name is set on top. Examples:
+Without a name, list the recipes. What follows the name is set on top. Run again on the same commit it is
+experiment NAME-2, NAME-3 and so on. Examples:
 
   python -m stages.recipes
   python -m stages.recipes bing-cnn
@@ -11,6 +12,7 @@ import argparse
 import shlex
 import subprocess
 import sys
+from itertools import chain, count
 from pathlib import Path
 
 from stages.command import run_command
@@ -35,10 +37,20 @@ def main() -> None:
         return
     found = overrides(asked.name, asked.settings)
     apply(found, Path("params.yaml"))
-    line = command(asked.name, found)
+    line = command(_unused(asked.name), found)
     print(shlex.join(line), flush=True)
     if not asked.dry_run:
         sys.exit(subprocess.run(line, check=False).returncode)
+
+
+def _unused(name: str) -> str:
+    """Return ``name``, with a number if an experiment on this commit has it: DVC refuses it twice."""
+    listed = subprocess.run(
+        ["dvc", "exp", "list", "--name-only"], capture_output=True, text=True, check=False
+    ).stdout.split()  # nothing where DVC cannot say; the run itself then says why
+    return next(
+        free for free in chain([name], (f"{name}-{number}" for number in count(2))) if free not in listed
+    )
 
 
 if __name__ == "__main__":

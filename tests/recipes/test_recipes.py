@@ -144,6 +144,15 @@ def test_it_prints_and_runs_the_experiment_with_what_the_user_sets_on_top(here, 
     assert "scrape.source=bing" not in asked
 
 
+def test_a_recipe_that_was_run_before_is_an_experiment_of_another_name(here, fake_dvc):
+    listing = '#!/bin/sh\n[ "$2" = list ] && echo "unet\nunet-2\ncnn" && exit\n'
+    script = here / "bin/dvc"
+    script.write_text(script.read_text().replace("#!/bin/sh\n", listing))
+    for name, expected in (("unet", "unet-3"), ("bing-cnn", "bing-cnn")):
+        assert start(name, here=here, PATH=fake_dvc).returncode == 3
+        assert (here / "asked").read_text().splitlines()[:4] == ["exp", "run", "-n", expected]
+
+
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
