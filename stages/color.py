@@ -45,7 +45,7 @@ _encoded = np.where(_roots > 0.0031308, 1.055 * _roots ** (1 / 2.4) - 0.055, 12.
 ENCODED = {8: (255 * _encoded + 0.5).astype(np.uint8), 16: (TOP * _encoded + 0.5).astype(np.uint16)}
 """Levels by bits, each a table over the root of linear light; see :func:`_root`."""
 
-STEPS = 4
+STEPS = 8
 STRIP = 1 << 15
 """Pixels worked on at once: what is held of them fits a core's cache."""
 
@@ -80,7 +80,9 @@ def reduce_to_gamut(lab: Float) -> Float:
     Clipping RGB would change the lightness; here lightness and hue angle stay.
     """
     fy = (lab[..., 0] + 16) / 116
-    factor = _fitting(fy, fy + lab[..., 1] / 500, fy - lab[..., 2] / 200)
+    # Half a level of 8 bits beyond the gamut is rounding, of the colours and of OpenCV's Lab.
+    low, high = -0.5 / 255 / 12.92, 1 + 0.5 / 255 * 2.4 / 1.055
+    factor = _fitting(fy, fy + lab[..., 1] / 500, fy - lab[..., 2] / 200, low=low, high=high)
     return np.dstack([lab[..., 0], lab[..., 1:] * factor[..., None]])
 
 
@@ -214,33 +216,31 @@ def _linear_rgb(fy: Float, fx: Float, fz: Float) -> Float:
     rgb = cv2.transform(cv2.merge([y, _cubed(fx) - y, _cubed(fz) - y]), GRAY_AND_CHANGE)
     outside = cv2.inRange(rgb, (0, 0, 0), (1, 1, 1)) == 0
     if outside.any():
-        fy, fx, fz, y = (values[outside] for values in (fy, fx, fz, y))
+        fy, fx, fz = (values[outside] for values in (fy, fx, fz))
         factor = _fitting(fy, fx, fz)
-        change = _change(fy, y, factor * (fx - fy), factor * (fz - fy))
-        rgb[outside] = (y + np.minimum(_room(y, change), 1) * change).T
+        rgb[outside] = (_cubed(fy) + _change(fy, factor * (fx - fy), factor * (fz - fy))).T
     return rgb  # type: ignore[return-value]
 
 
-def _fitting(fy: Float, fx: Float, fz: Float) -> Float:
-    """Return what a and b are to be multiplied by, 0..1, for the colour to lie in the sRGB gamut."""
-    y, factor = _cubed(fy), np.ones_like(fy)
-    for _ in range(STEPS):
-        # Were linear RGB a line in chroma, one step would do; it is a cubic, and nearly a line.
-        change = _change(fy, y, factor * (fx - fy), factor * (fz - fy))
-        factor = np.minimum(factor * _room(y, change), 1)
+def _fitting(fy: Float, fx: Float, fz: Float, *, low: float = 0, high: float = 1) -> Float:
+    """Return what a and b are to be multiplied by, 0..1, for linear RGB to lie in ``low``..``high``.
+
+    Found by bisection to 1/2^:data:`STEPS`.
+    """
+    y, factor = _cubed(fy), np.zeros_like(fy)
+    least, most = low - y, high - y
+    for step in range(STEPS + 1):
+        more = np.minimum(factor + np.float32(0.5**step), 1)
+        change = _change(fy, more * (fx - fy), more * (fz - fy))
+        factor = np.where(((change >= least) & (change <= most)).all(axis=0), more, factor)
     return factor
 
 
-def _change(fy: Float, y: Float, x_more: Float, z_more: Float) -> Float:
+def _change(fy: Float, x_more: Float, z_more: Float) -> Float:
     """Return how linear RGB (3, ...) differs from gray where f(X) and f(Z) are so much more than f(Y)."""
+    y = _cubed(fy)
     x, z = _cubed(fy + x_more) - y, _cubed(fy + z_more) - y
     return np.stack([by_x * x + by_z * z for _, by_x, by_z in GRAY_AND_CHANGE])
-
-
-def _room(y: Float, change: Float) -> Float:
-    """Return how many times ``change``, linear RGB (3, ...), can be added to gray ``y`` within 0..1."""
-    limit = np.where(change > 0, np.maximum(1 - y, 0), y)
-    return (limit / np.maximum(np.abs(change), np.float32(1e-12))).min(axis=0)
 
 
 def _cubed(f: Float) -> Float:
