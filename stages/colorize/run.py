@@ -53,14 +53,17 @@ def run(chosen: Namespace) -> None:
 def _colour(to_do: list[Task], chosen: Namespace, summary: Summary) -> dict[str, Any]:
     """Colour ``to_do``, count it in ``summary`` and return what the summary says of the model."""
     # Here, not above: nothing of this is needed where all is done already.
+    import cv2
+
     from stages.cluster import cores
     from stages.colorize.api import Colorizer
     from stages.colorize.batch import Batch, Look
 
     all_in_all = len(summary.results) + len(to_do)
     jobs = min(chosen.jobs or min(cores(), 4), len(to_do))
-    colorizer = Colorizer.load(chosen.model, engine=chosen.engine)
-    share_cores(colorizer.engine, threads=max(1, cores() // jobs))
+    threads = max(1, cores() // jobs)  # for each job, or they would fight for cores
+    cv2.setNumThreads(threads)
+    colorizer = Colorizer.load(chosen.model, engine=chosen.engine, threads=threads)
     about = {"model": str(colorizer.path), "engine": colorizer.engine}
     look = Look(
         saturation=chosen.saturation,
@@ -78,17 +81,6 @@ def _colour(to_do: list[Task], chosen: Namespace, summary: Summary) -> dict[str,
         sys.stderr.flush()
         os._exit(130)  # the ordinary end would wait for the photos in work
     return about
-
-
-def share_cores(engine: str, *, threads: int) -> None:
-    """Give each photo in work so many threads, so that jobs do not fight for cores."""
-    import cv2
-
-    cv2.setNumThreads(threads)
-    if engine == "torch":
-        import torch
-
-        torch.set_num_threads(threads)
 
 
 def output_there(task: Task) -> Path | None:
