@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -40,12 +41,11 @@ LINEAR = np.where(_levels > 0.04045, ((_levels + 0.055) / 1.055) ** 2.4, _levels
 F_OF_GRAY = np.where(LINEAR > KNEE**3, np.cbrt(LINEAR), (LINEAR - KNEE**3) / (3 * KNEE**2) + KNEE)
 """Lab's f(Y), float32, of 16-bit gray levels."""
 
-_roots = _levels**2
-_encoded = np.where(_roots > 0.0031308, 1.055 * _roots ** (1 / 2.4) - 0.055, 12.92 * _roots)
+_light = (np.arange(TOP + 1) + 0.5).clip(1, TOP - 1) ** 2 / TOP**2
+_encoded = np.where(_light > 0.0031308, 1.055 * _light ** (1 / 2.4) - 0.055, 12.92 * _light)
 ENCODED = {8: (255 * _encoded + 0.5).astype(np.uint8), 16: (TOP * _encoded + 0.5).astype(np.uint16)}
-"""Levels by bits, each a table over the root of linear light; see :func:`_root`."""
+"""Levels by bits, each a table by TOP times the root of linear light, cut: a root, so that darks are fine."""
 
-STEPS = 8
 STRIP = 1 << 15
 """Pixels worked on at once: what is held of them fits a core's cache."""
 
@@ -99,7 +99,7 @@ def gray_levels(rgb: NDArray[np.uint8] | NDArray[np.uint16]) -> Gray:
         return rgb if rgb.dtype == np.uint16 else np.multiply(rgb, 257, dtype=np.uint16)
     gray = np.empty(rgb.shape[:2], np.uint16)
     decoded = LINEAR[::257] if rgb.dtype == np.uint8 else LINEAR
-    weights = RGB_TO_XYZ[1:2].astype(np.float32)
+    weights = (TOP**2 * RGB_TO_XYZ[1:2]).astype(np.float32)
 
     def fill(rows: slice) -> None:
         linear = cv2.LUT(np.ascontiguousarray(rgb[rows]), decoded)
@@ -122,7 +122,7 @@ def recolor(lightness: Float, predict_ab: PredictAb, *, short_side: int, multipl
         uint8 sRGB (height, width, 3).
     """
     f = (np.clip(lightness, 0, 100) + np.float32(16)) / np.float32(116)
-    gray = cv2.LUT(_root(_cubed(f)), ENCODED[16])
+    gray = cv2.LUT(_root(_cubed(f) * np.float32(TOP**2)), ENCODED[16])
     small = small_copy(gray, short_side=short_side, multiple=multiple)
     return paint(gray, along_edges(small, predict_ab(small)))
 
@@ -184,15 +184,12 @@ def paint(gray: Gray, fits: Float, *, saturation: float = 1.0, bits: int = 8) ->
     slope, offset = np.split(fits * (np.float32(saturation) / np.float32([500, -200] * 2)), 2, axis=-1)
     lines = np.dstack([1 + 116 * slope, offset - 16 * slope])
     across = cv2.resize(lines, (width, len(lines)), interpolation=cv2.INTER_LINEAR)
-    across = np.ascontiguousarray(across.transpose(0, 2, 1)).reshape(len(lines), -1)
+    across = np.ascontiguousarray(across.transpose(0, 2, 1))
     rgb = np.empty((height, width, 3), np.uint8 if bits == 8 else np.uint16)
 
     def fill(rows: slice) -> None:
-        first, weights = _between(rows, height, len(lines))
-        here = (weights @ across[first : first + weights.shape[1]]).reshape(-1, 4, width)
-        fy = cv2.LUT(np.ascontiguousarray(gray[rows]), F_OF_GRAY)
-        fx, fz = here[:, 0] * fy + here[:, 2], here[:, 1] * fy + here[:, 3]
-        rgb[rows] = cv2.LUT(_root(_linear_rgb(fy, fx, fz)), ENCODED[bits])
+        linear = _linear_rgb(np.ascontiguousarray(gray[rows]), _rows_between(across, rows, height))
+        rgb[rows] = cv2.LUT(_root(linear), ENCODED[bits])
 
     _in_strips(fill, height, width)
     return rgb
@@ -210,26 +207,54 @@ def _convert(pixels: Float, code: int) -> Float:
     return np.asarray(cv2.cvtColor(pixels, code), dtype=np.float32)
 
 
-def _linear_rgb(fy: Float, fx: Float, fz: Float) -> Float:
-    """Return linear RGB (height, width, 3) in 0..1, all in the gamut, of Lab's f(Y), f(X), f(Z)."""
-    y = _cubed(fy)
-    rgb = cv2.transform(cv2.merge([y, _cubed(fx) - y, _cubed(fz) - y]), GRAY_AND_CHANGE)
-    outside = cv2.inRange(rgb, (0, 0, 0), (1, 1, 1)) == 0
-    if outside.any():
-        fy, fx, fz = (values[outside] for values in (fy, fx, fz))
-        factor = _fitting(fy, fx, fz)
-        rgb[outside] = (_cubed(fy) + _change(fy, factor * (fx - fy), factor * (fz - fy))).T
+def _linear_rgb(gray: Gray, lines: Float) -> Float:
+    """Return linear RGB (rows, width, 3), 0..TOP^2, in the gamut, of gray and of lines (rows, 4, width)."""
+    fy, y = cv2.LUT(gray, F_OF_GRAY), cv2.LUT(gray, LINEAR)
+    fx, fz = lines[:, 0] * fy + lines[:, 2], lines[:, 1] * fy + lines[:, 3]
+    rgb = cv2.transform(cv2.merge([y, _cubed(fx) - y, _cubed(fz) - y]), GRAY_AND_CHANGE * np.float32(TOP**2))
+    if rgb.min() < 0 or rgb.max() > TOP**2:
+        outside = cv2.inRange(rgb, (0,) * 3, (TOP**2,) * 3) == 0
+        gray, fy, y, fx, fz = (values[outside] for values in (gray, fy, y, fx, fz))
+        factor = _looked_up(gray, fx - fy, fz - fy)
+        change = _change(fy, factor * (fx - fy), factor * (fz - fy))
+        # The table is off by a little: what it leaves outside goes straight toward gray, which keeps Y exactly.
+        room = np.where(change > 0, np.maximum(1 - y, 0), y) / np.maximum(np.abs(change), np.float32(1e-12))
+        rgb[outside] = (y + np.minimum(room.min(axis=0), 1) * change).T * np.float32(TOP**2)
     return rgb  # type: ignore[return-value]
 
 
-def _fitting(fy: Float, fx: Float, fz: Float, *, low: float = 0, high: float = 1) -> Float:
+def _looked_up(gray: Gray, dx: Float, dz: Float) -> Float:
+    """Return what :func:`_fitting` does, about, for colours (pixels,) that lie outside."""
+    table, most = _gamut(), 30_000  # OpenCV's remap takes no more in a row
+    radius, angle = (polar.reshape(1, -1) for polar in cv2.cartToPolar(dx, dz))
+    columns = angle * np.float32((table.shape[1] - 1) / (2 * np.pi))
+    lines = gray.reshape(1, -1) * np.float32((len(table) - 1) / TOP)
+    limits = [
+        cv2.remap(table, columns[:, part : part + most], lines[:, part : part + most], cv2.INTER_LINEAR)
+        for part in range(0, gray.size, most)
+    ]
+    return np.minimum(np.hstack(limits) / np.maximum(radius, np.float32(1e-6)), 1)[0]
+
+
+@lru_cache(maxsize=1)
+def _gamut() -> Float:
+    """Return how far from gray the sRGB gamut reaches by gray level and hue.
+
+    The distance is that of f(X) and f(Z) from f(Y), the hue its angle: 256 levels, 512 hues and the first again.
+    """
+    angle = np.linspace(0, 2 * np.pi, 513, dtype=np.float32)
+    fy = np.repeat(F_OF_GRAY[::257, None], len(angle), axis=1)
+    return _fitting(fy, fy + np.cos(angle), fy + np.sin(angle), steps=14)
+
+
+def _fitting(fy: Float, fx: Float, fz: Float, *, low: float = 0, high: float = 1, steps: int = 8) -> Float:
     """Return what a and b are to be multiplied by, 0..1, for linear RGB to lie in ``low``..``high``.
 
-    Found by bisection to 1/2^:data:`STEPS`.
+    Found by bisection to 1/2^``steps``.
     """
     y, factor = _cubed(fy), np.zeros_like(fy)
     least, most = low - y, high - y
-    for step in range(STEPS + 1):
+    for step in range(steps + 1):
         more = np.minimum(factor + np.float32(0.5**step), 1)
         change = _change(fy, more * (fx - fy), more * (fz - fy))
         factor = np.where(((change >= least) & (change <= most)).all(axis=0), more, factor)
@@ -245,21 +270,26 @@ def _change(fy: Float, x_more: Float, z_more: Float) -> Float:
 
 def _cubed(f: Float) -> Float:
     """Return what Lab's f was of: its cube, and below 6/29 the tangent there."""
-    above = np.maximum(f, np.float32(KNEE))
+    above = np.clip(f, np.float32(KNEE), np.float32(np.inf))  # quicker than np.maximum
     return above * above * above + (f - above) * np.float32(3 * KNEE**2)
 
 
 def _root(linear: Float) -> NDArray[np.uint16]:
-    """Return the index into a table of :data:`ENCODED`: a root, so that the darks are as fine."""
-    return (np.sqrt(np.clip(linear, 0, 1)) * np.float32(TOP) + np.float32(0.5)).astype(np.uint16)
+    """Return the index into a table of :data:`ENCODED`, see there, of linear light in 0..TOP^2."""
+    inside = np.clip(linear, 0, np.float32(TOP**2))
+    return cv2.sqrt(inside, inside).astype(np.uint16)  # type: ignore[return-value]
 
 
-def _between(rows: slice, height: int, small_height: int) -> tuple[int, Float]:
-    """Return the first small row that ``rows`` lie between, and weights (rows, small rows from there)."""
-    at = (np.arange(rows.start, rows.stop) + 0.5) * (small_height / height) - 0.5
-    at = at.clip(0, small_height - 1)
-    first, last = int(at[0]), min(int(at[-1]) + 1, small_height - 1)
-    return first, np.maximum(1 - np.abs(at[:, None] - np.arange(first, last + 1)), 0).astype(np.float32)
+def _rows_between(small: Float, rows: slice, height: int) -> Float:
+    """Return ``rows`` of ``small`` (small rows, ...) brought up to ``height`` rows, linearly."""
+    at = (np.arange(rows.start, rows.stop) + 0.5) * (len(small) / height) - 0.5
+    at = at.clip(0, len(small) - 1)
+    above = np.minimum(at.astype(int), max(len(small) - 2, 0))
+    brought_up = np.empty((len(at), *small.shape[1:]), np.float32)
+    for row, first, share in zip(brought_up, above.tolist(), (at - above).tolist(), strict=True):
+        # OpenCV's, since numpy would need two passes, and BLAS starts threads of its own.
+        cv2.addWeighted(small[first], 1 - share, small[min(first + 1, len(small) - 1)], share, 0, dst=row)
+    return brought_up
 
 
 def _in_strips(fill: Callable[[slice], None], height: int, width: int) -> None:
