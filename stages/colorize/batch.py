@@ -58,6 +58,7 @@ class Batch:
         self.gate = Gate()
         self.names = threading.Lock()
         self.taken: set[Path] = set()
+        self.untold: dict[Task, Result] = {}
 
     def run(self, tasks: list[Task], tell: Callable[[Result], None]) -> None:
         """Colour ``tasks`` and ``tell`` of each as it is done, with a progress bar on a terminal.
@@ -82,10 +83,14 @@ class Batch:
                         return
                     done, running = wait(running, return_when=FIRST_COMPLETED)
                     for future in done:
-                        tell(future.result())
+                        result = future.result()
+                        self.untold.pop(result.task, None)
+                        tell(result)
                         bar.update()
         finally:
             self.gate.close()
+            for result in self.untold.values():
+                tell(result)
             pool.shutdown(wait=False, cancel_futures=True)
 
     def colour(self, task: Task) -> Result:
@@ -95,7 +100,7 @@ class Batch:
             OSError: the disk is full.
         """
         try:
-            return Result(task, "coloured", output=self._colour(task))
+            return self._colour(task)
         except UngrayError as error:
             reason = str(error)
         except MemoryError:
@@ -110,7 +115,7 @@ class Batch:
             reason = f"a fault of colorize ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
         return Result(task, "failed", reason=reason)
 
-    def _colour(self, task: Task) -> Path | None:
+    def _colour(self, task: Task) -> Result:
         content = read(task)
         kind, width, height = photos.probe(content)
         output, format = self._output(task, kind)
@@ -123,9 +128,11 @@ class Batch:
                 photo, rgb = side_by_side(photo, prediction.render(saturation=0.0), rgb)
             del prediction
             encoded = files.encode(photo, rgb, format=format, quality=self.look.quality)
+        result = Result(task, "coloured", output=output)
         with self.gate.open():
             write(output, encoded)
-        return output
+            self.untold[task] = result
+        return result
 
     def _output(self, task: Task, kind: str) -> tuple[Path | None, str]:
         """Return where a photo of that kind, Pillow's name of it, goes, and in which format.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import warnings
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -54,11 +56,14 @@ def _colour(to_do: list[Task], chosen: Namespace, summary: Summary) -> dict[str,
     """Colour ``to_do``, count it in ``summary`` and return what the summary says of the model."""
     # Here, not above: nothing of this is needed where all is done already.
     import cv2
+    from PIL.Image import DecompressionBombWarning
 
     from stages.cluster import cores
     from stages.colorize.api import Colorizer
     from stages.colorize.batch import Batch, Look
 
+    # stages.photos switches it off too, but not for several threads at once.
+    warnings.simplefilter("ignore", DecompressionBombWarning)
     all_in_all = len(summary.results) + len(to_do)
     jobs = min(chosen.jobs or min(cores(), 4), len(to_do))
     threads = max(1, cores() // jobs)  # for each job, or they would fight for cores
@@ -75,6 +80,7 @@ def _colour(to_do: list[Task], chosen: Namespace, summary: Summary) -> dict[str,
     try:
         Batch(colorizer, look, jobs=jobs).run(to_do, summary.add)
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C waits for nothing at all
         _tell(summary, chosen, about, untouched=all_in_all - len(summary.results))
         print("interrupted", file=sys.stderr)
         sys.stdout.flush()
