@@ -7,6 +7,9 @@ up to 24 levels after a round trip, its float32 Lab by at most 1).
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,13 +17,43 @@ from numpy.typing import NDArray
 
 Rgb = NDArray[np.uint8]
 Float = NDArray[np.float32]
+Gray = NDArray[np.uint16]
+"""A gray photo: levels of the sRGB curve, 0..65535."""
 
 RGB_TO_XYZ = np.array(
     [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
 )
 XYZ_TO_RGB = np.linalg.inv(RGB_TO_XYZ)
-WHITE = np.array([0.95047, 1.0, 1.08883])
+WHITE = RGB_TO_XYZ.sum(axis=1)
 """The white point D65, 2 degrees."""
+
+KNEE = 6 / 29
+"""Lab's f is the cube root above this, a line below."""
+
+GRAY_AND_CHANGE = np.column_stack([np.ones(3), XYZ_TO_RGB[:, [0, 2]] * WHITE[[0, 2]]]).astype(np.float32)
+"""Linear RGB of (Y, X/Xn - Y, Z/Zn - Y): what is no gray is added to it, so that gray is gray exactly."""
+
+TOP = 65535
+_levels = np.arange(TOP + 1) / TOP
+LINEAR = np.where(_levels > 0.04045, ((_levels + 0.055) / 1.055) ** 2.4, _levels / 12.92).astype(np.float32)
+"""Linear light in 0..1 of 16-bit levels (IEC 61966-2-1); every 257th is that of an 8-bit level."""
+
+F_OF_GRAY = np.where(LINEAR > KNEE**3, np.cbrt(LINEAR), (LINEAR - KNEE**3) / (3 * KNEE**2) + KNEE)
+"""Lab's f(Y), float32, of 16-bit gray levels."""
+
+_light = (np.arange(TOP + 1) + 0.5).clip(1, TOP - 1) ** 2 / TOP**2
+_encoded = np.where(_light > 0.0031308, 1.055 * _light ** (1 / 2.4) - 0.055, 12.92 * _light)
+ENCODED: dict[int, NDArray[Any]] = {
+    8: (255 * _encoded + 0.5).astype(np.uint8),
+    16: (TOP * _encoded + 0.5).astype(np.uint16),
+}
+"""Levels by bits, each a table by TOP times the root of linear light, cut: a root, so that darks are fine."""
+
+NOISE = np.float32(1)
+"""Variance of lightness, or of ab, that says nothing."""
+
+STRIP = 1 << 16
+"""Pixels worked on at once: what is held of them fits a core's cache."""
 
 PredictAb = Callable[[Float], Float]
 """Takes lightness (height, width), returns ab (height, width, 2), both in Lab units."""
@@ -47,28 +80,27 @@ def gray_photo(lightness: Float) -> Rgb:
     return lab_to_rgb(np.dstack([lightness, np.zeros_like(lightness), np.zeros_like(lightness)]))
 
 
-def reduce_to_gamut(lab: Float, *, steps: int = 8) -> Float:
-    """Return ``lab`` with the chroma of pixels outside the sRGB gamut reduced until they fit.
+def gray_levels(rgb: NDArray[np.uint8] | NDArray[np.uint16]) -> Gray:
+    """Return the gray photo of the same lightness, as levels of the sRGB curve in 0..65535.
 
-    Clipping RGB would change the lightness; here lightness and hue angle stay, and chroma is found by
-    bisection to 1/2^steps of its value.
+    Args:
+        rgb: uint8 or uint16 sRGB (height, width, 3), or gray levels (height, width).
+
+    Returns:
+        uint16 (height, width). Eight bits are too few: lightness would be rounded twice.
     """
-    # OpenCV clips on the way to RGB, which shows as another colour on the way back. So does its rounding, so
-    # what differs is looked at closely.
-    back = _convert(_convert(lab, cv2.COLOR_Lab2RGB), cv2.COLOR_RGB2Lab)
-    suspect = (np.abs(back - lab) > (0.1, 0.3, 0.3)).any(axis=-1)
-    if not suspect.any():
-        return lab
-    lightness, ab = np.split(lab[suspect].astype(np.float64), [1], axis=-1)
-    low, high = np.zeros_like(lightness), np.ones_like(lightness)
-    low[_in_gamut(lightness, ab)] = 1
-    for _ in range(steps):
-        middle = (low + high) / 2
-        fits = _in_gamut(lightness, ab * middle)[:, None]
-        low, high = np.where(fits, middle, low), np.where(fits, high, middle)
-    reduced = lab.copy()
-    reduced[suspect, 1:] = ab * low
-    return reduced
+    if rgb.ndim == 2:
+        return np.multiply(rgb, 257 if rgb.dtype == np.uint8 else 1, dtype=np.uint16)
+    gray = np.empty(rgb.shape[:2], np.uint16)
+    decoded = LINEAR[::257] if rgb.dtype == np.uint8 else LINEAR
+    weights = (TOP**2 * RGB_TO_XYZ[1:2]).astype(np.float32)
+
+    def fill(rows: slice) -> None:
+        linear = _look_up(np.ascontiguousarray(rgb[rows]), decoded)
+        _look_up(_root(cv2.transform(linear, weights)), ENCODED[16], gray[rows])
+
+    _in_strips(fill, *rgb.shape[:2])
+    return gray
 
 
 def recolor(lightness: Float, predict_ab: PredictAb, *, short_side: int, multiple: int) -> Rgb:
@@ -83,15 +115,87 @@ def recolor(lightness: Float, predict_ab: PredictAb, *, short_side: int, multipl
     Returns:
         uint8 sRGB (height, width, 3).
     """
-    height, width = lightness.shape
+    f = (np.clip(lightness, 0, 100) + np.float32(16)) / np.float32(116)
+    gray = _look_up(_root(_cubed(f) * np.float32(TOP**2)), ENCODED[16])
+    small = small_copy(gray, short_side=short_side, multiple=multiple)
+    return paint(gray, along_edges(small, predict_ab(small)))
+
+
+def small_copy(gray: Gray, *, short_side: int, multiple: int) -> Float:
+    """Return the lightness, float32 in 0..100, of a small copy of ``gray``; see :func:`small_size`."""
+    height, width = gray.shape
     small = cv2.resize(
-        lightness,
+        gray,
         small_size(width, height, short_side=short_side, multiple=multiple),
         interpolation=cv2.INTER_AREA if min(height, width) > short_side else cv2.INTER_CUBIC,
     )
-    small_ab = predict_ab(np.asarray(small, dtype=np.float32))
-    ab = cv2.resize(small_ab, (width, height), interpolation=cv2.INTER_LINEAR)
-    return lab_to_rgb(reduce_to_gamut(np.dstack([lightness, ab.astype(np.float32)])))
+    return 116 * _look_up(small, F_OF_GRAY) - 16
+
+
+def along_edges(lightness: Float, ab: Float, *, radius: int = 3) -> Float:
+    """Return ab as a line in lightness around each pixel, so that it can be brought up along edges.
+
+    A fast guided filter (He and Sun, 2015): in every window of 2 ``radius`` + 1 pixels ab is fitted as slope
+    times lightness plus offset, and the fits that a pixel takes part in are averaged, weighted by their
+    contrast (so that those of windows with an edge count at it). A filter alone would blur the prediction:
+    what the lines leave of it comes back in the share of ab's variance that lightness does not explain.
+
+    Args:
+        lightness: of the small copy, float32 (height, width) in 0..100.
+        ab: the network's answer for it, float32 (height, width, 2), Lab units.
+
+    Returns:
+        float32 (height, width, 4): slopes of a and b, offsets of a and b.
+    """
+
+    def mean(values: Any) -> Any:
+        return cv2.blur(values, (2 * radius + 1,) * 2, borderType=cv2.BORDER_REFLECT)
+
+    centred: Float = lightness - np.float32(50)  # keeps the squares small, and with them their rounding
+    mean_l, mean_ab = mean(centred), mean(ab)
+    contrast = (mean(centred * centred) - mean_l * mean_l + NOISE)[..., None]
+    covariance = mean(centred[..., None] * ab) - mean_l[..., None] * mean_ab
+    slope = covariance / contrast
+    offset = mean_ab - slope * (mean_l[..., None] + 50)
+    variance = (mean(ab * ab) - mean_ab * mean_ab).sum(axis=-1)
+    explained = (slope * covariance).sum(axis=-1)
+    left = mean(variance - explained).clip(0) / (mean(variance).clip(0) + NOISE)
+    weights = mean(contrast)[..., None]
+    slope, offset = mean(slope * contrast) / weights, mean(offset * contrast) / weights
+    offset += left[..., None] * (ab - slope * lightness[..., None] - offset)
+    return np.dstack([slope, offset])
+
+
+def paint(gray: Gray, fits: Float, *, saturation: float = 1.0, bits: int = 8) -> NDArray[Any]:
+    """Give a gray photo the colours that :func:`along_edges` found on its small copy.
+
+    The lightness stays; where a colour is beyond sRGB, its chroma is reduced and its hue kept.
+
+    Args:
+        gray: the photo, uint16 (height, width); see :func:`gray_levels`.
+        fits: float32 (small height, small width, 4).
+        saturation: what ab is multiplied by, 0 or more.
+        bits: of the result, 8 or 16.
+
+    Returns:
+        sRGB (height, width, 3), uint8 or uint16.
+    """
+    height, width = gray.shape
+    # In Lab f(X) = f(Y) + a / 500 and f(Z) = f(Y) - b / 200 with f(Y) = (L + 16) / 116: all lines in f(Y).
+    slope, offset = np.split(
+        fits * np.array([saturation / 500, saturation / -200] * 2, np.float32), 2, axis=-1
+    )
+    lines = np.dstack([1 + 116 * slope, offset - 16 * slope])
+    across = cv2.resize(lines, (width, len(lines)), interpolation=cv2.INTER_LINEAR)
+    across = np.ascontiguousarray(across.transpose(0, 2, 1))
+    rgb = np.empty((height, width, 3), np.uint8 if bits == 8 else np.uint16)
+
+    def fill(rows: slice) -> None:
+        linear = _linear_rgb(np.ascontiguousarray(gray[rows]), _rows_between(across, rows, height))
+        _look_up(_root(linear), ENCODED[bits], rgb[rows])
+
+    _in_strips(fill, height, width)
+    return rgb
 
 
 def small_size(width: int, height: int, *, short_side: int, multiple: int) -> tuple[int, int]:
@@ -106,14 +210,96 @@ def _convert(pixels: Float, code: int) -> Float:
     return np.asarray(cv2.cvtColor(pixels, code), dtype=np.float32)
 
 
-def _in_gamut(lightness: NDArray[np.float64], ab: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Say which colours, lightness (pixels, 1) and ab (pixels, 2), sRGB shows to half an 8-bit level.
+def _linear_rgb(gray: Gray, lines: Float) -> Float:
+    """Return linear RGB (rows, width, 3), 0..TOP^2, in the gamut, of gray and of lines (rows, 4, width)."""
+    fy, y = _look_up(gray, F_OF_GRAY), _look_up(gray, LINEAR)
+    fx, fz = lines[:, 0] * fy + lines[:, 2], lines[:, 1] * fy + lines[:, 3]
+    rgb = cv2.transform(cv2.merge([y, _cubed(fx) - y, _cubed(fz) - y]), GRAY_AND_CHANGE * np.float32(TOP**2))
+    if rgb.min() < 0 or rgb.max() > TOP**2:
+        outside = np.flatnonzero(cv2.inRange(rgb, (0,) * 3, (TOP**2,) * 3) == 0)
+        gray = gray.take(outside)
+        fy, y, fx, fz = (values.take(outside) for values in (fy, y, fx, fz))
+        factor = _looked_up(gray, fx - fy, fz - fy)
+        change = _change(fy, factor * (fx - fy), factor * (fz - fy))
+        # The table is off by a little: what it leaves outside goes straight to gray, which keeps Y exactly.
+        room = np.where(change > 0, np.maximum(1 - y, 0), y) / np.maximum(np.abs(change), np.float32(1e-12))
+        inside = y + np.minimum(room.min(axis=0), 1) * change
+        rgb.reshape(-1, 3)[outside] = inside.T * np.float32(TOP**2)
+    return rgb  # type: ignore[return-value]
 
-    Formulas and constants of CIE 15 and IEC 61966-2-1.
+
+def _looked_up(gray: Gray, dx: Float, dz: Float) -> Float:
+    """Return by what the chroma of colours (pixels,) is to be multiplied to be in the gamut, about."""
+    table, most = _gamut(), 30_000  # OpenCV's remap takes no more in a row
+    radius, angle = (polar.reshape(1, -1) for polar in cv2.cartToPolar(dx, dz))
+    columns = angle * np.float32((table.shape[1] - 1) / (2 * np.pi))
+    lines = gray.reshape(1, -1) * np.float32((len(table) - 1) / TOP)
+    limits = [
+        cv2.remap(table, columns[:, part : part + most], lines[:, part : part + most], cv2.INTER_LINEAR)
+        for part in range(0, gray.size, most)
+    ]
+    return np.minimum(np.hstack(limits) / np.maximum(radius, np.float32(1e-6)), 1)[0]
+
+
+@lru_cache(maxsize=1)
+def _gamut() -> Float:
+    """Return how far from gray the sRGB gamut reaches by gray level and hue.
+
+    The distance is that of f(X) and f(Z) from f(Y), the hue its angle: 256 levels, 512 hues, the first again.
     """
-    y = (lightness + 16) / 116
-    scaled = np.hstack([y + ab[:, :1] / 500, y, y - ab[:, 1:] / 200])
-    linear = np.where(scaled > 6 / 29, scaled**3, (scaled - 16 / 116) / 7.787) * WHITE @ XYZ_TO_RGB.T
-    bright = 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055
-    rgb = np.where(linear > 0.0031308, bright, 12.92 * linear)
-    return (np.abs(rgb - 0.5) <= 0.5 + 0.5 / 255).all(axis=-1)
+    angle = np.linspace(0, 2 * np.pi, 513, dtype=np.float32)
+    fy = np.repeat(F_OF_GRAY[::257, None], len(angle), axis=1)
+    reach = np.zeros_like(fy)
+    for step in range(15):  # bisection
+        further = reach + np.float32(0.5**step)
+        rgb = _cubed(fy) + _change(fy, further * np.cos(angle), further * np.sin(angle))
+        reach = np.where(((rgb >= 0) & (rgb <= 1)).all(axis=0), further, reach)
+    return reach
+
+
+def _change(fy: Float, x_more: Float, z_more: Float) -> Float:
+    """Return how linear RGB (3, ...) differs from gray where f(X) and f(Z) are so much more than f(Y)."""
+    y = _cubed(fy)
+    x, z = _cubed(fy + x_more) - y, _cubed(fy + z_more) - y
+    return np.stack([by_x * x + by_z * z for _, by_x, by_z in GRAY_AND_CHANGE])
+
+
+def _look_up(levels: NDArray[Any], table: NDArray[Any], out: NDArray[Any] | None = None) -> Any:
+    return cv2.LUT(levels, table, dst=out)  # type: ignore[call-overload]
+
+
+def _cubed(f: Float) -> Float:
+    """Return what Lab's f was of: its cube, and below 6/29 the tangent there."""
+    above = np.clip(f, np.float32(KNEE), np.float32(np.inf))  # quicker than np.maximum
+    return above * above * above + (f - above) * np.float32(3 * KNEE**2)
+
+
+def _root(linear: Any) -> NDArray[np.uint16]:
+    """Return the index into a table of :data:`ENCODED`, see there, of linear light in 0..TOP^2."""
+    inside = np.clip(linear, 0, np.float32(TOP**2))
+    return cv2.sqrt(inside, inside).astype(np.uint16)  # type: ignore[return-value]
+
+
+def _rows_between(small: Any, rows: slice, height: int) -> Float:
+    """Return ``rows`` of ``small`` (small rows, ...) brought up to ``height`` rows, linearly."""
+    at = (np.arange(rows.start, rows.stop) + 0.5) * (len(small) / height) - 0.5
+    at = at.clip(0, len(small) - 1)
+    above = np.minimum(at.astype(int), max(len(small) - 2, 0))
+    brought_up = np.empty((len(at), *small.shape[1:]), np.float32)
+    for row, first, share in zip(brought_up, above.tolist(), (at - above).tolist(), strict=True):
+        # OpenCV's, since numpy would need two passes, and BLAS starts threads of its own.
+        cv2.addWeighted(small[first], 1 - share, small[min(first + 1, len(small) - 1)], share, 0, dst=row)
+    return brought_up
+
+
+def _in_strips(fill: Callable[[slice], None], height: int, width: int) -> None:
+    """Call ``fill`` for strips of rows that fit a core's cache, in as many threads as OpenCV uses."""
+    rows = max(1, STRIP // width)
+    strips = [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
+    threads = min(cv2.getNumThreads(), len(strips))
+    if threads < 2:
+        for strip in strips:
+            fill(strip)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(fill, strips))

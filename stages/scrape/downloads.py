@@ -15,10 +15,10 @@ from typing import Any
 
 from stages import cache
 from stages.errors import UngrayError
+from stages.fetch import Limits, Outcome, blob_path, fetch_all
 from stages.files import sha256
 from stages.scrape import last_commit
 from stages.scrape.blocked import REASON
-from stages.scrape.fetch import Limits, Outcome, blob_path, fetch_all
 from stages.scrape.journal import Entry, Journal, begin, open_journal
 from stages.scrape.manifest import Attempt, keep, take_back
 from stages.scrape.params import Params

@@ -17,9 +17,9 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from stages.fetch import blob_path
 from stages.files import sha256, whole_file
 from stages.scrape import blocked
-from stages.scrape.fetch import blob_path
 from stages.scrape.params import Params
 
 STRUCK_OUT = "urn:sha256:"

@@ -10,8 +10,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages.errors import UngrayError
+from stages.fetch import blob_path
 from stages.scrape import downloads, gather, manifest
-from stages.scrape.fetch import blob_path
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from contextlib import asynccontextmanager
 
 import httpx
 
-from stages.scrape.addresses import Resolve
-from stages.scrape.responses import BOT, FetchError, TryLaterError
+from stages.fetch.addresses import Resolve
+from stages.fetch.responses import BOT, FetchError, TryLaterError
 
 HEADERS = {
     "User-Agent": f"Mozilla/5.0 (compatible; {BOT})",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from stages.scrape.fetch import Limits
+from stages.fetch import Limits
 
 LIMITS = Limits(
     connections=32,

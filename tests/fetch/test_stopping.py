@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from stages.scrape.fetch import blob_path, fetch_all
+from stages.fetch import blob_path, fetch_all
 
 from .conftest import LIMITS, is_public, photo, resolve
 
 RUN = """
 import json, sys, threading
 from pathlib import Path
-from stages.scrape import fetch
+from stages import fetch
 
 links, limits, store = json.loads(sys.argv[1])
 print("started", flush=True)
@@ -110,7 +110,7 @@ def test_ctrl_c_and_kill_leave_whole_photos_and_nothing_else(hosts, links, store
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).parents[3],
+        cwd=Path(__file__).parents[2],
     )
     assert process.stdout.readline() == "started\n"
     fetched = process.stdout.readline().strip()

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from stages.scrape.fetch import fetch_all
+from stages.fetch import fetch_all
 
 from .conftest import LIMITS, is_public, resolve
 
@@ -120,7 +120,7 @@ def test_waiting_for_ones_turn_is_not_counted_against_a_photo(hosts, fetched):
 
 
 def test_waiting_for_the_decoder_is_not_counted_either(hosts, fetched, monkeypatch):
-    monkeypatch.setattr("stages.scrape.fetch.check_photo", lambda *about, **limits: time.sleep(0.6))
+    monkeypatch.setattr("stages.fetch.check_photo", lambda *about, **limits: time.sleep(0.6))
     links = []
     for n in range(4):
         hosts.serves(f"/{n}.jpg")

@@ -7,7 +7,7 @@ from email.utils import format_datetime
 import httpx
 import pytest
 
-from stages.scrape.responses import STEP, Unpacking, opt_out, seconds_to_wait
+from stages.fetch.responses import STEP, Unpacking, opt_out, seconds_to_wait
 
 
 @pytest.mark.parametrize(("encoding", "window_bits"), [("gzip", 31), ("deflate", 15), ("deflate", -15)])

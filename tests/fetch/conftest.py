@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.scrape import addresses
-from stages.scrape.fetch import Limits, fetch_all
+from stages.fetch import Limits, addresses, fetch_all
 
 PUBLIC = "127.0.0.53"
 """Where the stand-in lives. Tests take it for public; every other address is judged by the real rule."""

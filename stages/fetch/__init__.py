@@ -29,11 +29,11 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
+from stages.fetch.acceptance import check_photo
+from stages.fetch.addresses import Resolve, is_public, look_up
+from stages.fetch.hosts import Hosts, host_name, web_address
+from stages.fetch.responses import FetchError, TryLaterError, body, check_status, opt_out
 from stages.files import sha256, whole_file
-from stages.scrape.acceptance import check_photo
-from stages.scrape.addresses import Resolve, is_public, look_up
-from stages.scrape.hosts import Hosts, host_name, web_address
-from stages.scrape.responses import FetchError, TryLaterError, body, check_status, opt_out
 
 MAX_REDIRECTS = 5
 

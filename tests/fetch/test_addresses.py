@@ -7,8 +7,7 @@ import time
 import pytest
 import trustme
 
-from stages.scrape import addresses
-from stages.scrape.fetch import blob_path
+from stages.fetch import addresses, blob_path
 
 from .conftest import PUBLIC, is_public, resolve
 

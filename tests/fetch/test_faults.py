@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from stages.scrape.fetch import blob_path
+from stages.fetch import blob_path
 
 from .cases import ADDRESSES, CASES, JPEG, LIMITS
 
 RUN = """
 import json, sys, time
 from pathlib import Path
-from stages.scrape import addresses, fetch
+from stages import fetch
+from stages.fetch import addresses
 
 links, limits, store, known = json.load(sys.stdin)
 public = "127.0.0.53"
@@ -56,7 +57,7 @@ def run(start, tmp_path_factory):
         input=wanted,
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parents[3],
+        cwd=Path(__file__).parents[2],
         timeout=120,
     )
     assert told.returncode == 0, told.stderr

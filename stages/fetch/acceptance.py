@@ -7,7 +7,7 @@ import io
 from PIL import Image
 
 from stages import photos
-from stages.scrape.responses import FetchError
+from stages.fetch.responses import FetchError
 
 
 def check_photo(content: bytes, *, max_pixels: int) -> None:
