@@ -44,12 +44,12 @@ def probe(content: bytes) -> tuple[str, int, int]:
         PhotoError: not an image of a known format, of a kind that is not read, or too many pixels.
     """
     try:
-        with _open(content) as image:
+        with open_image(content) as image:
             return str(image.format), image.width, image.height
     except PhotoError:
         raise
     except Exception as error:  # see read_rgb
-        raise _damaged(error) from None
+        raise damaged(error) from None
 
 
 def read_rgb(source: Path | bytes) -> Rgb:
@@ -70,7 +70,7 @@ def read_rgb(source: Path | bytes) -> Rgb:
         raise
     except Exception as error:
         # Decoders of damaged and hostile files raise anything: OSError, SyntaxError, struct.error ...
-        raise _damaged(error) from None
+        raise damaged(error) from None
 
 
 def write_rgb(path: Path, rgb: Rgb, *, quality: int = 95) -> None:
@@ -122,13 +122,19 @@ def folder_name(query: str) -> str:
     return name if plain else f"{name or 'query'}-{sha256(query.encode())[:8]}"
 
 
-def _damaged(error: Exception) -> PhotoError:
+def damaged(error: Exception) -> PhotoError:
+    """Return what to say of a photo whose decoder raised ``error``."""
     if isinstance(error, MemoryError):
         return PhotoError("needs more memory than there is")
     return PhotoError(f"damaged: {(str(error) or type(error).__name__).splitlines()[0]}")
 
 
-def _open(content: bytes) -> Image.Image:
+def open_image(content: bytes) -> Image.Image:
+    """Return the photo, its header read and its size checked, not yet decoded.
+
+    Raises:
+        PhotoError: not an image of a known format, of a kind that is not read, or too many pixels.
+    """
     TiffImagePlugin.READ_LIBTIFF = True  # Pillow's own reader takes 16-bit planes for 8-bit ones
     try:
         with warnings.catch_warnings():
@@ -168,22 +174,22 @@ def _tiff_tags(content: bytes) -> TiffImagePlugin.ImageFileDirectory_v2:
 
 
 def _decode(content: bytes) -> tuple[Image.Image, Image.Image | None, bytes | None]:
-    """Return the upright photo and its alpha, see :func:`_split_alpha`, and its ICC profile."""
+    """Return the upright photo and its alpha, see :func:`split_alpha`, and its ICC profile."""
     # In a function of its own, so that what the decoder holds is given back before colours are converted.
-    with _open(content) as image:
+    with open_image(content) as image:
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
-        return *_split_alpha(image), image.info.get("icc_profile")
+        return *split_alpha(image), image.info.get("icc_profile")
 
 
 def _to_srgb(colours: Image.Image, alpha: Image.Image | None, profile: bytes | None) -> Image.Image:
-    rgb = _apply_profile(colours, profile)
+    rgb = to_srgb_colours(colours, profile)
     if alpha is not None:
         rgb.paste("white", mask=ImageChops.invert(alpha))
     return rgb
 
 
-def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+def split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Return a photo in mode L, RGB, CMYK or LAB, 8 bits a sample, and its alpha in mode L, if it has any."""
     alpha = None
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
@@ -201,7 +207,7 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 
 
 def _eight_bits(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Return a gray photo of more than 8 bits as one of 8 bits, and its alpha; see :func:`_split_alpha`."""
+    """Return a gray photo of more than 8 bits as one of 8 bits, and its alpha; see :func:`split_alpha`."""
     tags = getattr(image, "tag_v2", {})  # of a TIFF
     values = np.asarray(image)
     alpha = None
@@ -223,7 +229,7 @@ def _eight_bits(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     return Image.fromarray(gray), alpha
 
 
-def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
+def to_srgb_colours(image: Image.Image, profile: bytes | None) -> Image.Image:
     """Return ``image`` (mode L, RGB, CMYK or LAB) in mode RGB, its colours converted to sRGB."""
     if profile and image.mode != "LAB":
         # A gray photo with a profile for RGB has that profile's tones, in three equal channels.

@@ -1,0 +1,164 @@
+"""Colour photos from Python: one class.
+
+>>> from PIL import Image
+>>> from stages.colorize.api import Colorizer
+>>> colorizer = Colorizer.load()
+>>> coloured = colorizer.colorize(Image.open("photo.jpg"))
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from stages.color import Float, along_edges, paint, small_copy
+from stages.colorize import encoding, engines, files
+from stages.errors import UngrayError
+
+ROOT = Path(__file__).parents[2]
+VIVID = 1.6
+"""What ab is multiplied by for vivid colours, where the model does not say."""
+
+BATCH = 16
+"""Small copies that go through the network at once."""
+
+Input = TypeVar("Input", Image.Image, NDArray[Any])
+
+
+def default_model() -> Path:
+    """Return the base model of the checkout, or, where there is none, the model trained in it."""
+    base = ROOT / "data/base/base.safetensors"
+    return base if base.is_file() else ROOT / "data/models/colorizer.safetensors"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network said of one photo: the colours, to be painted at any saturation."""
+
+    photo: files.Photo
+    fits: Float
+    """See :func:`stages.color.along_edges`."""
+
+    vivid: float
+    """What ``vivid=True`` multiplies the saturation by."""
+
+    def render(self, *, saturation: float = 1.0, vivid: bool = False) -> NDArray[Any]:
+        """Return the coloured photo, sRGB (height, width, 3): uint8, or uint16 for a photo of 16 bits.
+
+        The lightness is the photo's own. The network is not asked again.
+
+        Args:
+            saturation: what the predicted colours are multiplied by; 0 gives the gray photo.
+            vivid: stronger colours, as strong as the model's maker found right; ``saturation`` counts on top.
+
+        Raises:
+            UngrayError: ``saturation`` is negative or no number.
+        """
+        if not (math.isfinite(saturation) and saturation >= 0):
+            raise UngrayError(f"saturation is {saturation}; it must be 0 (gray) or more, 1 is as predicted")
+        factor = saturation * (self.vivid if vivid else 1)
+        return paint(self.photo.gray, self.fits, saturation=factor, bits=self.photo.bits)
+
+
+class Colorizer:
+    """A model that gives gray photos colour."""
+
+    def __init__(self, engine: engines.Engine) -> None:
+        self._engine = engine
+        self.path = engine.path
+        self.engine = engine.name
+        self.configuration = engine.configuration
+        self.provenance = engine.provenance
+
+    @classmethod
+    def load(cls, model: Path | str | None = None, *, engine: str = "auto") -> Colorizer:
+        """Load a model.
+
+        Args:
+            model: a file of ungray, .safetensors or .onnx; None takes :func:`default_model`.
+            engine: "torch" (.safetensors), "onnxruntime" (.onnx, starts quicker and needs no torch), or
+                "auto", what reads the file. Another engine than the file's reads the file of the same name
+                with its own extension.
+
+        Raises:
+            UngrayError: no such model or engine, no model of ungray, or damaged.
+        """
+        return cls(engines.load(default_model() if model is None else Path(model), engine=engine))
+
+    def colorize(self, photo: Input, *, saturation: float = 1.0, vivid: bool = False) -> Input:
+        """Return the photo in colour, at its own size and lightness.
+
+        Args:
+            photo: a Pillow image of any mode, or an array, uint8 or uint16, (height, width) or (height,
+                width, channels) with 1 to 4 channels: gray or RGB, and alpha. Colours it has are ignored.
+            saturation: see :meth:`Prediction.render`, as is ``vivid``.
+            vivid: stronger colours.
+
+        Returns:
+            For an image an upright image, RGB or RGBA of 8 bits, with ``exif`` and ``icc_profile`` in its
+            ``info``; for an array an array of its type with 3 channels, or 4 if it has alpha.
+
+        Raises:
+            UngrayError: it is no photo, or the saturation is negative.
+        """
+        return self.colorize_batch([photo], saturation=saturation, vivid=vivid)[0]
+
+    def colorize_batch(
+        self, photos: Sequence[Input], *, saturation: float = 1.0, vivid: bool = False
+    ) -> list[Input]:
+        """Return the photos in colour; see :meth:`colorize`. Those of one shape share runs of the network."""
+        predictions = self.predict_batch(photos)
+        return [
+            _like(photo, prediction.photo, prediction.render(saturation=saturation, vivid=vivid))
+            for photo, prediction in zip(photos, predictions, strict=True)
+        ]
+
+    def predict(self, photo: Image.Image | NDArray[Any] | files.Photo) -> Prediction:
+        """Ask the network for the colours of one photo; see :meth:`Prediction.render`."""
+        return self.predict_batch([photo])[0]
+
+    def predict_batch(self, photos: Sequence[Image.Image | NDArray[Any] | files.Photo]) -> list[Prediction]:
+        """Ask the network for the colours of several photos; those of one shape are asked for together."""
+        taken = [_photo(photo) for photo in photos]
+        copies = [
+            small_copy(photo.gray, short_side=self._engine.working_size, multiple=self._engine.multiple)
+            for photo in taken
+        ]
+        shapes: dict[tuple[int, ...], list[int]] = {}
+        for number, copy in enumerate(copies):
+            shapes.setdefault(copy.shape, []).append(number)
+        fits: dict[int, Float] = {}
+        for numbers in shapes.values():
+            for start in range(0, len(numbers), BATCH):
+                some = numbers[start : start + BATCH]
+                answers = self._engine.run(np.stack([copies[number][None] for number in some]))
+                for number, ab in zip(some, answers, strict=True):
+                    fits[number] = along_edges(copies[number], ab.transpose(1, 2, 0))
+        vivid = float(self.provenance.get("vivid", {}).get("saturation", VIVID))
+        return [Prediction(photo, fits[number], vivid) for number, photo in enumerate(taken)]
+
+
+def _photo(photo: Image.Image | NDArray[Any] | files.Photo) -> files.Photo:
+    if isinstance(photo, files.Photo):
+        return photo
+    return files.from_image(photo) if isinstance(photo, Image.Image) else files.from_array(photo)
+
+
+def _like(given: Image.Image | NDArray[Any], photo: files.Photo, rgb: NDArray[Any]) -> Any:
+    """Return a coloured photo as what was given: an image or an array, with its alpha."""
+    if not isinstance(given, Image.Image):
+        return rgb if photo.alpha is None else np.dstack([rgb, photo.alpha])
+    image = Image.fromarray(encoding.with_bits(rgb, 8))
+    if photo.alpha is not None:
+        image.putalpha(Image.fromarray(encoding.with_bits(photo.alpha, 8)))
+    image.info["icc_profile"] = encoding.srgb_profile()
+    if photo.exif:
+        image.info["exif"] = photo.exif
+    return image

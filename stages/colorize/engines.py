@@ -1,0 +1,92 @@
+"""What runs the network: torch on a .safetensors file, or onnxruntime on an .onnx file, without torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stages.color import Float
+from stages.errors import UngrayError
+
+SUFFIXES = {"torch": ".safetensors", "onnxruntime": ".onnx"}
+"""The file each engine reads."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A network ready to run.
+
+    ``run`` takes lightness float32 (batch, 1, height, width) in 0..100 and returns ab (batch, 2, height,
+    width) in Lab units; both sides are multiples of ``multiple``. ``working_size``: the short side in pixels
+    of the photos it knows. ``configuration`` and ``provenance``: see :mod:`stages.networks`.
+    """
+
+    name: str
+    path: Path
+    run: Callable[[Float], Float]
+    multiple: int
+    configuration: dict[str, Any]
+    provenance: dict[str, Any]
+
+    @property
+    def working_size(self) -> int:
+        """Pixels."""
+        return int(self.configuration["working_size"])
+
+
+def load(path: Path, *, engine: str = "auto") -> Engine:
+    """Load the model at ``path``, or the file of the same name beside it that ``engine`` reads.
+
+    Raises:
+        UngrayError: no such engine or file, no model of ours, or damaged.
+    """
+    names = {suffix: name for name, suffix in SUFFIXES.items()}
+    if engine not in ("auto", *SUFFIXES):
+        raise UngrayError(f"there is no engine {engine}; use auto, {' or '.join(SUFFIXES)}")
+    if path.suffix not in names:
+        raise UngrayError(f"{path} is no model: its name ends in neither {' nor '.join(names)}")
+    chosen = names[path.suffix] if engine == "auto" else engine
+    path = path.with_suffix(SUFFIXES[chosen])
+    return _load_torch(path) if chosen == "torch" else _load_onnxruntime(path)
+
+
+def _load_torch(path: Path) -> Engine:
+    # Here, not above: torch takes seconds to import, and onnxruntime's users need none.
+    import torch
+
+    from stages import networks
+
+    model = networks.load_model(path)
+
+    @torch.inference_mode()
+    def run(lightness: Float) -> Float:
+        return model.network.predict_ab(torch.from_numpy(lightness)).numpy()
+
+    network = model.network
+    return Engine("torch", path, run, network.MULTIPLE, network.configuration, model.provenance)
+
+
+def _load_onnxruntime(path: Path) -> Engine:
+    import onnxruntime
+
+    if not path.is_file():
+        raise UngrayError(f"{path} not found; `dvc repro export` makes it, `dvc pull` fetches it")
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        about = session.get_modelmeta().custom_metadata_map
+        multiple = int(about["multiple"])
+        configuration, provenance = json.loads(about["configuration"]), json.loads(about["provenance"])
+    except Exception as error:  # onnxruntime's own, of many kinds without a common one
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UngrayError(
+            f"{path} is damaged or no model of ungray ({reason}); fetch it again with `dvc pull`, or make it "
+            "anew with `dvc repro --force export`"
+        ) from None
+
+    def run(lightness: Float) -> Float:
+        return session.run(["ab"], {"lightness": lightness})[0]
+
+    return Engine("onnxruntime", path, run, multiple, configuration, provenance)
