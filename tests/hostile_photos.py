@@ -143,4 +143,5 @@ def main():
     print(used() - started, refused)
 
 
-main()
+if __name__ == "__main__":
+    main()

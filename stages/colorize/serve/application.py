@@ -37,8 +37,8 @@ def application(models: Models, *, folder: Path, limits: Limits, host: str) -> F
         models: what the page offers; the first is loaded.
         folder: for all that comes and is made; also the environment's GRADIO_TEMP_DIR.
         limits: what is refused.
-        host: where it will listen. On the loopback only requests that name it are answered, so that no foreign
-            site can reach the page by a name of its own that leads here.
+        host: where it will listen. On the loopback only requests that name it are answered, so that no
+            foreign site can reach the page by a name of its own that leads here.
     """
     sessions = Sessions(folder / "sessions")
     uploads = Uploads(folder / "uploads", max_bytes=limits.max_bytes)

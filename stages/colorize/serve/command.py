@@ -33,8 +33,8 @@ EXAMPLES = """examples:
   colorize serve --model mine.safetensors --model data/models/colorizer.safetensors
   ssh -L 8430:127.0.0.1:8430 there                      uses the page of another machine
 
-Photos stay on this machine, in a folder of their own that goes with the session; Ctrl-C ends the page. Whoever
-can reach the address can use it: with another --host than the default, that is your whole network.
+Photos stay on this machine, in a folder of their own that goes with the session; Ctrl-C ends the page.
+Whoever can reach the address can use it: with another --host than the default, that is your whole network.
 """
 
 
@@ -205,7 +205,7 @@ def _listening(host: str, port: int | None) -> Iterator[socket.socket]:
             if port is not None:
                 reason = getattr(error, "strerror", None) or "it is no port"
                 raise UngrayError(
-                    f"{host}, port {port} can't be had ({reason.lower()}); name another --port or --host, or none"
+                    f"{host}, port {port} can't be had ({reason.lower()}); name another --port or --host"
                 ) from None
             listener.bind((host, 0))
         listener.listen(128)

@@ -156,7 +156,7 @@ class Events:
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 (how gradio passes it)
     ) -> tuple[list[tuple[str, str]], Any, str]:
-        """Colour several photos; return pictures of them with their names, the ZIP file, and what went wrong."""
+        """Colour several photos; return pictures with names, the ZIP file, and what went wrong."""
         if not paths:
             raise UngrayError("no photo came; drop some first")
         if len(paths) > MOST_FILES:

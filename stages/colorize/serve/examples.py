@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from stages import photos
 from stages.color import gray_photo, rgb_to_lab
@@ -24,7 +25,7 @@ LONG_SIDE = 640
 
 
 def write_examples(folder: Path) -> list[Path]:
-    """Write the gray photos into ``folder`` as JPEG and return their paths; what is not installed is left out."""
+    """Write the gray photos into ``folder``, JPEG; return the paths. What is not installed is left out."""
     written = []
     for name, (package, file) in PHOTOGRAPHS.items():
         resource = files(package) / file
@@ -32,7 +33,7 @@ def write_examples(folder: Path) -> list[Path]:
             continue
         rgb = photos.read_rgb(resource.read_bytes())
         scale = min(1.0, LONG_SIDE / max(rgb.shape[:2]))
-        small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.uint8)
         path = folder / f"{name}.jpg"
         photos.write_rgb(path, gray_photo(rgb_to_lab(small)[..., 0]))
         written.append(path)

@@ -65,13 +65,14 @@ def about(model: Colorizer, *, card: str) -> str:
 
 
 def _by_provenance(provenance: dict[str, Any]) -> str:
-    """Return one sentence where the provenance has ``metrics``: {"model": {...}, "gray": {...}}, else nothing."""
+    """Return a sentence if the provenance has ``metrics``, {"model": {...}, "gray": {...}}, else nothing."""
     metrics = provenance.get("metrics")
     try:
         ours, gray = metrics["model"], metrics["gray"]  # type: ignore[index]
         return (
             f"On photos it never saw: CIEDE2000 {ours['ciede2000']:.2f} beside the gray photo's "
-            f"{gray['ciede2000']:.2f} (lower is better), PSNR {ours['psnr']:.2f} dB beside {gray['psnr']:.2f} dB."
+            f"{gray['ciede2000']:.2f} (lower is better), PSNR {ours['psnr']:.2f} dB beside "
+            f"{gray['psnr']:.2f} dB."
         )
     except (KeyError, TypeError, ValueError):
         return ""

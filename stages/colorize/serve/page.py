@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
 from gradio.data_classes import FileData
@@ -32,55 +32,33 @@ THEME = {
 }
 
 
-def _stays(block: gr.blocks.Block, path: str | Path | None) -> str | None:
-    """Return ``path`` as it is, where gradio would copy it, or download it if it is an address."""
-    if path is not None and str(path).startswith(("http:", "https:")):
-        raise gr.Error("no such upload", print_exception=False)
-    return None if path is None else str(path)
+Block = TypeVar("Block", bound=gr.components.Component)
 
 
-async def _stays_too(block: gr.blocks.Block, path: str | Path | None) -> str | None:
-    return _stays(block, path)
+def here(component: Block) -> Block:
+    """Return ``component``, changed so that files stay where they are.
 
+    Gradio would download where a request gives an address in place of a file, note each file for ever, and
+    leave an empty one for each upload. A subclass would do, but gradio writes a .pyi file beside its source.
+    """
 
-class PhotoFile(gr.File):
-    """gr.File that hands on paths, and leaves no empty file for each in the temporary folder as gr.File does."""
+    def stays(path: str | Path | None) -> str | None:
+        if path is not None and str(path).startswith(("http:", "https:")):
+            raise gr.Error("no such upload", print_exception=False)
+        return None if path is None else str(path)
 
-    is_template = True  # drawn as gr.File
-    move_resource_to_block_cache = _stays
-    async_move_resource_to_block_cache = _stays_too
+    async def stays_too(path: str | Path | None) -> str | None:
+        return stays(path)
 
-    def preprocess(self, payload: Any) -> Any:
-        """Return the path, or the list of paths, of what was dropped; None for nothing."""
-        if payload is None:
-            return None
-        if isinstance(payload, FileData):
-            return payload.path
+    def paths(payload: Any) -> Any:
+        if payload is None or isinstance(payload, FileData):
+            return payload and payload.path
         return [file.path for file in payload]
 
-
-class BeforeAndAfter(gr.ImageSlider):
-    """gr.ImageSlider that shows files where they lie."""
-
-    is_template = True
-    move_resource_to_block_cache = _stays
-    async_move_resource_to_block_cache = _stays_too
-
-
-class Pictures(gr.Gallery):
-    """gr.Gallery that shows files where they lie."""
-
-    is_template = True
-    move_resource_to_block_cache = _stays
-    async_move_resource_to_block_cache = _stays_too
-
-
-class Ready(gr.DownloadButton):
-    """gr.DownloadButton for a file where it lies."""
-
-    is_template = True
-    move_resource_to_block_cache = _stays
-    async_move_resource_to_block_cache = _stays_too
+    changes = {"move_resource_to_block_cache": stays, "async_move_resource_to_block_cache": stays_too}
+    for name, change in (changes | ({"preprocess": paths} if isinstance(component, gr.File) else {})).items():
+        setattr(component, name, change)
+    return component
 
 
 def build(events: Events, *, max_bytes: int, max_pixels: int, queue: int) -> gr.Blocks:
@@ -113,7 +91,7 @@ def _controls(events: Events) -> tuple[list[Any], gr.Dropdown]:
     """Draw the controls; return model, saturation and vivid, and the format to save in."""
     names = events.models.names
     with gr.Row(elem_classes="controls"):
-        saturation = gr.Slider(0, 2, value=1, step=0.05, label="Saturation", min_width=240)
+        saturation = gr.Slider(0, 2, value=1, step=0.05, label="Saturation", min_width=300)
         vivid = gr.Checkbox(label="Vivid", info="livelier, and wrong more often", min_width=130)
         kind = gr.Dropdown(list(FORMATS), value=AS_IT_CAME, label="Save as", min_width=130)
         model = gr.Dropdown(
@@ -125,7 +103,7 @@ def _controls(events: Events) -> tuple[list[Any], gr.Dropdown]:
 def _one(events: Events, limits: str) -> gr.Dropdown:
     with gr.Row():
         with gr.Column(scale=2, min_width=280):
-            drop = PhotoFile(label="Drop, click or paste (Ctrl+V)", height=150, elem_id="drop")
+            drop = here(gr.File(label="Drop, click or paste (Ctrl+V)", height=150, elem_id="drop"))
             gr.Markdown(f"JPEG, PNG, WebP, TIFF, BMP, GIF; {limits}", elem_classes="hint")
             with gr.Row(elem_id="address"):
                 url = gr.Textbox(
@@ -137,7 +115,7 @@ def _one(events: Events, limits: str) -> gr.Dropdown:
                     scale=3,
                     min_width=120,
                 )
-                fetch = gr.Button("Fetch", scale=1, min_width=80)
+                fetch = gr.Button("Fetch", scale=1, min_width=80, elem_id="fetch")
             examples = gr.Dataset(
                 components=[gr.Image(type="filepath", render=False)],
                 samples=[[str(path)] for path in events.examples],
@@ -146,13 +124,15 @@ def _one(events: Events, limits: str) -> gr.Dropdown:
                 elem_id="examples",
             )
         with gr.Column(scale=3, min_width=280):
-            slider = BeforeAndAfter(
-                label="Gray | coloured", max_height=560, buttons=["fullscreen"], elem_id="slider"
+            slider = here(
+                gr.ImageSlider(
+                    label="Gray | coloured", max_height=560, buttons=["fullscreen"], elem_id="slider"
+                )
             )
             facts = gr.Markdown(NO_PHOTO, elem_id="facts")
             controls, kind = _controls(events)
             save = gr.Button("Download at full size", variant="primary", elem_id="save")
-            made = Ready(visible="hidden", elem_id="made")
+            made = here(gr.DownloadButton(visible="hidden", elem_id="made"))
     work = {"concurrency_id": "photos", "concurrency_limit": 2, "show_progress_on": slider, **APART}
     shown = [slider, facts]
     opened = drop.upload(events.open_upload, [drop, *controls], shown, **work)
@@ -180,17 +160,19 @@ def _one(events: Events, limits: str) -> gr.Dropdown:
 
 
 def _several(events: Events, limits: str) -> gr.Dropdown:
-    photos = PhotoFile(
-        label="Drop, click or paste (Ctrl+V)", file_count="multiple", height=170, elem_id="photos"
+    photos = here(
+        gr.File(label="Drop, click or paste (Ctrl+V)", file_count="multiple", height=170, elem_id="photos")
     )
     gr.Markdown(f"Up to {MOST_FILES} photos, each {limits}", elem_classes="hint")
     controls, kind = _controls(events)
     go = gr.Button("Colour all", variant="primary", elem_id="go")
     said = gr.Markdown("", elem_id="said")
-    pictures = Pictures(
-        label="Coloured", columns=4, object_fit="contain", buttons=["fullscreen"], elem_id="pictures"
+    pictures = here(
+        gr.Gallery(
+            label="Coloured", columns=4, object_fit="contain", buttons=["fullscreen"], elem_id="pictures"
+        )
     )
-    archive = Ready("Download all (ZIP)", interactive=False, elem_id="archive")
+    archive = here(gr.DownloadButton("Download all (ZIP)", interactive=False, elem_id="archive"))
     done = go.click(
         events.many,
         [photos, *controls, kind],

@@ -75,7 +75,7 @@ class Session:
         return path
 
     def write(self, kind: str, content: bytes, name: str, *, keep: int = 0) -> Path:
-        """Write a file at :meth:`place` and return its path; of its kind only the last ``keep`` stay, if not 0."""
+        """Write a file at :meth:`place`, return its path; of its kind the last ``keep`` stay, 0 for all."""
         path = self.place(kind, name)
         path.write_bytes(content)
         # More than one, since a browser may still be fetching the one before.
@@ -99,13 +99,6 @@ class Session:
     def _check(self) -> None:
         if self.ended:
             raise UngrayError("this session has ended; load the page again")
-
-    def keep_last(self, path: Path, *, count: int = 3) -> None:
-        """Note a file made for showing; of those before it all but the last ones go."""
-        self.shown.append(path)
-        # A browser may still be fetching the one before.
-        while len(self.shown) > count:
-            shutil.rmtree(self.shown.pop(0).parent, ignore_errors=True)
 
 
 class Sessions:

@@ -1,7 +1,8 @@
 """How photos get in: our own upload, in gradio's place, and a guard before all that gradio answers.
 
-Gradio's upload bounds each file but not the request, and puts equal files of two visitors at one path, so that one
-visitor's end would take the other's photo. Here each request has a bound and each file a place of its own.
+Gradio's upload bounds each file but not the request, and puts equal files of two visitors at one path, so
+that one visitor's end would take the other's photo. Here each request has a bound and each file a place of
+its own.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ USED = {
     "reset",
     "info",
 }
-"""Of gradio's interface only this is answered; the rest would proxy, record or keep what the page never asks for."""
+"""Of gradio's interface only this is answered; the rest would proxy, record, or keep things."""
 
 
 class Uploads:
@@ -73,7 +74,7 @@ class Uploads:
             return PlainTextResponse(str(error.detail), error.status_code)
 
     async def progress(self, request: Request) -> Response:
-        """Answer gradio's question how far an upload is: done, since it asks along the way, on one machine."""
+        """Answer gradio's question how far an upload is: done; it asks on the way, and the way is short."""
         return PlainTextResponse('data: {"msg": "done"}\n\n', media_type="text/event-stream")
 
     def take(self, path: str) -> tuple[bytes, str]:
@@ -105,7 +106,8 @@ class Uploads:
     @property
     def too_large(self) -> str:
         """What is said of a file beyond the limit."""
-        return f"The file is too large: {self.max_bytes / 1e6:g} MB a photo, {REQUEST_PHOTOS} times that at once."
+        most = f"{self.max_bytes / 1e6:g} MB"
+        return f"The file is too large: {most} a photo, {REQUEST_PHOTOS} times that at once."
 
     def _keep(self, file: UploadFile) -> Path:
         path = self.folder / secrets.token_urlsafe(16) / safe_name(file.filename or "")
@@ -133,7 +135,7 @@ def safe_name(name: str) -> str:
 
 
 class Guard:
-    """ASGI middleware: bounds every request body and hides what of gradio's interface the page doesn't use."""
+    """ASGI middleware: bounds every request body, hides what of gradio's interface is not used."""
 
     def __init__(self, app: ASGIApp, *, max_upload: int) -> None:
         self.app = app
@@ -152,19 +154,30 @@ class Guard:
         ):
             return await PlainTextResponse("not found", 404)(scope, receive, send)
         most = self.max_upload if path == f"{API}upload" else MAX_MESSAGE
-        announced = dict(scope["headers"]).get(b"content-length", b"0")
+        headers = dict(scope["headers"])
+        announced = headers.get(b"content-length", b"0")
         if not announced.isdigit() or int(announced) > most:
-            # To its end, or the browser would report a broken connection instead of the answer.
-            while (message := await receive())["type"] == "http.request" and message.get("more_body"):
-                pass
-            return await PlainTextResponse("The request is too large.", 413)(scope, receive, send)
-        received = 0
+            # To its end if that is near, or the browser would report a broken connection, not the answer.
+            while announced.isdigit() and int(announced) < 10 * self.max_upload:
+                message = await receive()
+                if message["type"] != "http.request" or not message.get("more_body"):
+                    break
+            refusal = PlainTextResponse("The request is too large.", 413, headers={"Connection": "close"})
+            return await refusal(scope, receive, send)
+        received, whole = 0, announced == b"0" and b"transfer-encoding" not in headers
 
         async def bounded() -> Message:
-            nonlocal received
+            nonlocal received, whole
             message = await receive()
             received += len(message.get("body", b""))
+            whole = whole or not message.get("more_body")
             # A body that did not say its length and has no end: as if the visitor had hung up.
             return message if received <= most else {"type": "http.disconnect"}
 
-        return await self.app(scope, bounded, send)
+        async def closing(message: Message) -> None:
+            if message["type"] == "http.response.start" and not whole:
+                # Or the server would go on reading what nobody wants.
+                message["headers"] = [*message.get("headers", []), (b"connection", b"close")]
+            await send(message)
+
+        return await self.app(scope, bounded, closing)
