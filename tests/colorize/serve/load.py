@@ -1,0 +1,99 @@
+"""Many visitors of the page at once: is every answer right, or a clear "busy"?"""
+
+import asyncio
+import contextlib
+import io
+import time
+from collections import Counter
+
+import numpy as np
+from PIL import Image
+
+from stages.colorize.api import Colorizer
+
+from .visitor import Busy, Visitor
+
+CLOSE = 4.0
+"""Levels; how far WebP of quality 90 may lie from what it shows, on average."""
+
+
+def pixels(content):
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).astype(int)
+
+
+async def load(server, photos, model, *, seconds):
+    """Have a visitor for each of ``photos`` (RGB arrays, all different) use the page for so long.
+
+    Each opens its photo, moves a control, downloads, and leaves, over and over; where the page is busy it waits
+    a little. Returns counts by answer, right, busy or wrong; what was wrong; the seconds that right answers
+    took; and the server's memory in MiB, looked at ten times a second.
+    """
+    colorizer = Colorizer.load(model)
+    loud, pale = ([colorizer.colorize(photo, saturation=value) for photo in photos] for value in (1.0, 0.2))
+    counts, wrong, took, memory = Counter(), [], [], []
+    end = time.monotonic() + seconds
+
+    async def answered(what, right):
+        start = time.monotonic()
+        try:
+            found = await what
+            good = await right(found)
+        except Busy as busy:
+            counts["busy"] += 1
+            assert "busy" in str(busy).lower() or "full" in str(busy).lower(), busy
+            await asyncio.sleep(0.2)
+            return
+        except Exception as error:
+            good, found = False, repr(error)
+        took.append(time.monotonic() - start)
+        counts["right" if good else "wrong"] += 1
+        if not good:
+            wrong.append(str(found)[:300])
+
+    async def visit(number, content):
+        async with Visitor(server.address) as visitor:
+
+            async def shows(shown, expected):
+                seen = pixels(await visitor.fetch(f"/gradio_api/file={shown[1]['path']}"))
+                return seen.shape == expected.shape and np.abs(seen - expected).mean() < CLOSE
+
+            opened = Counter()
+
+            async def right_at_first(found):
+                opened["yes"] += 1
+                return await shows(await as_paths(found), loud[number])
+
+            async def as_paths(found):
+                (_, coloured), _ = found
+                return None, {"path": coloured.removeprefix("/gradio_api/file=")}
+
+            async def right_when_pale(found):
+                return await shows(found[0], pale[number])
+
+            async def right_at_last(found):
+                whole = pixels(await visitor.fetch(f"/gradio_api/file={found[0]['path']}"))
+                return bool((whole == loud[number]).all())
+
+            await answered(visitor.open(f"{number}.png", content, model.stem), right_at_first)
+            if not opened:
+                return
+            await answered(visitor.call(("Saturation", "input"), model.stem, 0.2, False), right_when_pale)
+            await answered(visitor.call(("save", "click"), model.stem, 1, False, "PNG"), right_at_last)
+
+    async def come_and_go(number, photo):
+        written = io.BytesIO()
+        Image.fromarray(photo).save(written, "PNG", compress_level=1)
+        while time.monotonic() < end:
+            await visit(number, written.getvalue())
+
+    async def look():
+        while True:
+            memory.append(server.memory())
+            await asyncio.sleep(0.1)
+
+    looking = asyncio.create_task(look())
+    await asyncio.gather(*(come_and_go(*one) for one in enumerate(photos)))
+    looking.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await looking
+    return counts, wrong, took, memory
