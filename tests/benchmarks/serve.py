@@ -3,10 +3,10 @@
     python -m tests.benchmarks.serve --model data/models/colorizer.safetensors
     python -m tests.benchmarks.serve --model MODEL --clients 50 --seconds 60 --queue 32
 
-Each visitor brings a photo of its own, 512x384, opens it, moves a control, downloads it at full size, leaves and
-comes again. Every picture is compared with what the Python API makes of that photo, the download to the bit.
-Exits with 1 if an answer was wrong, or if memory in the last third of the time was over a tenth and 50 MiB more
-than in the second third (the first is warming up).
+Each visitor brings a photo of its own, 512x384, opens it, moves a control, downloads it at full size, leaves
+and comes again. Every picture is compared with what the Python API makes of that photo, the download to the
+bit. Exits with 1 if an answer was wrong, or if memory in the last third of the time was over a tenth and 50 MiB
+more than in the second third (the first is warming up).
 """
 
 from __future__ import annotations
@@ -43,9 +43,8 @@ def crops(count: int) -> list[np.ndarray]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    shape = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=shape)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=60)

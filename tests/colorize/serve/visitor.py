@@ -1,4 +1,4 @@
-"""The web page as a person starts it, and a visitor without a browser, who speaks as the page's script does."""
+"""The web page as a person starts it, and a visitor without a browser who speaks as its script does."""
 
 import asyncio
 import contextlib
@@ -133,7 +133,7 @@ class Visitor:
         raise AssertionError("the page hung up")
 
     async def open(self, name, content, model, saturation=1, vivid=False):
-        """Drop a photo; return the addresses of the gray and the coloured picture, or None, and what is said."""
+        """Drop a photo; return the addresses of its gray and coloured picture, or None, and what is said."""
         (path,) = await self.upload((name, content))
         shown, said = await self.call(("drop", "upload"), file(path), model, saturation, vivid)
         return addresses(shown), said
