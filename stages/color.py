@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -40,13 +41,18 @@ LINEAR = np.where(_levels > 0.04045, ((_levels + 0.055) / 1.055) ** 2.4, _levels
 F_OF_GRAY = np.where(LINEAR > KNEE**3, np.cbrt(LINEAR), (LINEAR - KNEE**3) / (3 * KNEE**2) + KNEE)
 """Lab's f(Y), float32, of 16-bit gray levels."""
 
-_roots = _levels**2
-_encoded = np.where(_roots > 0.0031308, 1.055 * _roots ** (1 / 2.4) - 0.055, 12.92 * _roots)
-ENCODED = {8: (255 * _encoded + 0.5).astype(np.uint8), 16: (TOP * _encoded + 0.5).astype(np.uint16)}
-"""Levels by bits, each a table over the root of linear light; see :func:`_root`."""
+_light = (np.arange(TOP + 1) + 0.5).clip(1, TOP - 1) ** 2 / TOP**2
+_encoded = np.where(_light > 0.0031308, 1.055 * _light ** (1 / 2.4) - 0.055, 12.92 * _light)
+ENCODED: dict[int, NDArray[Any]] = {
+    8: (255 * _encoded + 0.5).astype(np.uint8),
+    16: (TOP * _encoded + 0.5).astype(np.uint16),
+}
+"""Levels by bits, each a table by TOP times the root of linear light, cut: a root, so that darks are fine."""
 
-STEPS = 8
-STRIP = 1 << 15
+NOISE = np.float32(1)
+"""Variance of lightness, or of ab, that says nothing."""
+
+STRIP = 1 << 16
 """Pixels worked on at once: what is held of them fits a core's cache."""
 
 PredictAb = Callable[[Float], Float]
@@ -74,18 +80,6 @@ def gray_photo(lightness: Float) -> Rgb:
     return lab_to_rgb(np.dstack([lightness, np.zeros_like(lightness), np.zeros_like(lightness)]))
 
 
-def reduce_to_gamut(lab: Float) -> Float:
-    """Return ``lab`` with the chroma of pixels outside the sRGB gamut reduced until they fit.
-
-    Clipping RGB would change the lightness; here lightness and hue angle stay.
-    """
-    fy = (lab[..., 0] + 16) / 116
-    # Half a level of 8 bits beyond the gamut is rounding, of the colours and of OpenCV's Lab.
-    low, high = -0.5 / 255 / 12.92, 1 + 0.5 / 255 * 2.4 / 1.055
-    factor = _fitting(fy, fy + lab[..., 1] / 500, fy - lab[..., 2] / 200, low=low, high=high)
-    return np.dstack([lab[..., 0], lab[..., 1:] * factor[..., None]])
-
-
 def gray_levels(rgb: NDArray[np.uint8] | NDArray[np.uint16]) -> Gray:
     """Return the gray photo of the same lightness, as levels of the sRGB curve in 0..65535.
 
@@ -96,16 +90,16 @@ def gray_levels(rgb: NDArray[np.uint8] | NDArray[np.uint16]) -> Gray:
         uint16 (height, width). Eight bits are too few: lightness would be rounded twice.
     """
     if rgb.ndim == 2:
-        return rgb if rgb.dtype == np.uint16 else np.multiply(rgb, 257, dtype=np.uint16)
+        return np.multiply(rgb, 257 if rgb.dtype == np.uint8 else 1, dtype=np.uint16)
     gray = np.empty(rgb.shape[:2], np.uint16)
     decoded = LINEAR[::257] if rgb.dtype == np.uint8 else LINEAR
-    weights = RGB_TO_XYZ[1:2].astype(np.float32)
+    weights = (TOP**2 * RGB_TO_XYZ[1:2]).astype(np.float32)
 
     def fill(rows: slice) -> None:
-        linear = cv2.LUT(np.ascontiguousarray(rgb[rows]), decoded)
-        gray[rows] = cv2.LUT(_root(cv2.transform(linear, weights)), ENCODED[16])
+        linear = _look_up(np.ascontiguousarray(rgb[rows]), decoded)
+        _look_up(_root(cv2.transform(linear, weights)), ENCODED[16], gray[rows])
 
-    _in_strips(fill, gray.shape[0], gray.shape[1])
+    _in_strips(fill, *rgb.shape[:2])
     return gray
 
 
@@ -122,7 +116,7 @@ def recolor(lightness: Float, predict_ab: PredictAb, *, short_side: int, multipl
         uint8 sRGB (height, width, 3).
     """
     f = (np.clip(lightness, 0, 100) + np.float32(16)) / np.float32(116)
-    gray = cv2.LUT(_root(_cubed(f)), ENCODED[16])
+    gray = _look_up(_root(_cubed(f) * np.float32(TOP**2)), ENCODED[16])
     small = small_copy(gray, short_side=short_side, multiple=multiple)
     return paint(gray, along_edges(small, predict_ab(small)))
 
@@ -135,15 +129,16 @@ def small_copy(gray: Gray, *, short_side: int, multiple: int) -> Float:
         small_size(width, height, short_side=short_side, multiple=multiple),
         interpolation=cv2.INTER_AREA if min(height, width) > short_side else cv2.INTER_CUBIC,
     )
-    return 116 * cv2.LUT(small, F_OF_GRAY) - 16
+    return 116 * _look_up(small, F_OF_GRAY) - 16
 
 
-def along_edges(lightness: Float, ab: Float, *, radius: int = 2, flat: float = 4) -> Float:
+def along_edges(lightness: Float, ab: Float, *, radius: int = 3) -> Float:
     """Return ab as a line in lightness around each pixel, so that it can be brought up along edges.
 
     A fast guided filter (He and Sun, 2015): in every window of 2 ``radius`` + 1 pixels ab is fitted as slope
-    times lightness plus offset, and the fits that a pixel takes part in are averaged. Where the variance of
-    lightness in a window is well below ``flat``, its ab is just averaged.
+    times lightness plus offset, and the fits that a pixel takes part in are averaged, weighted by their
+    contrast (so that those of windows with an edge count at it). A filter alone would blur the prediction:
+    what the lines leave of it comes back in the share of ab's variance that lightness does not explain.
 
     Args:
         lightness: of the small copy, float32 (height, width) in 0..100.
@@ -153,16 +148,22 @@ def along_edges(lightness: Float, ab: Float, *, radius: int = 2, flat: float = 4
         float32 (height, width, 4): slopes of a and b, offsets of a and b.
     """
 
-    def mean(values: Float) -> Float:
-        return cv2.blur(values, (2 * radius + 1,) * 2, borderType=cv2.BORDER_REFLECT)  # type: ignore[return-value]
+    def mean(values: Any) -> Any:
+        return cv2.blur(values, (2 * radius + 1,) * 2, borderType=cv2.BORDER_REFLECT)
 
-    ab = np.asarray(ab, np.float32)
-    centred = lightness - np.float32(50)  # keeps the squares small, and with them their rounding
+    centred: Float = lightness - np.float32(50)  # keeps the squares small, and with them their rounding
     mean_l, mean_ab = mean(centred), mean(ab)
-    variance = mean(centred * centred) - mean_l * mean_l
+    contrast = (mean(centred * centred) - mean_l * mean_l + NOISE)[..., None]
     covariance = mean(centred[..., None] * ab) - mean_l[..., None] * mean_ab
-    slope = covariance / (variance + np.float32(flat))[..., None]
-    return np.dstack([mean(slope), mean(mean_ab - slope * (mean_l + 50)[..., None])])
+    slope = covariance / contrast
+    offset = mean_ab - slope * (mean_l[..., None] + 50)
+    variance = (mean(ab * ab) - mean_ab * mean_ab).sum(axis=-1)
+    explained = (slope * covariance).sum(axis=-1)
+    left = mean(variance - explained).clip(0) / (mean(variance).clip(0) + NOISE)
+    weights = mean(contrast)[..., None]
+    slope, offset = mean(slope * contrast) / weights, mean(offset * contrast) / weights
+    offset += left[..., None] * (ab - slope * lightness[..., None] - offset)
+    return np.dstack([slope, offset])
 
 
 def paint(gray: Gray, fits: Float, *, saturation: float = 1.0, bits: int = 8) -> NDArray[Any]:
@@ -181,18 +182,17 @@ def paint(gray: Gray, fits: Float, *, saturation: float = 1.0, bits: int = 8) ->
     """
     height, width = gray.shape
     # In Lab f(X) = f(Y) + a / 500 and f(Z) = f(Y) - b / 200 with f(Y) = (L + 16) / 116: all lines in f(Y).
-    slope, offset = np.split(fits * (np.float32(saturation) / np.float32([500, -200] * 2)), 2, axis=-1)
+    slope, offset = np.split(
+        fits * np.array([saturation / 500, saturation / -200] * 2, np.float32), 2, axis=-1
+    )
     lines = np.dstack([1 + 116 * slope, offset - 16 * slope])
     across = cv2.resize(lines, (width, len(lines)), interpolation=cv2.INTER_LINEAR)
-    across = np.ascontiguousarray(across.transpose(0, 2, 1)).reshape(len(lines), -1)
+    across = np.ascontiguousarray(across.transpose(0, 2, 1))
     rgb = np.empty((height, width, 3), np.uint8 if bits == 8 else np.uint16)
 
     def fill(rows: slice) -> None:
-        first, weights = _between(rows, height, len(lines))
-        here = (weights @ across[first : first + weights.shape[1]]).reshape(-1, 4, width)
-        fy = cv2.LUT(np.ascontiguousarray(gray[rows]), F_OF_GRAY)
-        fx, fz = here[:, 0] * fy + here[:, 2], here[:, 1] * fy + here[:, 3]
-        rgb[rows] = cv2.LUT(_root(_linear_rgb(fy, fx, fz)), ENCODED[bits])
+        linear = _linear_rgb(np.ascontiguousarray(gray[rows]), _rows_between(across, rows, height))
+        _look_up(_root(linear), ENCODED[bits], rgb[rows])
 
     _in_strips(fill, height, width)
     return rgb
@@ -210,30 +210,51 @@ def _convert(pixels: Float, code: int) -> Float:
     return np.asarray(cv2.cvtColor(pixels, code), dtype=np.float32)
 
 
-def _linear_rgb(fy: Float, fx: Float, fz: Float) -> Float:
-    """Return linear RGB (height, width, 3) in 0..1, all in the gamut, of Lab's f(Y), f(X), f(Z)."""
-    y = _cubed(fy)
-    rgb = cv2.transform(cv2.merge([y, _cubed(fx) - y, _cubed(fz) - y]), GRAY_AND_CHANGE)
-    outside = cv2.inRange(rgb, (0, 0, 0), (1, 1, 1)) == 0
-    if outside.any():
-        fy, fx, fz = (values[outside] for values in (fy, fx, fz))
-        factor = _fitting(fy, fx, fz)
-        rgb[outside] = (_cubed(fy) + _change(fy, factor * (fx - fy), factor * (fz - fy))).T
+def _linear_rgb(gray: Gray, lines: Float) -> Float:
+    """Return linear RGB (rows, width, 3), 0..TOP^2, in the gamut, of gray and of lines (rows, 4, width)."""
+    fy, y = _look_up(gray, F_OF_GRAY), _look_up(gray, LINEAR)
+    fx, fz = lines[:, 0] * fy + lines[:, 2], lines[:, 1] * fy + lines[:, 3]
+    rgb = cv2.transform(cv2.merge([y, _cubed(fx) - y, _cubed(fz) - y]), GRAY_AND_CHANGE * np.float32(TOP**2))
+    if rgb.min() < 0 or rgb.max() > TOP**2:
+        outside = np.flatnonzero(cv2.inRange(rgb, (0,) * 3, (TOP**2,) * 3) == 0)
+        gray = gray.take(outside)
+        fy, y, fx, fz = (values.take(outside) for values in (fy, y, fx, fz))
+        factor = _looked_up(gray, fx - fy, fz - fy)
+        change = _change(fy, factor * (fx - fy), factor * (fz - fy))
+        # The table is off by a little: what it leaves outside goes straight to gray, which keeps Y exactly.
+        room = np.where(change > 0, np.maximum(1 - y, 0), y) / np.maximum(np.abs(change), np.float32(1e-12))
+        inside = y + np.minimum(room.min(axis=0), 1) * change
+        rgb.reshape(-1, 3)[outside] = inside.T * np.float32(TOP**2)
     return rgb  # type: ignore[return-value]
 
 
-def _fitting(fy: Float, fx: Float, fz: Float, *, low: float = 0, high: float = 1) -> Float:
-    """Return what a and b are to be multiplied by, 0..1, for linear RGB to lie in ``low``..``high``.
+def _looked_up(gray: Gray, dx: Float, dz: Float) -> Float:
+    """Return by what the chroma of colours (pixels,) is to be multiplied to be in the gamut, about."""
+    table, most = _gamut(), 30_000  # OpenCV's remap takes no more in a row
+    radius, angle = (polar.reshape(1, -1) for polar in cv2.cartToPolar(dx, dz))
+    columns = angle * np.float32((table.shape[1] - 1) / (2 * np.pi))
+    lines = gray.reshape(1, -1) * np.float32((len(table) - 1) / TOP)
+    limits = [
+        cv2.remap(table, columns[:, part : part + most], lines[:, part : part + most], cv2.INTER_LINEAR)
+        for part in range(0, gray.size, most)
+    ]
+    return np.minimum(np.hstack(limits) / np.maximum(radius, np.float32(1e-6)), 1)[0]
 
-    Found by bisection to 1/2^:data:`STEPS`.
+
+@lru_cache(maxsize=1)
+def _gamut() -> Float:
+    """Return how far from gray the sRGB gamut reaches by gray level and hue.
+
+    The distance is that of f(X) and f(Z) from f(Y), the hue its angle: 256 levels, 512 hues, the first again.
     """
-    y, factor = _cubed(fy), np.zeros_like(fy)
-    least, most = low - y, high - y
-    for step in range(STEPS + 1):
-        more = np.minimum(factor + np.float32(0.5**step), 1)
-        change = _change(fy, more * (fx - fy), more * (fz - fy))
-        factor = np.where(((change >= least) & (change <= most)).all(axis=0), more, factor)
-    return factor
+    angle = np.linspace(0, 2 * np.pi, 513, dtype=np.float32)
+    fy = np.repeat(F_OF_GRAY[::257, None], len(angle), axis=1)
+    reach = np.zeros_like(fy)
+    for step in range(15):  # bisection
+        further = reach + np.float32(0.5**step)
+        rgb = _cubed(fy) + _change(fy, further * np.cos(angle), further * np.sin(angle))
+        reach = np.where(((rgb >= 0) & (rgb <= 1)).all(axis=0), further, reach)
+    return reach
 
 
 def _change(fy: Float, x_more: Float, z_more: Float) -> Float:
@@ -243,23 +264,32 @@ def _change(fy: Float, x_more: Float, z_more: Float) -> Float:
     return np.stack([by_x * x + by_z * z for _, by_x, by_z in GRAY_AND_CHANGE])
 
 
+def _look_up(levels: NDArray[Any], table: NDArray[Any], out: NDArray[Any] | None = None) -> Any:
+    return cv2.LUT(levels, table, dst=out)  # type: ignore[call-overload]
+
+
 def _cubed(f: Float) -> Float:
     """Return what Lab's f was of: its cube, and below 6/29 the tangent there."""
-    above = np.maximum(f, np.float32(KNEE))
+    above = np.clip(f, np.float32(KNEE), np.float32(np.inf))  # quicker than np.maximum
     return above * above * above + (f - above) * np.float32(3 * KNEE**2)
 
 
-def _root(linear: Float) -> NDArray[np.uint16]:
-    """Return the index into a table of :data:`ENCODED`: a root, so that the darks are as fine."""
-    return (np.sqrt(np.clip(linear, 0, 1)) * np.float32(TOP) + np.float32(0.5)).astype(np.uint16)
+def _root(linear: Any) -> NDArray[np.uint16]:
+    """Return the index into a table of :data:`ENCODED`, see there, of linear light in 0..TOP^2."""
+    inside = np.clip(linear, 0, np.float32(TOP**2))
+    return cv2.sqrt(inside, inside).astype(np.uint16)  # type: ignore[return-value]
 
 
-def _between(rows: slice, height: int, small_height: int) -> tuple[int, Float]:
-    """Return the first small row that ``rows`` lie between, and weights (rows, small rows from there)."""
-    at = (np.arange(rows.start, rows.stop) + 0.5) * (small_height / height) - 0.5
-    at = at.clip(0, small_height - 1)
-    first, last = int(at[0]), min(int(at[-1]) + 1, small_height - 1)
-    return first, np.maximum(1 - np.abs(at[:, None] - np.arange(first, last + 1)), 0).astype(np.float32)
+def _rows_between(small: Any, rows: slice, height: int) -> Float:
+    """Return ``rows`` of ``small`` (small rows, ...) brought up to ``height`` rows, linearly."""
+    at = (np.arange(rows.start, rows.stop) + 0.5) * (len(small) / height) - 0.5
+    at = at.clip(0, len(small) - 1)
+    above = np.minimum(at.astype(int), max(len(small) - 2, 0))
+    brought_up = np.empty((len(at), *small.shape[1:]), np.float32)
+    for row, first, share in zip(brought_up, above.tolist(), (at - above).tolist(), strict=True):
+        # OpenCV's, since numpy would need two passes, and BLAS starts threads of its own.
+        cv2.addWeighted(small[first], 1 - share, small[min(first + 1, len(small) - 1)], share, 0, dst=row)
+    return brought_up
 
 
 def _in_strips(fill: Callable[[slice], None], height: int, width: int) -> None:

@@ -87,7 +87,8 @@ def from_image(image: Image.Image, *, deep: NDArray[np.uint16] | None = None) ->
     if deep is not None:
         deep = TURNS.get(exif_data.orientation(image), lambda pixels: pixels)(deep)
         return from_array(deep, exif=about, format=kind)
-    image = ImageOps.exif_transpose(image)
+    if exif_data.orientation(image) != 1:
+        image = ImageOps.exif_transpose(image)
     colours, transparency = photos.split_alpha(image)
     profile = image.info.get("icc_profile")
     if colours.mode != "L" or profile:
