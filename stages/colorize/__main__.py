@@ -1,21 +1,31 @@
-"""The command ``colorize``."""
+"""The command ``colorize``: what is heavy is imported late, so that ``--help`` answers at once."""
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+import math
+import sys
+from collections.abc import Callable
 
+from stages.colorize.inputs import UsageError
 from stages.command import run_command
-from stages.errors import UngrayError
-
-MODEL = Path(__file__).parents[2] / "data" / "models" / "colorizer.safetensors"
 
 EXAMPLES = """examples:
-  colorize grandmother.jpg -o grandmother-coloured.png
-  colorize scan.tif -o scan.jpg --model data/models/colorizer.safetensors
+  colorize grandmother.jpg                   grandmother-coloured.jpg, beside the photo
+  colorize scan.tif -o scan.jpg --vivid      another name and format, livelier colours
+  colorize scans/ -o coloured/ --jobs 2      a folder and all below it, under the same names
+  colorize 'scans/**/*.png' -o coloured/     a pattern; in quotes the folders are kept
+  colorize https://example.org/photo.jpg     a photo of the web
+  colorize - <in.jpg >out.jpg                standard input to standard output
+  colorize scans/ --compare --dry-run        what would be written: gray and coloured side by side
+  colorize serve                             the web page, on this machine alone; see colorize serve --help
 
-The lightness of the photo is kept as it is, at full resolution; only colour is added. A colour photo is taken
-as gray. The colours are a guess: plausible at best, never evidence of what was there.
+A photo whose output is there already is skipped, whatever model and options made it; --overwrite makes it
+anew. A photo itself is never overwritten. Its lightness is kept as it is, at full resolution; only colour
+is added, and a colour photo is taken as gray. The colours are a guess: plausible at best, never evidence of
+what was there.
+
+exit codes: 0 all is well, 1 some photo failed (the others are done), 2 wrong usage, 130 interrupted
 
 Ungray (the project behind this command) trains such models on your own photos: see its README.
 """
@@ -23,58 +33,108 @@ Ungray (the project behind this command) trains such models on your own photos: 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command with ``arguments``, the process's own if None."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["serve"]:
+        from stages.colorize import serve
+
+        return serve.main(arguments[1:])
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+
+    def run() -> None:
+        from stages.colorize.run import run
+
+        try:
+            run(chosen)
+        except UsageError as error:
+            parser.error(str(error))
+
+    run_command(run)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="colorize",
-        description="Ungray: give a gray photo colour.",
+        description="Ungray: give gray photos colour.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("photo", type=Path, help="a photo of any size: JPEG, PNG, WebP, TIFF, BMP, GIF")
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, help="where to write: .png, .jpg or .webp"
+        "photos",
+        nargs="+",
+        metavar="PHOTO",
+        help="a file, a folder, a pattern, an http(s) address, or - for standard input; JPEG, PNG, TIFF, "
+        "WebP, BMP, GIF of any size",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="PATH",
+        help="where to write: a file for one photo, a folder for several, - for standard output (default: "
+        "beside the photo, as NAME-coloured)",
     )
     parser.add_argument(
         "--model",
-        type=Path,
-        default=MODEL,
-        help="a trained model of ungray (default: the one `dvc repro` makes or `dvc pull` fetches)",
+        metavar="FILE",
+        help="a model of ungray, .safetensors or .onnx (default: the base model that `dvc pull` fetches, or "
+        "else the one that `dvc repro` trains)",
     )
-    chosen = parser.parse_args(arguments)
-    run_command(lambda: colorize_file(chosen.photo, chosen.output, model=chosen.model))
-
-
-def colorize_file(photo: Path, output: Path, *, model: Path = MODEL) -> None:
-    """Colour the file ``photo`` with ``model`` and write it to ``output``, whose extension gives the format.
-
-    Raises:
-        UngrayError: the photo or the model cannot be read, or the output cannot be written; one sentence says
-        why.
-    """
-    # Here, not above: torch takes seconds to import, and `colorize --help` should answer at once.
-    from stages import networks, photos
-    from stages.color import recolor, rgb_to_lab
-
-    if output.exists() and output.resolve() == photo.resolve():
-        raise UngrayError(f"{output} is the photo itself; choose another name for the output")
-    try:
-        rgb = photos.read_rgb(photo)
-    except photos.PhotoError as error:
-        raise UngrayError(f"{photo}: {error}") from None
-    except FileNotFoundError:
-        raise UngrayError(f"{photo} not found") from None
-    except (PermissionError, IsADirectoryError) as error:
-        raise UngrayError(f"{photo}: {error.strerror}") from None
-    network = networks.load_model(model).network
-    coloured = recolor(
-        rgb_to_lab(rgb)[..., 0],
-        networks.predictor(network),
-        short_side=network.working_size,
-        multiple=network.MULTIPLE,
+    parser.add_argument(
+        "--engine",
+        choices=("auto", "torch", "onnxruntime"),
+        default="auto",
+        help="what runs the model (default: what its extension asks for)",
     )
-    try:
-        photos.write_rgb(output, coloured)
-    except (PermissionError, NotADirectoryError, IsADirectoryError) as error:
-        raise UngrayError(f"{output}: {error.strerror}") from None
+    look = parser.add_argument_group("colour")
+    look.add_argument(
+        "--saturation",
+        type=_number(float, 0, 10),
+        default=1.0,
+        metavar="X",
+        help="how strong the colours are: 0 is gray, 1 what the model says (default)",
+    )
+    look.add_argument("--vivid", action="store_true", help="livelier colours, at the price of more error")
+    look.add_argument("--compare", action="store_true", help="gray and coloured side by side in one picture")
+    written = parser.add_argument_group("files")
+    written.add_argument(
+        "--format",
+        choices=("jpg", "png", "webp", "tif"),
+        help="of the outputs (default: the photo's own; GIF and BMP become PNG)",
+    )
+    written.add_argument(
+        "--quality",
+        type=_number(int, 1, 100),
+        default=95,
+        metavar="Q",
+        help="of JPEG and WebP, 1 to 100 (default: 95)",
+    )
+    written.add_argument("--overwrite", action="store_true", help="make outputs anew that are there already")
+    run = parser.add_argument_group("running")
+    run.add_argument(
+        "--jobs",
+        type=_number(int, 1, 256),
+        default=0,
+        metavar="N",
+        help="photos in work at a time (default: one per core, 4 at most)",
+    )
+    run.add_argument("--dry-run", action="store_true", help="say what would be written, and write nothing")
+    run.add_argument("--json", action="store_true", help="print a summary for programs on standard output")
+    return parser
+
+
+def _number(kind: Callable[[str], float], low: float, high: float) -> Callable[[str], float]:
+    """Return what reads a number from ``low`` to ``high``."""
+
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if low <= value <= high:
+            return value
+        raise argparse.ArgumentTypeError(f"{text} is no {kind.__name__} from {low:g} to {high:g}")
+
+    return read
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ class Colorizer:
         self.provenance = engine.provenance
 
     @classmethod
-    def load(cls, model: Path | str | None = None, *, engine: str = "auto") -> Colorizer:
+    def load(cls, model: Path | str | None = None, *, engine: str = "auto", threads: int = 0) -> Colorizer:
         """Load a model.
 
         Args:
@@ -86,11 +86,14 @@ class Colorizer:
             engine: "torch" (.safetensors), "onnxruntime" (.onnx, starts quicker and needs no torch), or
                 "auto", what reads the file. Another engine than the file's reads the file of the same name
                 with its own extension.
+            threads: that a run of the network may use, 0 for one per core; where several run at a time, fewer
+                are quicker.
 
         Raises:
             UngrayError: no such model or engine, no model of ungray, or damaged.
         """
-        return cls(engines.load(default_model() if model is None else Path(model), engine=engine))
+        path = default_model() if model is None else Path(model)
+        return cls(engines.load(path, engine=engine, threads=threads))
 
     def colorize(self, photo: Input, *, saturation: float = 1.0, vivid: bool = False) -> Input:
         """Return the photo in colour, at its own size and lightness.

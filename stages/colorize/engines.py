@@ -37,8 +37,10 @@ class Engine:
         return int(self.configuration["working_size"])
 
 
-def load(path: Path, *, engine: str = "auto") -> Engine:
+def load(path: Path, *, engine: str = "auto", threads: int = 0) -> Engine:
     """Load the model at ``path``, or the file of the same name beside it that ``engine`` reads.
+
+    ``threads`` is how many a run of the network may use, 0 for one per core; torch takes it for all it does.
 
     Raises:
         UngrayError: no such engine or file, no model of ours, or damaged.
@@ -50,15 +52,17 @@ def load(path: Path, *, engine: str = "auto") -> Engine:
         raise UngrayError(f"{path} is no model: its name ends in neither {' nor '.join(names)}")
     chosen = names[path.suffix] if engine == "auto" else engine
     path = path.with_suffix(SUFFIXES[chosen])
-    return _load_torch(path) if chosen == "torch" else _load_onnxruntime(path)
+    return _load_torch(path, threads) if chosen == "torch" else _load_onnxruntime(path, threads)
 
 
-def _load_torch(path: Path) -> Engine:
+def _load_torch(path: Path, threads: int) -> Engine:
     # Here, not above: torch takes seconds to import, and onnxruntime's users need none.
     import torch
 
     from stages import networks
 
+    if threads:
+        torch.set_num_threads(threads)
     model = networks.load_model(path)
 
     @torch.inference_mode()
@@ -69,13 +73,15 @@ def _load_torch(path: Path) -> Engine:
     return Engine("torch", path, run, network.MULTIPLE, network.configuration, model.provenance)
 
 
-def _load_onnxruntime(path: Path) -> Engine:
+def _load_onnxruntime(path: Path, threads: int) -> Engine:
     import onnxruntime
 
     if not path.is_file():
         raise UngrayError(f"{path} not found; `dvc repro export` makes it, `dvc pull` fetches it")
     try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         about = session.get_modelmeta().custom_metadata_map
         multiple = int(about["multiple"])
         configuration, provenance = json.loads(about["configuration"]), json.loads(about["provenance"])

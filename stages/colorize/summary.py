@@ -1,0 +1,85 @@
+"""What became of the photos: for the person at the keyboard, and for programs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from stages.colorize.inputs import Task
+
+Status = Literal["coloured", "skipped", "planned", "failed"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a photo: its ``output`` (None: standard output), or the ``reason`` why there is none."""
+
+    task: Task
+    status: Status
+    output: Path | None = None
+    reason: str = ""
+
+
+@dataclass
+class Summary:
+    """All that became of a run; ``own`` counts the outputs of earlier runs that were not taken for photos."""
+
+    own: int = 0
+    results: list[Result] = field(default_factory=list)
+
+    def add(self, result: Result) -> None:
+        """Count one more photo."""
+        self.results.append(result)
+
+    def of(self, status: Status) -> list[Result]:
+        """Return the results of that status."""
+        return [result for result in self.results if result.status == status]
+
+    def lines(self, *, untouched: int = 0) -> list[str]:
+        """Return the summary in plain words; ``untouched`` photos were not reached before Ctrl-C."""
+        count = Counter(result.status for result in self.results)
+        done = self.of("coloured")
+        to_screen = len(self.results) == 1 and done and done[0].output is None
+        said = []
+        if done and not to_screen:
+            said.append(f"coloured {_photos(len(done))}{_where(done)}")
+        if count["planned"]:
+            said.append(f"would colour {_photos(count['planned'])}")
+        if count["skipped"]:
+            said.append(
+                f"skipped {_photos(count['skipped'])}, coloured already{_where(self.of('skipped'))}"
+                " (whatever the model and options were; --overwrite makes them anew)"
+            )
+        if self.own:
+            said.append(f"left alone {self.own} made by an earlier run")
+        if untouched:
+            said.append(f"{untouched} not done yet")
+        if failed := self.of("failed"):
+            said.append(f"{len(failed)} failed:")
+        lines = ["; ".join(said)] if said else []
+        return lines + [f"  {result.task.photo}: {result.reason}" for result in failed]
+
+    def as_json(self, **about: Any) -> str:
+        """Return the summary for programs: ``about`` the run, how many of each status, then every photo."""
+        counts = {status: len(self.of(status)) for status in ("coloured", "skipped", "planned", "failed")}
+        rows = [
+            {
+                "photo": result.task.photo,
+                "status": result.status,
+                "output": str(result.output) if result.output else None,
+                "reason": result.reason or None,
+            }
+            for result in self.results
+        ]
+        return json.dumps(about | counts | {"photos": rows}, indent=2, ensure_ascii=False)
+
+
+def _photos(number: int) -> str:
+    return f"{number} photo" + ("" if number == 1 else "s")
+
+
+def _where(done: list[Result]) -> str:
+    return f": {done[0].output}" if len(done) == 1 else ""
