@@ -5,8 +5,8 @@
 
 Each visitor brings a photo of its own, 512x384, opens it, moves a control, downloads it at full size, leaves
 and comes again. Every picture is compared with what the Python API makes of that photo, the download to the
-bit. Exits with 1 if an answer was wrong, or if memory in the last third of the time was over a tenth and 50 MiB
-more than in the second third (the first is warming up).
+bit. Exits with 1 if an answer was wrong, or if memory in the last third of the time was over a tenth and 50
+MiB more than in the second third (the first is warming up).
 """
 
 from __future__ import annotations
@@ -65,9 +65,7 @@ def main() -> None:
     print(
         f"seconds an answer took: median {np.median(took):.2f}, 95th percentile {np.quantile(took, 0.95):.2f}"
     )
-    print(
-        f"memory, MiB: {memory[0]:.0f} at the start, at most {', '.join(f'{m:.0f}' for m in thirds)} by thirds"
-    )
+    print(f"memory, MiB: {memory[0]:.0f} first, at most {', '.join(f'{m:.0f}' for m in thirds)} by thirds")
     for line in wrong[:5]:
         print("wrong:", line)
     if wrong or not flat:

@@ -169,6 +169,10 @@ def test_on_a_phone(visit, scheme):
         box = page.locator(part).bounding_box()
         assert box["x"] >= 0, part
         assert box["x"] + box["width"] <= 390, part
+    for label in ("Saturation", "Vivid", "Save as"):
+        box = page.get_by_label(label).first.bounding_box()
+        assert box["x"] >= 0, label
+        assert box["x"] + box["width"] <= 390, label
     assert page.locator("#slider").bounding_box()["width"] > 300
     ground, text = (
         page.evaluate(

@@ -93,7 +93,7 @@ def _controls(events: Events) -> tuple[list[Any], gr.Dropdown]:
     with gr.Row(elem_classes="controls"):
         saturation = gr.Slider(0, 2, value=1, step=0.05, label="Saturation", min_width=300)
         vivid = gr.Checkbox(label="Vivid", info="livelier, and wrong more often", min_width=130)
-        kind = gr.Dropdown(list(FORMATS), value=AS_IT_CAME, label="Save as", min_width=130)
+        kind = gr.Dropdown(list(FORMATS), value=AS_IT_CAME, label="Save as", min_width=160)
         model = gr.Dropdown(
             names, value=names[0], label="Model", min_width=130, visible=len(names) > 1, elem_classes="model"
         )
