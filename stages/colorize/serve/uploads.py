@@ -11,6 +11,7 @@ import re
 import secrets
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from starlette.concurrency import run_in_threadpool
@@ -95,7 +96,7 @@ class Uploads:
 
     def sweep(self, *, stale: float = STALE) -> None:
         """Delete uploads that nobody took in time."""
-        for folder in self.folder.iterdir():
+        for folder in list(self.folder.iterdir()):
             try:
                 old = time.time() - folder.stat().st_mtime > stale
             except FileNotFoundError:  # taken meanwhile
@@ -118,11 +119,9 @@ class Uploads:
 
     def _waiting(self) -> int:
         waiting = 0
-        for path in self.folder.glob("*/*"):
-            try:
-                waiting += path.stat().st_size
-            except FileNotFoundError:  # taken meanwhile
-                continue
+        for folder in list(self.folder.iterdir()):
+            with suppress(FileNotFoundError):  # taken meanwhile
+                waiting += sum(file.stat().st_size for file in list(folder.iterdir()))
         return waiting
 
 

@@ -25,8 +25,8 @@ async def load(server, photos, model, *, seconds):
     """Have a visitor for each of ``photos`` (RGB arrays, all different) use the page for so long.
 
     Each opens its photo, moves a control, downloads, and leaves, over and over; where the page is busy it
-    waits a little. Returns counts by answer, right, busy or wrong; what was wrong; the seconds that answers took;
-    and the server's memory in MiB, looked at ten times a second.
+    waits a little. Returns counts by answer, right, busy or wrong; what was wrong; the seconds that answers
+    took; and the server's memory in MiB, looked at ten times a second.
     """
     colorizer = Colorizer.load(model)
     loud = [colorizer.colorize(photo) for photo in photos]
