@@ -92,7 +92,8 @@ class Visitor:
 
     async def __aexit__(self, *_):
         self.heart.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
+        # A server that is gone has cut it off already.
+        with contextlib.suppress(asyncio.CancelledError, httpx.TransportError):
             await self.heart
         await self.client.aclose()
 
