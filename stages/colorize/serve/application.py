@@ -1,0 +1,87 @@
+"""The web application: gradio's page, our upload in front of it, and what clears up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import gradio as gr
+from fastapi import FastAPI
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.routing import Route
+
+from stages.colorize.serve.events import Events, Limits
+from stages.colorize.serve.examples import write_examples
+from stages.colorize.serve.models import Models
+from stages.colorize.serve.page import build, look
+from stages.colorize.serve.sessions import Sessions
+from stages.colorize.serve.uploads import API, REQUEST_PHOTOS, Guard, Uploads
+
+__all__ = ["Limits", "application"]
+
+SWEEP = 30.0
+"""Seconds between two looks for what nobody uses any more."""
+
+STATES = 100
+"""Visitors whose controls gradio remembers."""
+
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
+
+
+def application(models: Models, *, folder: Path, limits: Limits, host: str) -> FastAPI:
+    """Return the application.
+
+    Args:
+        models: what the page offers; the first is loaded.
+        folder: for all that comes and is made; also the environment's GRADIO_TEMP_DIR.
+        limits: what is refused.
+        host: where it will listen. On the loopback only requests that name it are answered, so that no
+            foreign site can reach the page by a name of its own that leads here.
+    """
+    sessions = Sessions(folder / "sessions")
+    uploads = Uploads(folder / "uploads", max_bytes=limits.max_bytes)
+    (folder / "examples").mkdir()
+    events = Events(models, sessions, uploads, write_examples(folder / "examples"), limits)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        sweeping = asyncio.create_task(_sweep(sessions, uploads))
+        yield
+        sweeping.cancel()
+        with suppress(asyncio.CancelledError):
+            await sweeping
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.router.routes += [
+        Route(f"{API}upload", uploads.receive, methods=["POST"]),
+        Route(f"{API}upload_progress", uploads.progress),
+    ]
+    page = build(events, max_bytes=limits.max_bytes, max_pixels=limits.max_pixels, queue=limits.queue)
+    page.state_session_capacity = STATES
+    gr.mount_gradio_app(
+        app,
+        page,
+        path="/",
+        footer_links=[],
+        run_history=False,
+        show_error=False,
+        max_file_size=limits.max_bytes,
+        ssr_mode=False,
+        enable_monitoring=False,
+        pwa=False,
+        mcp_server=False,
+        **look(),
+    )
+    if host in LOOPBACK:
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK))
+    app.add_middleware(Guard, max_upload=REQUEST_PHOTOS * limits.max_bytes + 100_000)
+    return app
+
+
+async def _sweep(sessions: Sessions, uploads: Uploads) -> None:
+    while True:
+        await asyncio.sleep(SWEEP)
+        await asyncio.to_thread(sessions.sweep)
+        await asyncio.to_thread(uploads.sweep)

@@ -1,0 +1,189 @@
+"""The web page of `colorize serve` in a real Chromium that reaches nothing but the page."""
+
+import base64
+import io
+import zipfile
+
+import pytest
+import torch
+from PIL import Image
+from playwright.sync_api import expect
+from skimage import data
+
+from stages import networks
+
+from ..colorize.serve.visitor import Server
+
+pytestmark = pytest.mark.browser
+
+PHONE = {"width": 390, "height": 844, "is_mobile": True, "has_touch": True}
+
+
+@pytest.fixture(scope="module")
+def server(tiny, tmp_path_factory):
+    """The page, with a small untrained model."""
+    top = tmp_path_factory.mktemp("web page")
+    torch.manual_seed(0)
+    network = networks.build(tiny["train"].network())
+    networks.save_model(top / "tiny.safetensors", networks.Model(network, {}))
+    server = Server(top, "--model", top / "tiny.safetensors")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def visit(chromium, server):
+    """Open the page in a browser whose network is cut; nobody else may be asked, nothing go wrong."""
+    contexts, foreign, complaints = [], [], []
+
+    def cut(route):
+        if route.request.url.startswith((server.address, "blob:", "data:")):
+            return route.continue_()
+        foreign.append(route.request.url)
+        return route.abort()
+
+    def open_page(*, width=1280, height=900, **options):
+        context = chromium.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        context.route("**/*", cut)
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        page.goto(server.address)
+        expect(page.locator("#drop input[type=file]")).to_be_attached()
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert (foreign, complaints) == ([], [])
+
+
+def photo(name="cat.jpg", kind="JPEG", rgb=None, **options):
+    """A photo as a person picks it."""
+    written = io.BytesIO()
+    Image.fromarray(data.chelsea() if rgb is None else rgb).save(written, kind, **options)
+    return {"name": name, "mimeType": f"image/{kind.lower()}", "buffer": written.getvalue()}
+
+
+def drop(page, *photos, where="drop"):
+    page.set_input_files(f"#{where} input[type=file]", files=list(photos))
+
+
+def pictures(page):
+    """The gray and the coloured picture, once they are there."""
+    found = page.locator("#slider img")
+    expect(found).to_have_count(2)
+    return [found.nth(number) for number in range(2)]
+
+
+def saved(page, button):
+    with page.expect_download() as download:
+        page.click(button)
+    return download.value.suggested_filename, download.value.path().read_bytes()
+
+
+def test_upload_slide_make_vivid_and_download(visit):
+    page = visit()
+    about = Image.Exif()
+    about[0x010F] = "Box Brownie"
+    drop(page, photo("my cat.jpg", exif=about))
+    expect(page.locator("#facts")).to_contain_text("my cat.jpg · 451 × 300 pixels · JPEG")
+    first, second = pictures(page)
+    addresses = {picture.get_attribute("src") for picture in (first, second)}
+    sizes = [picture.evaluate("async (image) => (await image.decode(), image.naturalWidth)")
+             for picture in (first, second)]  # fmt: skip
+    assert sizes == [451, 451]
+
+    handle = page.locator("#slider .inner, #slider [role=slider], #slider .handle-wrap").first
+    before = handle.bounding_box()
+    page.mouse.move(before["x"] + before["width"] / 2, before["y"] + before["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(before["x"] - 150, before["y"] + before["height"] / 2, steps=5)
+    page.mouse.up()
+    assert handle.bounding_box()["x"] < before["x"] - 100
+
+    page.get_by_label("Vivid").first.check()
+    page.wait_for_function(
+        "(before) => [...document.querySelectorAll('#slider img')]"
+        ".filter((image) => before.includes(image.src)).length == 1",
+        arg=list(addresses),
+    )  # the gray one stays, the coloured one is another
+    name, content = saved(page, "#save")
+    image = Image.open(io.BytesIO(content))
+    assert (name, image.size, image.getexif()[0x010F]) == ("my cat-coloured.jpg", (451, 300), "Box Brownie")
+
+
+def test_a_bad_file_is_named_and_the_page_goes_on(visit):
+    page = visit()
+    drop(page, photo())
+    pictures(page)
+    drop(page, {"name": "notes<img src=x>.jpg", "mimeType": "image/jpeg", "buffer": b"no photo at all"})
+    expect(page.locator("#facts")).to_contain_text("Not coloured. notes_img src_x_.jpg: not an image")
+    expect(page.locator(".toast-body")).to_contain_text("not an image of a known format")
+    pictures(page)
+    drop(page, photo("second.png", "PNG", data.coffee()))
+    expect(page.locator("#facts")).to_contain_text("second.png · 600 × 400 pixels · PNG")
+
+
+def test_a_pasted_photo_and_an_address_that_is_private(visit):
+    page = visit()
+    pasted = base64.b64encode(photo()["buffer"]).decode()
+    page.evaluate(
+        """(content) => {
+          const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+          const clipboardData = new DataTransfer();
+          clipboardData.items.add(new File([bytes], "pasted.jpg", { type: "image/jpeg" }));
+          document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+        }""",
+        pasted,
+    )
+    expect(page.locator("#facts")).to_contain_text("pasted.jpg · 451 × 300 pixels")
+    page.get_by_label("Address of a photo").fill("http://192.168.0.1/photo.jpg")
+    page.click("#fetch")
+    expect(page.locator("#facts")).to_contain_text("Not coloured. http://192.168.0.1/photo.jpg: ")
+
+
+def test_several_photos_and_their_zip(visit):
+    page = visit()
+    page.get_by_role("tab", name="Several photos").click()
+    drop(page, photo("a.jpg"), photo("b.png", "PNG"), where="photos")
+    expect(page.get_by_label("Remove this file")).to_have_count(2)
+    page.click("#go")
+    expect(page.locator("#said")).to_contain_text("2 of 2 photos coloured.")
+    expect(page.locator("#pictures img")).to_have_count(2)
+    name, content = saved(page, "#archive")
+    assert (name, zipfile.ZipFile(io.BytesIO(content)).namelist()) == (
+        "coloured.zip", ["a-coloured.jpg", "b-coloured.png"],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone(visit, scheme):
+    page = visit(**PHONE, color_scheme=scheme)
+    page.locator("#examples img").nth(1).tap()
+    pictures(page)
+    expect(page.locator("#facts")).to_contain_text("cat.jpg")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for part in ("#drop", "#address", "#slider", "#save", "#examples", "#card"):
+        box = page.locator(part).bounding_box()
+        assert box["x"] >= 0, part
+        assert box["x"] + box["width"] <= 390, part
+    for label in ("Saturation", "Vivid", "Save as"):
+        box = page.get_by_label(label).first.bounding_box()
+        assert box["x"] >= 0, label
+        assert box["x"] + box["width"] <= 390, label
+    assert page.locator("#slider").bounding_box()["width"] > 300
+    ground, text = (
+        page.evaluate(
+            """([where, what]) => {
+              const paint = document.createElement("canvas").getContext("2d");
+              paint.fillStyle = getComputedStyle(document.querySelector(where))[what];
+              paint.fillRect(0, 0, 1, 1);
+              return paint.getImageData(0, 0, 1, 1).data.slice(0, 3).reduce((sum, level) => sum + level) / 3;
+            }""",
+            asked,
+        )
+        for asked in (["body", "backgroundColor"], ["#introduction p", "color"])
+    )
+    assert (ground < 60 and text > 180) if scheme == "dark" else (ground > 200 and text < 100)

@@ -1,0 +1,24 @@
+"""Ten visitors at once, briefly; tests/benchmarks/serve.py has fifty for a minute."""
+
+import asyncio
+
+import httpx
+import numpy as np
+from skimage import data
+
+from .load import load
+from .visitor import Server
+
+
+def test_ten_visitors_get_right_answers_or_hear_that_it_is_busy(models, tmp_path):
+    coffee = data.coffee()
+    photos = [np.ascontiguousarray(coffee[20 * n : 20 * n + 128, 40 * n : 40 * n + 160]) for n in range(10)]
+    server = Server(tmp_path, "--model", models[0], "--queue", 2)
+    try:
+        counts, wrong, _, memory = asyncio.run(load(server, photos, models[0], seconds=3))
+        assert not wrong
+        assert counts["right"] >= 3
+        assert max(memory) < memory[0] + 1000
+        assert httpx.get(server.address).status_code == 200
+    finally:
+        server.stop()
