@@ -102,9 +102,7 @@ def _tiff(rgb: NDArray[Any], exif: bytes | None) -> bytes:
         about.load(exif)
         for tag in about:
             inner = tag in TiffImagePlugin.TiffTags.TAGS_V2_GROUPS
-            values = about.get_ifd(tag) if inner else {tag: about[tag]}
-            values = {number: as_bytes(value) for number, value in values.items()}
-            ifd[tag] = values if inner else values[tag]
+            ifd[tag] = about.get_ifd(tag) if inner else as_bytes(about[tag])
     if channels == 4:
         ifd[TiffImagePlugin.EXTRASAMPLES] = 2  # alpha, not multiplied into the colours
     pixels = rgb.astype(rgb.dtype.newbyteorder("<"), copy=False).tobytes()

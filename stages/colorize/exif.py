@@ -62,13 +62,12 @@ def read(image: Image.Image) -> bytes | None:
 
 def as_bytes(value: Any) -> Any:
     """Return a text as the bytes it was read from: Pillow reads any, but writes no other than ASCII."""
-    return value.encode("latin-1", "replace") if isinstance(value, str) else value
+    beyond = isinstance(value, str) and not value.isascii()
+    return value.encode("latin-1", "replace") if beyond else value
 
 
 def _write(found: dict[int, Any], taken: dict[int, Any], place: dict[int, Any]) -> bytes:
-    found, taken, place = (
-        {tag: as_bytes(value) for tag, value in values.items()} for values in (found, taken, place)
-    )
+    found = {tag: as_bytes(value) for tag, value in found.items()}
     exif = Image.Exif()
     for tag, value in (found | {Base.Orientation: 1}).items():
         if _writable(tag, value):

@@ -106,7 +106,8 @@ def test_alpha_of_16_bits_is_kept():
 @pytest.mark.parametrize("target", ["jpg", "png", "webp", "tif"])
 @pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_exif_data_is_kept_and_the_photo_is_upright_once(source, target):
-    photo = files.read(file(Image.fromarray(PHOTO), source, exif=camera()))
+    content = file(Image.fromarray(PHOTO), source, exif=camera())
+    photo = files.read(content)
     assert (photo.width, photo.height) == (100, 150)
     upright = np.ascontiguousarray(np.rot90(PHOTO, -1))
     assert np.abs(photo.gray / 257 - files.from_array(upright).gray / 257).mean() < 6
@@ -115,7 +116,8 @@ def test_exif_data_is_kept_and_the_photo_is_upright_once(source, target):
     exif = found.getexif()
     taken = exif.get_ifd(ExifTags.IFD.Exif)
     assert exif[Base.Orientation] == 1
-    assert exif[Base.Make].encode("latin-1") == "Voigtländer".encode()
+    assert exif[Base.Make] == opened(content).getexif()[Base.Make]
+    assert exif[Base.Make].encode("latin-1") == "Voigtländer".encode() or source == "TIFF"  # Pillow's: ASCII
     assert exif[Base.Copyright] == "A. Nother"
     assert taken[Base.DateTimeOriginal] == "1957:10:04 19:28:34"
     assert taken[Base.UserComment] == b"ASCII\0\0\0hello"
