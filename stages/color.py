@@ -219,11 +219,11 @@ def _linear_rgb(gray: Gray, lines: Float) -> Float:
         outside = np.flatnonzero(cv2.inRange(rgb, (0,) * 3, (TOP**2,) * 3) == 0)
         gray = gray.take(outside)
         fy, y, fx, fz = (values.take(outside) for values in (fy, y, fx, fz))
-        factor = _looked_up(gray, fx - fy, fz - fy)
+        room = _room(y, _change(fy, fx - fy, fz - fy))
+        factor = np.where(room > 0.98, 1, _looked_up(gray, fx - fy, fz - fy))
         change = _change(fy, factor * (fx - fy), factor * (fz - fy))
-        # The table is off by a little: what it leaves outside goes straight to gray, which keeps Y exactly.
-        room = np.where(change > 0, np.maximum(1 - y, 0), y) / np.maximum(np.abs(change), np.float32(1e-12))
-        inside = y + np.minimum(room.min(axis=0), 1) * change
+        # A step straight to gray keeps Y exactly; the hue turns on a long one, so only the last is such.
+        inside = y + np.minimum(_room(y, change), 1) * change
         rgb.reshape(-1, 3)[outside] = inside.T * np.float32(TOP**2)
     return rgb  # type: ignore[return-value]
 
@@ -253,7 +253,8 @@ def _gamut() -> Float:
     for step in range(15):  # bisection
         further = reach + np.float32(0.5**step)
         rgb = _cubed(fy) + _change(fy, further * np.cos(angle), further * np.sin(angle))
-        reach = np.where(((rgb >= 0) & (rgb <= 1)).all(axis=0), further, reach)
+        # A little more is let in, since on the way to yellow red is over 1 by as much.
+        reach = np.where(((rgb > -0.0002) & (rgb < 1.005)).all(axis=0), further, reach)
     return reach
 
 
@@ -264,8 +265,14 @@ def _change(fy: Float, x_more: Float, z_more: Float) -> Float:
     return np.stack([by_x * x + by_z * z for _, by_x, by_z in GRAY_AND_CHANGE])
 
 
+def _room(y: Float, change: Float) -> Float:
+    """Return how many times ``change``, linear RGB (3, ...), can be added to gray ``y`` within 0..1."""
+    limit = np.where(change > 0, np.maximum(1 - y, 0), y)
+    return (limit / np.maximum(np.abs(change), np.float32(1e-12))).min(axis=0)
+
+
 def _look_up(levels: NDArray[Any], table: NDArray[Any], out: NDArray[Any] | None = None) -> Any:
-    return cv2.LUT(levels, table, dst=out)  # type: ignore[call-overload]
+    return cv2.LUT(levels, table, dst=out)
 
 
 def _cubed(f: Float) -> Float:
@@ -277,7 +284,7 @@ def _cubed(f: Float) -> Float:
 def _root(linear: Any) -> NDArray[np.uint16]:
     """Return the index into a table of :data:`ENCODED`, see there, of linear light in 0..TOP^2."""
     inside = np.clip(linear, 0, np.float32(TOP**2))
-    return cv2.sqrt(inside, inside).astype(np.uint16)  # type: ignore[return-value]
+    return cv2.sqrt(inside, inside).astype(np.uint16)
 
 
 def _rows_between(small: Any, rows: slice, height: int) -> Float:

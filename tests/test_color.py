@@ -100,27 +100,30 @@ def test_the_gray_photo_of_every_gray_is_that_gray():
     assert np.abs(found.astype(int) - grays).max() <= 1
 
 
+def _painted(lab: np.ndarray, *, bits: int = 8) -> np.ndarray:
+    """Lab as a network's answer on a photo of the very size of its small copy."""
+    gray = np.uint16(257 * _gray_level(lab[..., 0]) + 0.5)
+    return color.paint(gray, np.dstack([0 * lab[..., 1:], lab[..., 1:]]).astype(np.float32), bits=bits)
+
+
 def test_colours_a_screen_can_show_are_left_alone():
     for rgb in (_every_fifth_colour(), *PHOTOS.values()):
-        lab = color.rgb_to_lab(rgb)
-        before = lab.copy()
-        reduced = color.reduce_to_gamut(lab)
-        np.testing.assert_array_equal(lab, before)
-        assert np.abs(color.lab_to_rgb(reduced).astype(int) - rgb).max() <= 1
-        assert (np.abs(reduced - lab).max(axis=-1) > 0.5).mean() < 0.001
+        found = _painted(rgb2lab(rgb)).astype(int)
+        assert np.abs(found - rgb).max() <= 2
+        assert (np.abs(found - rgb) > 1).mean() < 0.001
 
 
 @pytest.mark.parametrize("chroma", [60, 90, 127])
 def test_colours_no_screen_can_show_keep_their_lightness_to_one_gray_level(chroma):
     lab = _wild_lab(chroma)
-    shown = rgb2lab(color.lab_to_rgb(color.reduce_to_gamut(lab)))
+    shown = rgb2lab(_painted(lab))
     assert np.abs(_gray_level(shown[..., 0]) - _gray_level(lab[..., 0])).max() <= 1
 
 
 @pytest.mark.parametrize("chroma", [60, 90, 127])
 def test_colours_no_screen_can_show_keep_their_hue_to_a_few_degrees(chroma):
     lab = _wild_lab(chroma)
-    shown = rgb2lab(color.lab_to_rgb(color.reduce_to_gamut(lab)))
+    shown = rgb2lab(_painted(lab))
     colourful = color.chroma(shown) > 20  # below, one 8-bit level is several degrees
     assert colourful.mean() > 0.3
     turned = np.abs((_hue(shown) - _hue(lab) + 180) % 360 - 180)[colourful]
@@ -132,10 +135,10 @@ def test_colours_no_screen_can_show_keep_their_hue_to_a_few_degrees(chroma):
 @pytest.mark.parametrize("chroma", [60, 127])
 def test_colours_no_screen_can_show_lose_only_the_chroma_they_must(chroma):
     lab = _wild_lab(chroma)
-    reduced = color.reduce_to_gamut(lab)
-    np.testing.assert_array_equal(reduced[..., 0], lab[..., 0])
+    reduced = rgb2lab(_painted(lab, bits=16) / 65535).astype(np.float32)
+    np.testing.assert_allclose(reduced[..., 0], lab[..., 0], atol=0.02)
     kept = color.chroma(reduced) / chroma
-    assert kept.max() <= 1 + 1e-6
+    assert kept.max() <= 1.001
     # Where chroma was taken, 5 % more of the original would no longer fit: on the way to RGB it is clipped.
     taken = kept < 0.9
     assert taken.mean() > 0.1

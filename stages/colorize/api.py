@@ -3,7 +3,22 @@
 >>> from PIL import Image
 >>> from stages.colorize.api import Colorizer
 >>> colorizer = Colorizer.load()
->>> coloured = colorizer.colorize(Image.open("photo.jpg"))
+>>> photo = Image.open("photo.jpg")
+>>> coloured = colorizer.colorize(photo)
+>>> coloured.mode, coloured.size == photo.size
+('RGB', True)
+
+An array gives an array, several photos share the network's time, and one prediction can be painted at will:
+
+>>> import numpy as np
+>>> colorizer.colorize(np.asarray(photo)).shape
+(400, 600, 3)
+>>> len(colorizer.colorize_batch([photo, photo], vivid=True))
+2
+>>> prediction = colorizer.predict(photo)
+>>> pale, strong = (prediction.render(saturation=saturation) for saturation in (0.5, 1.5))
+>>> bool(np.ptp(pale, axis=-1).mean() < np.ptp(strong, axis=-1).mean())
+True
 """
 
 from __future__ import annotations

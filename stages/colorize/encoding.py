@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, TiffImagePlugin
 
+from stages.colorize.exif import as_bytes
 from stages.errors import UngrayError
 
 FORMATS = ("jpg", "png", "webp", "tif")
@@ -100,7 +101,8 @@ def _tiff(rgb: NDArray[Any], exif: bytes | None) -> bytes:
         about = Image.Exif()
         about.load(exif)
         for tag in about:
-            ifd[tag] = about.get_ifd(tag) if tag in TiffImagePlugin.TiffTags.TAGS_V2_GROUPS else about[tag]
+            inner = tag in TiffImagePlugin.TiffTags.TAGS_V2_GROUPS
+            ifd[tag] = about.get_ifd(tag) if inner else as_bytes(about[tag])
     if channels == 4:
         ifd[TiffImagePlugin.EXTRASAMPLES] = 2  # alpha, not multiplied into the colours
     pixels = rgb.astype(rgb.dtype.newbyteorder("<"), copy=False).tobytes()

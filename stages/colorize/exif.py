@@ -60,7 +60,14 @@ def read(image: Image.Image) -> bytes | None:
     return content if len(content) <= MOST else _write(found, taken | {Ifd.MakerNote: b""}, place)
 
 
+def as_bytes(value: Any) -> Any:
+    """Return a text as the bytes it was read from: Pillow reads any, but writes no other than ASCII."""
+    beyond = isinstance(value, str) and not value.isascii()
+    return value.encode("latin-1", "replace") if beyond else value
+
+
 def _write(found: dict[int, Any], taken: dict[int, Any], place: dict[int, Any]) -> bytes:
+    found = {tag: as_bytes(value) for tag, value in found.items()}
     exif = Image.Exif()
     for tag, value in (found | {Base.Orientation: 1}).items():
         if _writable(tag, value):

@@ -1,4 +1,13 @@
-"""Photo files of any kind in, coloured photos out: lightness, transparency and EXIF data are kept."""
+"""Photo files of any kind in, coloured photos out: lightness, transparency and EXIF data are kept.
+
+>>> from pathlib import Path
+>>> from stages.colorize import files
+>>> from stages.colorize.api import Colorizer
+>>> photo = files.read(Path("photo.jpg").read_bytes())
+>>> coloured = Colorizer.load().predict(photo).render()
+>>> files.encode(photo, coloured, format="png")[1:4]
+b'PNG'
+"""
 
 from __future__ import annotations
 

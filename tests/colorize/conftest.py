@@ -1,4 +1,4 @@
-"""A model that colours, the command as a user runs it, and photos to run it on."""
+"""Models that colour, the command as a user runs it, and photos to run it on."""
 
 import shutil
 
@@ -9,6 +9,8 @@ from skimage import data
 
 from stages import networks
 from stages.colorize.__main__ import main
+from stages.colorize.api import Colorizer
+from stages.export.to_onnx import write_onnx
 from stages.networks import Model, save_model
 
 
@@ -70,3 +72,24 @@ def scans(cats, tmp_path):
 def files_below():
     """A function that lists the files below a folder."""
     return lambda folder: sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+@pytest.fixture(scope="session")
+def colourful(tiny, tmp_path_factory):
+    """The path of such a model, .safetensors; the .onnx lies beside it."""
+    torch.manual_seed(0)
+    network = networks.build(tiny["train"].network())
+    with torch.no_grad():
+        *_, weight, bias = network.parameters()
+        weight.mul_(60)  # what differs from place to place
+        bias.mul_(0)
+    model = networks.Model(network.eval(), {"vivid": {"saturation": 2.0}})
+    path = tmp_path_factory.mktemp("colourful") / "model.safetensors"
+    networks.save_model(path, model)
+    write_onnx(path.with_suffix(".onnx"), networks.load_model(path), opset=tiny["export"].opset)
+    return path
+
+
+@pytest.fixture(scope="session")
+def colorizer(colourful):
+    return Colorizer.load(colourful)

@@ -1,0 +1,139 @@
+"""What colouring costs beside what OpenCV takes to decode and encode, and how much memory it needs.
+
+    python tests/benchmarks/colorize.py --model data/models/colorizer.onnx
+    python tests/benchmarks/colorize.py --photos 100 --only folder
+
+24 megapixels: JPEG to JPEG in at most 4 times imdecode + imencode at quality 95, with at most 1.2 GB; 100
+megapixels with at most 2.5 GB; a folder of photos of 1 megapixel in 2 threads at 70 % or more of the bare
+network call and codec. Start-up does not count. Each measurement has a process of its own; the two sides of
+a ratio take turns in it. Exits with 1 where a bar is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from sklearn.datasets import load_sample_image
+
+from stages.colorize import files
+from stages.colorize.api import Colorizer, default_model
+
+JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95]
+TIMES, SHARE = 4.0, 0.7
+GIGABYTES = {24: 1.2, 100: 2.5}
+RUNS = 5
+
+
+def photo(megapixels: float, seed: int = 0) -> bytes:
+    """A JPEG of a real photo, brought up, with grain so that it compresses as a photo does."""
+    source = load_sample_image("china.jpg")
+    factor = (megapixels * 1e6 / (source.shape[0] * source.shape[1])) ** 0.5
+    large = cv2.resize(source, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+    random = np.random.default_rng(seed)
+    for top in range(0, len(large), 256):
+        rows = large[top : top + 256]
+        grain = random.normal(0, 3, rows.shape[:2])[..., None]
+        rows[:] = (rows + grain).clip(0, 255).astype(np.uint8)
+    return cv2.imencode(".jpg", large[..., ::-1], JPEG)[1].tobytes()
+
+
+def codec(content: bytes) -> None:
+    cv2.imencode(".jpg", cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR), JPEG)
+
+
+def colour(content: bytes, colorizer: Colorizer) -> None:
+    taken = files.read(content)
+    files.encode(taken, colorizer.predict(taken).render(), format="jpg")
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def large(megapixels: int, colorizer: Colorizer, content: bytes) -> dict[str, float]:
+    colour(content, colorizer)
+    gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    pairs = [
+        (seconds(lambda: codec(content)), seconds(lambda: colour(content, colorizer))) for _ in range(RUNS)
+    ]
+    theirs, ours = (statistics.median(side) for side in zip(*pairs, strict=True))
+    return {"gigabytes": gigabytes, "theirs": theirs, "ours": ours, "times": ours / theirs}
+
+
+def folder(colorizer: Colorizer, contents: list[bytes]) -> dict[str, float]:
+    engine = colorizer._engine
+    height, width = colorizer.predict(files.read(contents[0])).fits.shape[:2]
+    small = np.full((1, 1, height, width), 50, np.float32)
+
+    def bare(content: bytes) -> None:
+        engine.run(small)
+        codec(content)
+
+    def many(work: Callable[[bytes], None]) -> float:
+        with ThreadPoolExecutor(2) as pool:
+            return seconds(lambda: list(pool.map(work, contents)))
+
+    cv2.setNumThreads(1)  # the two photos that are worked on at once use the cores
+    pairs = [(many(bare), many(lambda content: colour(content, colorizer))) for _ in range(2)]
+    theirs, ours = (min(side) for side in zip(*pairs, strict=True))
+    return {"theirs": theirs, "ours": ours, "share": theirs / ours}
+
+
+def measure(what: str, model: Path, photos: int) -> dict[str, float]:
+    """What a process of its own is asked for; the photo is made before, in another, whose memory counts not."""
+    start = time.perf_counter()
+    colorizer = Colorizer.load(model)
+    started = time.perf_counter() - start
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    if what == "start":
+        return {"seconds": started, "gigabytes": memory}
+    if what == "folder":
+        return folder(colorizer, [photo(1, seed) for seed in range(8)] * (photos // 8))
+    return large(int(what), colorizer, sys.stdin.buffer.read())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", type=Path, default=default_model())
+    parser.add_argument("--photos", type=int, default=500, help="of the folder")
+    parser.add_argument("--only", choices=["start", "24", "100", "folder"])
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.measure:
+        print(json.dumps(measure(chosen.measure, chosen.model, chosen.photos)))
+        return
+    missed = False
+    for what in [chosen.only] if chosen.only else ["start", "24", "100", "folder"]:
+        command = [sys.executable, __file__, "--measure", what, "--model", str(chosen.model)]
+        ran = subprocess.run(
+            [*command, "--photos", str(chosen.photos)],
+            input=photo(int(what)) if what.isdigit() else b"",
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        found = json.loads(ran.stdout)
+        print(f"{what:8}" + ", ".join(f"{name} {value:.2f}" for name, value in found.items()), flush=True)
+        missed |= what == "24" and found["times"] > TIMES
+        missed |= what.isdigit() and found["gigabytes"] > GIGABYTES.get(int(what), 0)
+        missed |= what == "folder" and found["share"] < SHARE
+    sys.exit(int(missed))
+
+
+if __name__ == "__main__":
+    main()

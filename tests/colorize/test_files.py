@@ -1,0 +1,191 @@
+"""Any photo in, coloured files out: depth, transparency, EXIF data, profiles."""
+
+import io
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from PIL import ExifTags, Image, ImageCms
+from skimage import data
+
+from stages.colorize import files
+from stages.photos import PhotoError
+
+PHOTO = cv2.resize(data.coffee(), (150, 100), interpolation=cv2.INTER_AREA)
+GRAY = np.asarray(Image.fromarray(PHOTO).convert("L"))
+DEEP = cv2.GaussianBlur(PHOTO.astype(np.uint16) * 257, (0, 0), 2)
+Base = ExifTags.Base
+
+
+def file(image, format, **options):
+    stream = io.BytesIO()
+    image.save(stream, format, **options)
+    return stream.getvalue()
+
+
+def opened(content):
+    image = Image.open(io.BytesIO(content))
+    image.load()
+    return image
+
+
+def camera():
+    exif = Image.Exif()
+    exif[Base.Make], exif[Base.Orientation], exif[Base.Copyright] = "Voigtländer".encode(), 6, "A. Nother"
+    taken = {
+        Base.DateTimeOriginal: "1957:10:04 19:28:34",
+        Base.ExifImageWidth: 150,
+        Base.ExifImageHeight: 100,
+    }
+    exif[ExifTags.IFD.Exif] = taken | {Base.ColorSpace: 65535, Base.UserComment: b"ASCII\0\0\0hello"}
+    exif[ExifTags.IFD.GPSInfo] = {1: "N", 2: (48.0, 12.0, 30.0)}
+    return exif.tobytes()
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_a_jpeg_of_any_kind_is_read_as_its_gray(mode):
+    photo = files.read(file(Image.fromarray(PHOTO).convert(mode), "JPEG", quality=98))
+    assert (photo.width, photo.height, photo.bits, photo.format) == (150, 100, 8, "jpg")
+    assert photo.alpha is None
+    assert np.abs(photo.gray / 257 - files.from_array(PHOTO).gray / 257).mean() < 6
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+@pytest.mark.parametrize("pixels", [DEEP, DEEP[..., 0]], ids=["rgb", "gray"])
+def test_16_bits_are_read_and_written(format, pixels):
+    turned = pixels[..., ::-1] if pixels.ndim == 3 else pixels
+    content = cv2.imencode(".png" if format == "PNG" else ".tif", np.ascontiguousarray(turned))[1].tobytes()
+    photo = files.read(content)
+    assert photo.bits == 16
+    np.testing.assert_array_equal(photo.gray, files.from_array(pixels).gray)
+    assert len(np.unique(photo.gray)) > 1000
+    for kind in ("png", "tif"):
+        again = files.encode(photo, DEEP, format=kind)
+        assert files.read(again).bits == 16
+        np.testing.assert_array_equal(files.read(again).gray, files.from_array(DEEP).gray)
+    written = tifffile.imread(io.BytesIO(files.encode(photo, DEEP, format="tif")))
+    np.testing.assert_array_equal(written, DEEP)
+    for kind in ("jpg", "webp"):
+        assert opened(files.encode(photo, DEEP, format=kind)).mode == "RGB"
+
+
+@pytest.mark.parametrize("format", ["png", "tif", "webp"])
+@pytest.mark.parametrize("source", ["RGBA", "LA", "P"])
+def test_alpha_is_kept(format, source):
+    alpha = np.tile(np.linspace(0, 255, 150).astype(np.uint8), (100, 1))
+    if source == "P":
+        alpha = np.where(alpha > 127, 255, 0).astype(np.uint8)
+        image = Image.fromarray(np.where(alpha > 0, GRAY // 2 + 100, 0).astype(np.uint8)).convert("P")
+        content = file(image, "PNG", transparency=0)
+    else:
+        image = Image.fromarray(GRAY if source == "LA" else PHOTO)
+        image.putalpha(Image.fromarray(alpha))
+        content = file(image, "PNG")
+    photo = files.read(content)
+    found = opened(files.encode(photo, PHOTO, format=format, quality=100))
+    assert found.mode == "RGBA"
+    assert np.abs(np.asarray(found)[..., 3].astype(int) - alpha).max() <= (1 if format == "webp" else 0)
+
+
+def test_a_jpeg_has_no_alpha_and_gets_white():
+    photo = files.from_array(np.dstack([PHOTO, np.zeros((100, 150), np.uint8)]))
+    assert np.asarray(opened(files.encode(photo, PHOTO, format="jpg"))).min() > 250
+
+
+def test_alpha_of_16_bits_is_kept():
+    deep = np.dstack([DEEP, DEEP[..., 1]])
+    photo = files.read(cv2.imencode(".png", cv2.cvtColor(deep, cv2.COLOR_RGBA2BGRA))[1].tobytes())
+    assert photo.alpha.dtype == np.uint16
+    written = cv2.imdecode(
+        np.frombuffer(files.encode(photo, DEEP, format="png"), np.uint8), cv2.IMREAD_UNCHANGED
+    )
+    np.testing.assert_array_equal(cv2.cvtColor(written, cv2.COLOR_BGRA2RGBA), deep)
+
+
+@pytest.mark.parametrize("target", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_exif_data_is_kept_and_the_photo_is_upright_once(source, target):
+    content = file(Image.fromarray(PHOTO), source, exif=camera())
+    photo = files.read(content)
+    assert (photo.width, photo.height) == (100, 150)
+    upright = np.ascontiguousarray(np.rot90(PHOTO, -1))
+    assert np.abs(photo.gray / 257 - files.from_array(upright).gray / 257).mean() < 6
+    found = opened(files.encode(photo, upright, format=target))
+    assert found.size == (100, 150)
+    exif = found.getexif()
+    taken = exif.get_ifd(ExifTags.IFD.Exif)
+    assert exif[Base.Orientation] == 1
+    assert exif[Base.Make] == opened(content).getexif()[Base.Make]
+    assert exif[Base.Make].encode("latin-1") == "Voigtländer".encode() or source == "TIFF"  # Pillow's: ASCII
+    assert exif[Base.Copyright] == "A. Nother"
+    assert taken[Base.DateTimeOriginal] == "1957:10:04 19:28:34"
+    assert taken[Base.UserComment] == b"ASCII\0\0\0hello"
+    assert (taken[Base.ExifImageWidth], taken[Base.ExifImageHeight], taken[Base.ColorSpace]) == (100, 150, 1)
+    assert exif.get_ifd(ExifTags.IFD.GPSInfo)[2] == (48.0, 12.0, 30.0)
+    assert Base.StripOffsets not in exif or target == "tif"
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_16_bits_are_set_upright_as_8_are(turn):
+    exif = Image.Exif()
+    exif[Base.Orientation] = turn
+    flat = files.read(file(Image.fromarray(GRAY), "PNG", exif=exif))
+    deep = files.read(file(Image.fromarray(GRAY.astype(np.uint16) * 257), "PNG", exif=exif))
+    assert (flat.bits, deep.bits) == (8, 16)
+    np.testing.assert_array_equal(flat.gray, deep.gray)
+
+
+def test_a_thumbnail_is_dropped():
+    thumbnail = file(Image.fromarray(PHOTO).resize((30, 20)), "JPEG")
+    first = b"II*\0\x08\0\0\0" + b"\x01\0" + b"\x31\x01\x02\0\x04\0\0\0abc\0" + b"\x1a\0\0\0"
+    second = b"\x02\0" + b"\x01\x02\x04\0\x01\0\0\0\x38\0\0\0"
+    second += b"\x02\x02\x04\0\x01\0\0\0" + len(thumbnail).to_bytes(4, "little") + b"\0\0\0\0"
+    content = file(Image.fromarray(PHOTO), "JPEG", exif=b"Exif\0\0" + first + second + thumbnail)
+    assert content.count(b"\xff\xd8\xff") == 2
+    assert opened(content).getexif().get_ifd(ExifTags.IFD.IFD1)
+    written = files.encode(files.read(content), PHOTO, format="jpg")
+    assert written.count(b"\xff\xd8\xff") == 1
+    assert opened(written).getexif()[Base.Software] == "abc"
+    assert not opened(written).getexif().get_ifd(ExifTags.IFD.IFD1)
+
+
+def test_damaged_exif_data_is_dropped_and_the_photo_read():
+    content = file(Image.fromarray(PHOTO), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\x7f" + bytes(40))
+    photo = files.read(content)
+    assert photo.width == 150
+    assert opened(files.encode(photo, PHOTO, format="jpg")).size == (150, 100)
+
+
+@pytest.mark.parametrize("format", ["jpg", "png", "webp", "tif"])
+def test_what_is_written_is_tagged_srgb(format):
+    content = files.encode(files.from_array(GRAY), PHOTO, format=format, quality=100)
+    assert content == files.encode(files.from_array(GRAY), PHOTO, format=format, quality=100)
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(opened(content).info["icc_profile"]))
+    assert "sRGB" in ImageCms.getProfileDescription(profile)
+    lossless = format in ("png", "tif")
+    assert np.abs(np.asarray(opened(content)).astype(int) - PHOTO).max() <= (0 if lossless else 60)
+
+
+def test_a_profile_is_converted_before_the_photo_is_gray():
+    linear = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    at = linear.index(b"para")
+    count = linear.count(b"para")
+    assert count >= 1
+    linear[at : at + 16] = b"curv" + bytes(4) + b"\0\0\0\0" + linear[at + 12 : at + 16]  # a line: no gamma
+    bright = files.read(file(Image.fromarray(PHOTO), "PNG", icc_profile=bytes(linear))).gray
+    assert bright.mean() > 1.2 * files.from_array(PHOTO).gray.mean()
+
+
+@pytest.mark.parametrize("content", [b"", b"no photo", file(Image.fromarray(PHOTO), "PNG")[:3000]])
+def test_what_is_no_photo_is_refused(content):
+    with pytest.raises(PhotoError):
+        files.read(content)
+
+
+def test_a_format_that_cannot_hold_the_photo_says_so():
+    long = files.from_array(np.zeros((2, 17000), np.uint8))
+    with pytest.raises(Exception, match=r"17000x2 cannot be written as webp.*use png or tif"):
+        files.encode(long, np.zeros((2, 17000, 3), np.uint8), format="webp")
+    with pytest.raises(Exception, match="format gif cannot be written; use jpg, png, webp, tif"):
+        files.encode(long, np.zeros((2, 17000, 3), np.uint8), format="gif")
