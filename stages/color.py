@@ -66,8 +66,7 @@ def rgb_to_lab(rgb: Rgb) -> Float:
 
 def lab_to_rgb(lab: Float) -> Rgb:
     """Convert float32 Lab of shape (height, width, 3) to uint8 sRGB; outside the gamut it is clipped."""
-    rgb = _convert(lab, cv2.COLOR_Lab2RGB)
-    return (rgb.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+    return (_convert(lab, cv2.COLOR_Lab2RGB).clip(0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def chroma(lab: Float) -> Float:
@@ -141,8 +140,7 @@ def along_edges(lightness: Float, ab: Float, *, radius: int = 3) -> Float:
         lightness: of the small copy, float32 (height, width) in 0..100.
         ab: the network's answer for it, float32 (height, width, 2), Lab units.
 
-    Returns:
-        float32 (height, width, 4): slopes of a and b, offsets of a and b.
+    Returns float32 (height, width, 4): slopes of a and b, offsets of a and b.
     """
 
     def mean(values: Any) -> Any:
