@@ -66,8 +66,7 @@ def rgb_to_lab(rgb: Rgb) -> Float:
 
 def lab_to_rgb(lab: Float) -> Rgb:
     """Convert float32 Lab of shape (height, width, 3) to uint8 sRGB; outside the gamut it is clipped."""
-    rgb = _convert(lab, cv2.COLOR_Lab2RGB)
-    return (rgb.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+    return (_convert(lab, cv2.COLOR_Lab2RGB).clip(0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def chroma(lab: Float) -> Float:
@@ -83,11 +82,8 @@ def gray_photo(lightness: Float) -> Rgb:
 def gray_levels(rgb: NDArray[np.uint8] | NDArray[np.uint16]) -> Gray:
     """Return the gray photo of the same lightness, as levels of the sRGB curve in 0..65535.
 
-    Args:
-        rgb: uint8 or uint16 sRGB (height, width, 3), or gray levels (height, width).
-
-    Returns:
-        uint16 (height, width). Eight bits are too few: lightness would be rounded twice.
+    ``rgb`` is uint8 or uint16 sRGB (height, width, 3), or gray levels (height, width); the result is uint16
+    (height, width), since with eight bits lightness would be rounded twice.
     """
     if rgb.ndim == 2:
         return np.multiply(rgb, 257 if rgb.dtype == np.uint8 else 1, dtype=np.uint16)
@@ -144,8 +140,7 @@ def along_edges(lightness: Float, ab: Float, *, radius: int = 3) -> Float:
         lightness: of the small copy, float32 (height, width) in 0..100.
         ab: the network's answer for it, float32 (height, width, 2), Lab units.
 
-    Returns:
-        float32 (height, width, 4): slopes of a and b, offsets of a and b.
+    Returns float32 (height, width, 4): slopes of a and b, offsets of a and b.
     """
 
     def mean(values: Any) -> Any:
@@ -171,14 +166,8 @@ def paint(gray: Gray, fits: Float, *, saturation: float = 1.0, bits: int = 8) ->
 
     The lightness stays; where a colour is beyond sRGB, its chroma is reduced and its hue kept.
 
-    Args:
-        gray: the photo, uint16 (height, width); see :func:`gray_levels`.
-        fits: float32 (small height, small width, 4).
-        saturation: what ab is multiplied by, 0 or more.
-        bits: of the result, 8 or 16.
-
-    Returns:
-        sRGB (height, width, 3), uint8 or uint16.
+    ``gray`` is of :func:`gray_levels`, ``fits`` float32 (small height, small width, 4); ab is multiplied by
+    ``saturation``, 0 or more. Returned is sRGB (height, width, 3), uint8 or uint16 as ``bits`` say.
     """
     height, width = gray.shape
     # In Lab f(X) = f(Y) + a / 500 and f(Z) = f(Y) - b / 200 with f(Y) = (L + 16) / 116: all lines in f(Y).
@@ -305,8 +294,7 @@ def _in_strips(fill: Callable[[slice], None], height: int, width: int) -> None:
     strips = [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
     threads = min(cv2.getNumThreads(), len(strips))
     if threads < 2:
-        for strip in strips:
-            fill(strip)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(fill, strips))
+        list(map(fill, strips))
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(fill, strips))

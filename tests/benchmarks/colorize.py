@@ -94,7 +94,7 @@ def folder(colorizer: Colorizer, contents: list[bytes]) -> dict[str, float]:
 
 
 def measure(what: str, model: Path, photos: int) -> dict[str, float]:
-    """What a process of its own is asked for; the photo is made before, in another, whose memory counts not."""
+    """What a process of its own is asked for; the photo is made in another, whose memory does not count."""
     start = time.perf_counter()
     colorizer = Colorizer.load(model)
     started = time.perf_counter() - start
