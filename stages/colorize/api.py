@@ -49,7 +49,7 @@ Input = TypeVar("Input", Image.Image, NDArray[Any])
 
 def default_model() -> Path:
     """Return the base model of the checkout, or, where there is none, the model trained in it."""
-    base = ROOT / "data/base/base.safetensors"
+    base = ROOT / "data/base/colorizer.safetensors"
     return base if base.is_file() else ROOT / "data/models/colorizer.safetensors"
 
 
