@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,9 @@ from stages.grids import write_png
 from stages.prepare import build
 from stages.scrape import gather, manifest
 from stages.tables import read, write
+
+# A run that a script started in the background ignores Ctrl-C, and what it starts would as well.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
 HOSTILE = """<img src=x onerror="document.title='injected'">'&amp;"""

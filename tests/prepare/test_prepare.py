@@ -20,6 +20,7 @@ from stages.prepare.split import SPLITS, split
 
 PARAMS = Params(
     size=32,
+    enlarge=True,
     fit="crop",
     val_fraction=0.2,
     test_fraction=0.2,
