@@ -32,7 +32,7 @@ recipe: $(VENV)/installed  ## run a recipe, NAME=unet SET='train.minutes=10 ...'
 	@python -m stages.recipes $(NAME) $(SET)
 
 test: $(VENV)/installed lint  ## run every check and test
-	python -m pytest -n 2 --dist loadfile
+	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 benchmark: $(VENV)/installed  ## time filter, prepare, train and evaluate; PHOTOS=folder takes real photos too
 	python tests/benchmarks/cost.py $(if $(PHOTOS),--photos $(PHOTOS))

@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from stages import networks
 from stages import params as params_file
 from stages.filter import verdicts
-from stages.grids import write_png
+from stages.grids import write_jpeg
 from stages.prepare import build
 from stages.scrape import gather, manifest
 from stages.tables import read, write
@@ -39,6 +39,7 @@ TINY = {
         "lab_autoencoder": {"num_layers": 1, "filters": 16},
         "dense_autoencoder": {"embedding": 32, "pooling": "average", "downsampling": 2},
         "resnet18": {"pretrained": False},  # nothing is downloaded
+        "lite_unet": {"decoder": (8, 8, 8, 8), "pretrained": False},
         "batch_size": 8,
         "epochs": 2,
         "grid_every": 1,
@@ -49,6 +50,16 @@ TINY = {
     "export": {},
     "machine": {"workers": 1, "device": "cpu", "precision": "fp32"},
 }
+
+
+LONG = ("pipeline", "tune", "train")
+"""Folders whose files take minutes: begun last, one would keep one of the two processes waiting."""
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the folders that take longest; within and after them the order stays."""
+    rank = {ROOT / "tests" / folder: number for number, folder in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.path.parent, len(LONG)))
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +123,7 @@ def judged(tiny, prepared, tmp_path_factory):
         table.to_csv(plots / f"metrics/loss/{name}.tsv", sep="\t", index=False)
     for epoch in range(3):
         tile = np.full((120, 180, 3), 40 + 80 * epoch, np.uint8)
-        write_png(plots / f"images/grid/{epoch:04}.png", tile)
+        write_jpeg(plots / f"images/grid/{epoch:04}.jpg", tile)
     subprocess.run(
         [sys.executable, "-m", "stages.evaluate"],
         cwd=top, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)},
