@@ -62,7 +62,7 @@ def test_what_the_workflow_names_is_there():
     jobs = YAML(typ="safe").load(WORKFLOW)["jobs"]
     commands = "\n".join(step.get("run", "") for job in jobs.values() for step in job["steps"])
     outs = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]["evaluate"]["outs"]
-    (grid,) = set(re.findall(r"reports/\S+\.png", commands))
+    (grid,) = set(re.findall(r"reports/\S+\.jpg", commands))
     assert any(grid.startswith(str(next(iter(out)) if isinstance(out, dict) else out)) for out in outs)
     assert (ROOT / ".ci/run").exists()
     makefile = (ROOT / "Makefile").read_text()

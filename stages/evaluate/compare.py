@@ -18,7 +18,7 @@ from stages.evaluate.pictures import difference_map, label, scale_strip
 from stages.evaluate.sides import Side, by_name, judge_sides, load_photo, side
 from stages.evaluate.summaries import FIGURES, difference, means
 from stages.evaluate.verdict import TOO_FEW
-from stages.grids import photo_grid, write_png
+from stages.grids import photo_grid, write_jpeg
 from stages.params import load
 
 DOC = """\
@@ -59,10 +59,10 @@ def compare(arguments: Sequence[str]) -> None:
     picture = sides_grid(sides, judged, options.photos, short_side=options.short_side, rows=params.grid_rows)
     tables.write(judged.round(5), options.output / "photos.csv")
     tables.write(summary, options.output / "figures.csv")
-    write_png(options.output / "grid.png", picture)
+    write_jpeg(options.output / "grid.jpg", picture)
     print(summary.to_string(index=False, na_rep=""))
     print(f"A is {options.a}, B is {options.b}; {sentence(summary, params)}")
-    print(f"{options.output}/grid.png shows where they differ most")
+    print(f"{options.output}/grid.jpg shows where they differ most")
 
 
 def paired_table(judged: pd.DataFrame, params: Params) -> pd.DataFrame:

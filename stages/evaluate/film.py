@@ -19,7 +19,7 @@ def write_film(grids: Path, path: Path) -> None:
     Raises:
         UngrayError: there is no grid.
     """
-    frames = [Image.open(grid).convert("RGB") for grid in sorted(grids.glob("*.png"))]
+    frames = [Image.open(grid).convert("RGB") for grid in sorted(grids.glob("*.jpg"))]
     if not frames:
         raise UngrayError(f"{grids} holds no grid; `dvc repro --force train` draws them")
     durations = [MILLISECONDS] * (len(frames) - 1) + [LAST_MILLISECONDS]

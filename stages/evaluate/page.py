@@ -94,7 +94,7 @@ def page(
         sliders=[_slider(row, found.rivals["model"], prepared) for _, row in ours.head(SLIDERS).iterrows()],
         grids=[
             {
-                "data": _jpeg(photos.read_rgb(reports / f"grids/{name}.png")),
+                "data": _jpeg(photos.read_rgb(reports / f"grids/{name}.jpg")),
                 "alt": f"test photos: {name}",
                 "caption": caption,
             }

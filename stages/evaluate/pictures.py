@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from stages import metrics, photos
 from stages.color import rgb_to_lab
 from stages.evaluate.rivals import TITLES, Colour
-from stages.grids import photo_grid, write_png
+from stages.grids import photo_grid, write_jpeg
 
 Rgb = NDArray[np.uint8]
 
@@ -39,7 +39,7 @@ def draw_grids(
         "worst": ours.tail(rows)[::-1],
     }
     for name, part in chosen.items():
-        write_png(folder / f"{name}.png", grid(part, judged, rivals, prepared))
+        write_jpeg(folder / f"{name}.jpg", grid(part, judged, rivals, prepared))
 
 
 def grid(part: pd.DataFrame, judged: pd.DataFrame, rivals: Mapping[str, Colour], prepared: Path) -> Rgb:

@@ -12,7 +12,7 @@ import pandas as pd
 from stages import photos
 from stages.color import Rgb, gray_photo, recolor, rgb_to_lab
 from stages.files import whole_file
-from stages.grids import photo_grid, write_png
+from stages.grids import photo_grid, write_jpeg
 from stages.networks import predictor
 from stages.networks.base import Colorizer
 from stages.train.params import Params
@@ -69,8 +69,8 @@ class Gallery:
             columns = ["old scan", f"epoch {epoch}", *columns]
             worn = zip(self._worn, coloured[len(self._truths) :], strict=True)
             rows = [[_gray(scan), tile, *row] for (scan, tile), row in zip(worn, rows, strict=True)]
-        path = self._work / f"grid-{epoch:04}.png"
-        write_png(path, photo_grid(rows, columns=columns))
+        path = self._work / f"grid-{epoch:04}.jpg"
+        write_jpeg(path, photo_grid(rows, columns=columns))
         return path
 
     def tall(self, last: int) -> Path:
@@ -81,8 +81,8 @@ class Gallery:
             [_gray(truth), *[tiles[number] for tiles in coloured], truth]
             for number, truth in enumerate(self._truths)
         ]
-        path = self._work / "learning.png"
-        write_png(path, photo_grid(rows, columns=["gray", *[f"epoch {epoch}" for epoch in epochs], "truth"]))
+        path = self._work / "learning.jpg"
+        write_jpeg(path, photo_grid(rows, columns=["gray", *[f"epoch {epoch}" for epoch in epochs], "truth"]))
         return path
 
     def _tiles(self, epoch: int) -> Path:

@@ -98,7 +98,7 @@ class Show(Silent):
                 flush=True,
             )
         if last:
-            self._live.log_image("learning.png", self._gallery.tall(place.epoch))
+            self._live.log_image("learning.jpg", self._gallery.tall(place.epoch))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -130,7 +130,7 @@ class Show(Silent):
         self._live.make_summary()
 
     def _show_grid(self, epoch: int) -> None:
-        self._live.log_image(f"grid/{epoch:04}.png", self._gallery.grid(epoch))
+        self._live.log_image(f"grid/{epoch:04}.jpg", self._gallery.grid(epoch))
 
 
 def _leave_empty(folder: Path) -> None:

@@ -79,7 +79,7 @@ def test_another_programs_colourings_are_held_against_a_model(truths, model_file
     assert 0 < row["low"] < row["a_minus_b"] < row["high"]
     assert figures.loc["psnr", "a_is"] == "worse"
     assert pd.isna(figures.loc["colourfulness", "a_is"])
-    grid = photos.read_rgb(Path("reports/compare/grid.png"))
+    grid = photos.read_rgb(Path("reports/compare/grid.jpg"))
     assert 900 < grid.shape[1] < 1100
 
 
@@ -119,7 +119,7 @@ def test_twice_the_same_bytes(truths, model_file, here):
     gray = _coloured(truths, here / "gray", _gray)
     for name in ("one", "two"):
         compare([str(model_file), str(gray), "--photos", str(truths), "-o", name])
-    for name in ("figures.csv", "photos.csv", "grid.png"):
+    for name in ("figures.csv", "photos.csv", "grid.jpg"):
         assert (here / "one" / name).read_bytes() == (here / "two" / name).read_bytes(), name
 
 

@@ -9,7 +9,7 @@ from stages.evaluate.film import write_film
 from stages.evaluate.page import page
 from stages.evaluate.pictures import draw_grids
 from stages.evaluate.run import run
-from stages.grids import write_png
+from stages.grids import write_jpeg
 from stages.networks import Model
 from stages.photos import read_rgb
 
@@ -41,7 +41,7 @@ def reports(hostile, prepared, tmp_path_factory):
     draw_charts(
         folder / "charts", queries=hostile.kinds["query"], histograms=hostile.histograms, curves=CURVES
     )
-    write_png(folder / "train/0000.png", read_rgb(folder / "grids/best.png"))
+    write_jpeg(folder / "train/0000.jpg", read_rgb(folder / "grids/best.jpg"))
     write_film(folder / "train", folder / "film.webp")
     return folder
 

@@ -35,8 +35,8 @@ def grids(found, prepared, tmp_path_factory):
 
 def test_the_same_best_median_and_worst_photos_are_drawn_one_column_a_rival(grids):
     pictures = {path.name: photos.read_rgb(path) for path in grids.iterdir()}
-    assert pictures.keys() == {"test.png", "best.png", "median.png", "worst.png"}
-    assert (pictures["best.png"] != pictures["worst.png"]).any()
+    assert pictures.keys() == {"test.jpg", "best.jpg", "median.jpg", "worst.jpg"}
+    assert (pictures["best.jpg"] != pictures["worst.jpg"]).any()
     for picture in pictures.values():
         assert picture.shape[1] == 5 * 198 + 6, "gray, model, base, truth, difference"
         assert GITHUB < picture.shape[1] < 1.25 * GITHUB, "text of 14 pixels stays readable"
@@ -54,7 +54,7 @@ def test_one_test_photo_is_enough_for_all_grids(tiny, prepared, index, model, pi
     found = run(tiny["evaluate"], model, None, index=one, pixels=pixels, prepared=prepared)
     draw_grids(found.photos, found.rivals, prepared, tmp_path, rows=6)
     assert len(list(tmp_path.iterdir())) == 4
-    assert photos.read_rgb(tmp_path / "median.png").shape[0] < 300
+    assert photos.read_rgb(tmp_path / "median.jpg").shape[0] < 300
 
 
 def test_the_map_is_dark_where_colours_are_equal_and_its_scale_shows_both_ends():
@@ -156,7 +156,7 @@ def test_one_epoch_is_seen_as_points(found, tmp_path):
 
 def test_the_film_shows_every_grid_once_in_the_order_of_epochs(tmp_path):
     for number, level in enumerate((10, 120, 240)):
-        Image.new("RGB", (80, 40), (level, level, 0)).save(tmp_path / f"{number * 5:04}.png")
+        Image.new("RGB", (80, 40), (level, level, 0)).save(tmp_path / f"{number * 5:04}.jpg")
     write_film(tmp_path, tmp_path / "film.webp")
     with Image.open(tmp_path / "film.webp") as film:
         assert film.n_frames == 3

@@ -33,7 +33,7 @@ def test_it_writes_tables_pictures_the_film_and_the_report(judged):
     assert written == {
         "metrics.json", "figures.csv", "queries.csv", "terciles.csv", "photos.csv", "report.html",
         "film.webp",
-        "grids/test.png", "grids/best.png", "grids/median.png", "grids/worst.png",
+        "grids/test.jpg", "grids/best.jpg", "grids/median.jpg", "grids/worst.jpg",
         "charts/queries.png", "charts/ab_histograms.png", "charts/curves.png",
     }  # fmt: skip
     metrics = json.loads((judged / "reports/metrics.json").read_text())

@@ -239,7 +239,7 @@ def test_progress_grids_show_old_scans_where_they_are_trained_on(tiny, prepared,
     widths = {}
     for degradation in (0.0, 0.5):
         train(tiny, prepared, here / str(degradation), degradation=degradation)
-        with Image.open(here / f"{degradation}/plots/images/grid/0002.png") as grid:
+        with Image.open(here / f"{degradation}/plots/images/grid/0002.jpg") as grid:
             widths[degradation] = grid.width
     assert widths[0.5] > 1.5 * widths[0.0]
 

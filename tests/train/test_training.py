@@ -39,9 +39,9 @@ def test_the_same_training_twice_gives_the_same_model_curves_and_grids(tiny, pre
     assert first == second
     assert files(here / "a") == files(here / "b")
     assert {
-        "plots/images/grid/0000.png",
-        "plots/images/grid/0002.png",
-        "plots/images/learning.png",
+        "plots/images/grid/0000.jpg",
+        "plots/images/grid/0002.jpg",
+        "plots/images/learning.jpg",
         "plots/metrics/loss/gray.tsv",
         "plots/metrics/ciede2000/val.tsv",
         "plots/metrics/ciede2000/gray.tsv",
