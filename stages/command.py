@@ -21,11 +21,15 @@ TIMINGS = Path("reports/timings.json")
 def run_command(main: Callable[[], None]) -> None:
     """Call ``main`` and turn what a person can mend into one sentence on standard error.
 
-    Exit codes: 0 done, 1 for an :class:`UngrayError` or a full disk, 130 for Ctrl-C. Any other exception is a
-    fault of ours and keeps its traceback.
+    Exit codes: 0 done, 1 for an :class:`UngrayError`, a full disk or a reader that left, 130 for Ctrl-C. Any
+    other exception is a fault of ours and keeps its traceback.
     """
     try:
         main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has seen enough: `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except UngrayError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

@@ -1,5 +1,6 @@
 import errno
 import json
+import subprocess
 import sys
 
 import pytest
@@ -30,6 +31,17 @@ def test_ctrl_c_ends_with_130(capsys):
     code, said = leaving(raising(KeyboardInterrupt()), capsys)
     assert code == 130
     assert said == "interrupted\n"
+
+
+def test_a_reader_that_has_seen_enough_gets_no_traceback():
+    code = "from stages.command import run_command; run_command(lambda: print('line\\n' * 100_000))"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1
 
 
 def test_a_full_disk_says_so_and_what_to_do(capsys):

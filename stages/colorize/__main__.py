@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         "--engine",
         choices=("auto", "torch", "onnxruntime"),
         default="auto",
-        help="what runs the model (default: what its extension asks for)",
+        help="what runs the model (default: onnxruntime where the model was exported, else torch)",
     )
     look = parser.add_argument_group("colour")
     look.add_argument(

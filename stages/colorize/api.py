@@ -99,8 +99,9 @@ class Colorizer:
         Args:
             model: a file of ungray, .safetensors or .onnx; None takes :func:`default_model`.
             engine: "torch" (.safetensors), "onnxruntime" (.onnx, starts quicker and needs no torch), or
-                "auto", what reads the file. Another engine than the file's reads the file of the same name
-                with its own extension.
+                "auto": onnxruntime where ``model`` or an .onnx file of the same training beside it allows it,
+                else torch. Another engine than the file's reads the file of the same name with its own
+                extension.
             threads: that a run of the network may use, 0 for one per core; where several run at a time, fewer
                 are quicker.
 

@@ -40,6 +40,8 @@ class Engine:
 def load(path: Path, *, engine: str = "auto", threads: int = 0) -> Engine:
     """Load the model at ``path``, or the file of the same name beside it that ``engine`` reads.
 
+    ``auto`` takes onnxruntime, which starts in a fraction of the time and memory, where such a file lies
+    beside and is of the very same training; otherwise what reads ``path``.
     ``threads`` is how many a run of the network may use, 0 for one per core; torch takes it for all it does.
 
     Raises:
@@ -50,9 +52,28 @@ def load(path: Path, *, engine: str = "auto", threads: int = 0) -> Engine:
         raise UngrayError(f"there is no engine {engine}; use auto, {' or '.join(SUFFIXES)}")
     if path.suffix not in names:
         raise UngrayError(f"{path} is no model: its name ends in neither {' nor '.join(names)}")
+    if engine == "auto" and (exported := _of_same_training(path, threads)):
+        return exported
     chosen = names[path.suffix] if engine == "auto" else engine
     path = path.with_suffix(SUFFIXES[chosen])
     return _load_torch(path, threads) if chosen == "torch" else _load_onnxruntime(path, threads)
+
+
+def _of_same_training(path: Path, threads: int) -> Engine | None:
+    """Return the .onnx file beside ``path``, a .safetensors file, if it holds the very same model."""
+    exported = path.with_suffix(SUFFIXES["onnxruntime"])
+    if path == exported or not path.is_file() or not exported.is_file():
+        return None
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            saved = file.metadata() or {}
+        engine = _load_onnxruntime(exported, threads)
+        about = json.loads(saved["configuration"]), json.loads(saved["provenance"])
+    except (SafetensorError, UngrayError, KeyError, ValueError, OSError):
+        return None  # whoever reads the damaged one says so
+    return engine if about == (engine.configuration, engine.provenance) else None
 
 
 def _load_torch(path: Path, threads: int) -> Engine:

@@ -2,6 +2,7 @@
 
 import doctest
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -198,6 +199,21 @@ def test_with_onnxruntime_torch_is_not_imported(colourful):
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     assert ran.stdout.split() == ["onnxruntime", "False"], ran.stderr
+
+
+def test_the_exported_file_beside_a_model_is_taken_if_it_is_of_the_same_training(colourful, tmp_path):
+    for suffix in (".safetensors", ".onnx"):
+        shutil.copy(colourful.with_suffix(suffix), tmp_path / f"model{suffix}")
+    path = tmp_path / "model.safetensors"
+    chosen = Colorizer.load(path)
+    assert (chosen.engine, chosen.path.name) == ("onnxruntime", "model.onnx")
+    assert Colorizer.load(path, engine="torch").engine == "torch"
+    model = networks.load_model(path)
+    networks.save_model(path, networks.Model(model.network, {**model.provenance, "trained": "again"}))
+    assert Colorizer.load(path).engine == "torch"
+    shutil.copy(colourful, path)
+    path.with_suffix(".onnx").write_bytes(b"no model")
+    assert Colorizer.load(path).engine == "torch"
 
 
 def test_a_model_that_is_none_is_named(colourful, tmp_path):
