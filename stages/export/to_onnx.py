@@ -40,8 +40,9 @@ def write_onnx(path: Path, model: Model, *, opset: int) -> None:
     ``multiple``.
     """
     network = model.network
-    side = network.working_size
-    # Example sizes that differ, since the exporter takes equal ones for one dimension.
+    # Example sizes that differ, since the exporter takes equal ones for one dimension, and are more than 1
+    # in the network's midst, since it takes a 1 for a constant.
+    side = max(network.working_size, 2 * network.MULTIPLE)
     example = torch.zeros(2, 1, side, side + network.MULTIPLE)
     height, width = (
         network.MULTIPLE * torch.export.Dim(name, min=1, max=512) for name in ("rows", "columns")

@@ -19,6 +19,7 @@ from stages.networks.base import Colorizer
 from stages.networks.cnn import Cnn
 from stages.networks.dense_autoencoder import DenseAutoencoder
 from stages.networks.lab_autoencoder import LabAutoencoder
+from stages.networks.lite_unet import LiteUNet
 from stages.networks.plain_autoencoder import PlainAutoencoder
 from stages.networks.resnet18 import ResNet18
 from stages.networks.small_cnn import SmallCnn
@@ -26,7 +27,16 @@ from stages.networks.unet import UNet
 
 ARCHITECTURES: dict[str, type[Colorizer]] = {
     architecture.ARCHITECTURE: architecture
-    for architecture in (UNet, Cnn, LabAutoencoder, DenseAutoencoder, PlainAutoencoder, ResNet18, SmallCnn)
+    for architecture in (
+        UNet,
+        LiteUNet,
+        Cnn,
+        LabAutoencoder,
+        DenseAutoencoder,
+        PlainAutoencoder,
+        ResNet18,
+        SmallCnn,
+    )
 }
 
 

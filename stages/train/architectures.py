@@ -17,6 +17,13 @@ class UNetParams(Section):
     channels: Annotated[tuple[Channels, ...], Field(strict=False, min_length=4, max_length=4)]
 
 
+class LiteUNetParams(Section):
+    """Of :class:`stages.networks.lite_unet.LiteUNet`."""
+
+    decoder: Annotated[tuple[Channels, ...], Field(strict=False, min_length=4, max_length=4)]
+    pretrained: bool
+
+
 class LabAutoencoderParams(Section):
     """Of :class:`stages.networks.lab_autoencoder.LabAutoencoder`."""
 

@@ -11,6 +11,7 @@ from stages.params import Section
 from stages.train.architectures import (
     DenseAutoencoderParams,
     LabAutoencoderParams,
+    LiteUNetParams,
     ResNet18Params,
     UNetParams,
 )
@@ -53,10 +54,18 @@ class Params(Section):
     """What is trained, and how."""
 
     architecture: Literal[
-        "unet", "cnn", "lab_autoencoder", "dense_autoencoder", "plain_autoencoder", "resnet18", "small_cnn"
+        "unet",
+        "lite_unet",
+        "cnn",
+        "lab_autoencoder",
+        "dense_autoencoder",
+        "plain_autoencoder",
+        "resnet18",
+        "small_cnn",
     ]
     working_size: int = Field(ge=32, le=1024, multiple_of=16, description="pixels")
     unet: UNetParams
+    lite_unet: LiteUNetParams
     lab_autoencoder: LabAutoencoderParams
     dense_autoencoder: DenseAutoencoderParams
     resnet18: ResNet18Params
@@ -97,10 +106,20 @@ class Params(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _size_fits_network(self) -> Self:
+        if self.architecture == "lite_unet" and self.working_size % 32:
+            raise UngrayError(
+                f"train.working_size = {self.working_size}: train.architecture = lite_unet halves the photo "
+                "five times, so it must be a multiple of 32"
+            )
+        return self
+
     def network(self) -> dict[str, Any]:
         """Return the configuration that :func:`stages.networks.build` takes."""
         sections: dict[str, Section] = {
             "unet": self.unet,
+            "lite_unet": self.lite_unet,
             "lab_autoencoder": self.lab_autoencoder,
             "dense_autoencoder": self.dense_autoencoder,
             "resnet18": self.resnet18,

@@ -71,7 +71,7 @@ def test_dvc_takes_what_a_recipe_sets_and_the_params_are_right_with_it(name, her
 
 def test_one_recipe_after_another_is_that_recipe():
     # `dvc exp run` leaves its values in params.yaml, so what one recipe sets the others set as well.
-    arguments = {"unet", "lab_autoencoder", "dense_autoencoder", "resnet18", "adversarial"}
+    arguments = {"unet", "lite_unet", "lab_autoencoder", "dense_autoencoder", "resnet18", "adversarial"}
     keys = {
         name: {
             key
