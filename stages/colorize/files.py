@@ -94,6 +94,8 @@ def from_image(image: Image.Image, *, deep: NDArray[np.uint16] | None = None) ->
     if deep is None and image.mode.startswith("I;16") and "transparency" not in image.info:
         deep = _gray_of_tiff(image)
     if deep is not None:
+        if profile := image.info.get("icc_profile"):
+            deep = _to_srgb(deep, profile)
         deep = TURNS.get(exif_data.orientation(image), lambda pixels: pixels)(deep)
         return from_array(deep, exif=about, format=kind)
     if exif_data.orientation(image) != 1:
@@ -173,6 +175,32 @@ def _sixteen_bits(image: Image.Image, content: bytes) -> NDArray[np.uint16] | No
     if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
         return None
     return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+
+def _to_srgb(pixels: NDArray[np.uint16], profile: bytes) -> NDArray[np.uint16]:
+    """Return pixels, gray or RGB (and alpha), in sRGB; as they are if the profile is damaged or for others.
+
+    Pillow's colour management has 8 bits; this is the same one, Little CMS, with 16.
+    """
+    import imagecodecs  # not above: few photos need it
+
+    kind = {b"GRAY": "gray", b"RGB ": "rgb"}.get(profile[16:20])
+    gray = pixels.ndim == 2
+    if kind is None or (kind == "gray" and not gray):
+        return pixels
+    converted = np.empty((*pixels.shape[:2], 3), np.uint16)
+    try:
+        for top in range(0, len(pixels), BAND):
+            band = pixels[top : top + BAND]
+            if gray and kind == "rgb":  # that profile's tones, in three equal channels
+                band = np.repeat(band[..., None], 3, axis=2)
+            band = np.ascontiguousarray(band[..., :3] if kind == "rgb" else band)
+            converted[top : top + BAND] = imagecodecs.cms_transform(
+                band, profile, encoding.srgb_profile(), colorspace=kind, outcolorspace="rgb"
+            )
+    except imagecodecs.CmsError:
+        return pixels
+    return converted if gray or pixels.shape[2] == 3 else np.dstack([converted, pixels[..., 3]])
 
 
 def _gray_of_tiff(image: Image.Image) -> NDArray[np.uint16]:

@@ -167,14 +167,46 @@ def test_what_is_written_is_tagged_srgb(format):
     assert np.abs(np.asarray(opened(content)).astype(int) - PHOTO).max() <= (0 if lossless else 60)
 
 
-def test_a_profile_is_converted_before_the_photo_is_gray():
+def linear_profile():
     linear = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     at = linear.index(b"para")
     count = linear.count(b"para")
     assert count >= 1
     linear[at : at + 16] = b"curv" + bytes(4) + b"\0\0\0\0" + linear[at + 12 : at + 16]  # a line: no gamma
-    bright = files.read(file(Image.fromarray(PHOTO), "PNG", icc_profile=bytes(linear))).gray
+    return bytes(linear)
+
+
+def test_a_profile_is_converted_before_the_photo_is_gray():
+    bright = files.read(file(Image.fromarray(PHOTO), "PNG", icc_profile=linear_profile())).gray
     assert bright.mean() > 1.2 * files.from_array(PHOTO).gray.mean()
+
+
+@pytest.mark.parametrize("kind", ["RGB", "RGBA", "gray"])
+def test_a_profile_counts_with_16_bits_as_with_8(kind):
+    linear = linear_profile()
+    deep = {"RGB": DEEP, "RGBA": np.dstack([DEEP, DEEP[..., :1]]), "gray": DEEP[..., 1]}[kind]
+    stream = io.BytesIO()
+    more = {"extrasamples": ["unassalpha"]} if kind == "RGBA" else {}
+    photometric = "minisblack" if kind == "gray" else "rgb"
+    tifffile.imwrite(stream, deep, photometric=photometric, iccprofile=linear, **more)
+    photo = files.read(stream.getvalue())
+    shallow = Image.fromarray((deep // 257).astype(np.uint8)).convert("RGB")
+    expected = files.read(file(shallow, "PNG", icc_profile=linear)).gray
+    assert photo.bits == 16
+    assert np.abs(photo.gray.astype(int) - expected).mean() < 257
+    assert len(np.unique(photo.gray)) > 1.5 * len(np.unique(expected)), "with all of its 16 bits"
+    if kind == "RGBA":
+        np.testing.assert_array_equal(photo.alpha, DEEP[..., 0])
+
+
+def test_a_profile_that_is_damaged_or_for_other_photos_changes_nothing():
+    plain = files.from_array(DEEP).gray
+    gray_only = bytearray(linear_profile())
+    gray_only[16:20] = b"GRAY"
+    for profile in (b"no profile", bytes(gray_only), linear_profile()[:200]):
+        stream = io.BytesIO()
+        tifffile.imwrite(stream, DEEP, photometric="rgb", iccprofile=profile)
+        np.testing.assert_array_equal(files.read(stream.getvalue()).gray, plain)
 
 
 @pytest.mark.parametrize("content", [b"", b"no photo", file(Image.fromarray(PHOTO), "PNG")[:3000]])
