@@ -50,7 +50,7 @@ def main() -> None:
         model.provenance,
         metrics,
         manifest,
-        architecture=network.ARCHITECTURE,
+        configuration=network.configuration,
         parameters=networks.parameter_count(network),
     )
     with whole_file(MODELS / "model_card.md") as partial:

@@ -28,10 +28,10 @@ def model_card(
     metrics: dict[str, Any],
     manifest: pd.DataFrame,
     *,
-    architecture: str,
+    configuration: dict[str, Any],
     parameters: int,
 ) -> str:
-    """Return the card as Markdown."""
+    """Return the card as Markdown; ``configuration`` is that of the network."""
     train, counts, groups = provenance["train"], provenance["photos"], provenance["groups"]
     kept = manifest[manifest["status"] == "kept"]
     sources = ", ".join(f"{count} files from {name}" for name, count in kept["source"].value_counts().items())
@@ -44,6 +44,7 @@ def model_card(
     verdict = _verdict(metrics, "gray", word=metrics["verdict"])
     if "base" in metrics:
         verdict += "\n" + _verdict(metrics, "base", word=metrics["verdict_beside_base"])
+    start, architecture = _start(provenance, configuration), configuration["architecture"]
     split = ", ".join(
         f"{counts[name]} photos in {groups[name]} groups for {use}" for name, use in USES.items()
     )
@@ -61,18 +62,32 @@ def model_card(
         "was in training.",
         f"Queries: {', '.join(provenance['queries'])}.",
         f"Licences as the sources state them: {stated}.",
-        f"{_start(provenance)}, {settings}; {provenance['steps']} steps in {provenance['precision']}, "
+        f"{start}, {settings}; {provenance['steps']} steps in {provenance['precision']}, "
         f"torch {provenance['torch']}.",
+        *_vivid(provenance),
         "## Not for",
         NOT_FOR,
     ]
     return "\n\n".join(paragraphs) + "\n"
 
 
-def _start(provenance: dict[str, Any]) -> str:
+def _vivid(provenance: dict[str, Any]) -> list[str]:
+    vivid = provenance.get("vivid")
+    if not vivid:
+        return []
+    return [
+        "## Vivid",
+        f"Vivid colours are those above times {vivid['saturation']:.2f}. On val photos they are "
+        f"{vivid['colourfulness_ratio']:.2f} times as colourful as the truth, at a CIEDE2000 of "
+        f"{vivid['ciede2000']:.2f}; the gray photo's is {vivid['ciede2000_gray']:.2f}.",
+    ]
+
+
+def _start(provenance: dict[str, Any], configuration: dict[str, Any]) -> str:
     start = provenance.get("start")
     if not start or start["new"] == "all":
-        return "From nothing"
+        weights = configuration.get("weights", "random")
+        return "From nothing" if weights == "random" else f"From an encoder that knows {weights}"
     new = f", new layers: {', '.join(start['new'])}" if start["new"] else ""
     return f"From the base model (SHA-256 {start['sha256'][:16]}{new})"
 

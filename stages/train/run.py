@@ -23,6 +23,7 @@ from stages.train.losses import measure_prior
 from stages.train.params import Params
 from stages.train.show import Show, Silent
 from stages.train.start import start_from, told
+from stages.train.vivid import vivid
 
 if TYPE_CHECKING:
     from stages.train.degrade import OldScans
@@ -106,6 +107,7 @@ def run(
     made |= {"steps": min(training.step, training.steps), "epoch": place.epoch, "precision": precision}
     if params.keep == "best":
         made["epoch"] = best_epoch(place.log, params.watch)
+    made["vivid"] = vivid(network, photos.val)
     model = Model(network, _provenance(params, index, made))
     return Result(model, work, place.log, fabric.is_global_zero)
 

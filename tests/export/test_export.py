@@ -103,7 +103,7 @@ def test_the_card_says_what_how_good_and_not_for_what(base):
         provenance,
         judged | dict.fromkeys(("model", "gray", "mean_ab"), figures),
         pd.DataFrame([{"status": "kept", "source": "folder", "licence": ""}]),
-        architecture="unet",
+        configuration={"architecture": "unet"},
         parameters=4_300_000,
     )
     assert (
@@ -126,7 +126,19 @@ def test_the_card_says_what_how_good_and_not_for_what(base):
         provenance | {"start": start},
         judged | dict.fromkeys(("model", "gray", "mean_ab"), figures),
         pd.DataFrame([{"status": "kept", "source": "folder", "licence": ""}]),
-        architecture="unet",
+        configuration={"architecture": "unet"},
         parameters=4_300_000,
     )
     assert "From the base model (SHA-256 0123456789abcdef, new layers: head), optimizer so" in started
+    assert "## Vivid" not in started
+    vivid = {"saturation": 1.5, "colourfulness_ratio": 0.8, "ciede2000": 9.0, "ciede2000_gray": 10.0}
+    vivid_card = model_card(
+        provenance | {"vivid": vivid},
+        judged | dict.fromkeys(("model", "gray", "mean_ab"), figures),
+        pd.DataFrame([{"status": "kept", "source": "folder", "licence": ""}]),
+        configuration={"architecture": "lite_unet", "weights": "ImageNet, of a package"},
+        parameters=4_300_000,
+    )
+    assert "From an encoder that knows ImageNet, of a package, optimizer so" in vivid_card
+    assert "times 1.50" in vivid_card
+    assert "a CIEDE2000 of 9.00; the gray photo's is 10.00" in vivid_card
