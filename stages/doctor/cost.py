@@ -206,7 +206,10 @@ def _time(params: Params, machine: Machine, *, batch: int, seconds: float) -> _T
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     torch.manual_seed(params.seed)
-    network = networks.build(params.network())
+    configuration = params.network()
+    if "pretrained" in configuration:
+        configuration["pretrained"] = False  # any weights take as long, and these may have to be fetched
+    network = networks.build(configuration)
     timer = _Timer(seconds)
     try:
         with tempfile.TemporaryDirectory() as folder:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -29,6 +29,15 @@ class Colorizer(nn.Module, ABC):
         self.working_size = working_size
         self.configuration = {"architecture": self.ARCHITECTURE, "working_size": working_size, **arguments}
         """All that is needed to build the network again."""
+        self.fixed_statistics: list[str] = []
+        """Names of batch-norm layers that go on with the statistics they have, in training too."""
+
+    def train(self, mode: bool = True) -> Self:
+        """Put all in training mode (or not), but for the layers of :attr:`fixed_statistics`."""
+        super().train(mode)
+        for name in self.fixed_statistics:
+            self.get_submodule(name).eval()
+        return self
 
     @abstractmethod
     def pairs(self, rgb: Tensor) -> tuple[Tensor, Tensor]:

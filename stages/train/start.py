@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from torch.nn.modules.batchnorm import _BatchNorm
+
 from stages import networks
 from stages.errors import UngrayError
 from stages.files import sha256
@@ -18,7 +20,8 @@ def start_from(network: Colorizer, folder: Path) -> dict[str, Any]:
     """Give ``network`` the weights of the model in ``folder``, as far as names and shapes agree.
 
     What a network has and the model has not (another head, other channels, another architecture) starts new,
-    as it was built.
+    as it was built. Batch-norm layers that are taken over keep their statistics in training: a few hundred
+    photos of one kind have others, and to go by those, batch by batch, costs more than such photos can teach.
 
     Returns:
         What goes into the trained model's provenance: ``sha256`` of the model's file, its ``architecture``,
@@ -39,6 +42,11 @@ def start_from(network: Colorizer, folder: Path) -> dict[str, Any]:
         name: value for name, value in known.items() if name in wanted and wanted[name].shape == value.shape
     }
     network.load_state_dict(wanted | fitting)
+    network.fixed_statistics = [
+        name
+        for name, layer in network.named_modules()
+        if isinstance(layer, _BatchNorm) and f"{name}.running_mean" in fitting
+    ]
     new = sorted({name.rpartition(".")[0] for name in wanted.keys() - fitting.keys()}) if fitting else "all"
     return {"sha256": sha256(path.read_bytes()), "architecture": base.ARCHITECTURE, "new": new}
 
