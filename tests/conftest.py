@@ -34,6 +34,10 @@ TINY = {
     "filter": {},
     "prepare": {"size": 64, "rotated_copies": 1},
     "train": {
+        "architecture": "unet",
+        "start_from": "nothing",
+        "lr": 0.001,
+        "keep": "last",
         "working_size": 32,
         "unet": {"channels": (4, 6, 8, 10)},
         "lab_autoencoder": {"num_layers": 1, "filters": 16},

@@ -27,7 +27,7 @@ from sklearn.datasets import load_sample_image
 
 from stages import metrics, networks, params, photos, tables
 from stages.evaluate.__main__ import main
-from stages.grids import write_png
+from stages.grids import write_jpeg
 
 ROOT = Path(__file__).parents[2]
 SIZE = 256
@@ -66,7 +66,7 @@ def checkout(top: Path, count: int) -> None:
     for name in ("train", "val", "gray"):
         (plots / "metrics/loss").mkdir(parents=True, exist_ok=True)
         (plots / f"metrics/loss/{name}.tsv").write_text(f"step\t{name}\n1\t0.5\n2\t0.4\n")
-    write_png(plots / "images/grid/0000.png", np.full((100, 100, 3), 99, np.uint8))
+    write_jpeg(plots / "images/grid/0000.jpg", np.full((100, 100, 3), 99, np.uint8))
 
 
 def measure(count: int) -> tuple[float, float, float]:

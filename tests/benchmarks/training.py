@@ -77,7 +77,13 @@ def measure(shipped: dict[str, Any], paths: list[Path], options: argparse.Namesp
     """Run the race, print its tables, and say whether a bar is missed."""
     machine = shipped["machine"].model_copy(update={"device": "cpu", "checkpoint_minutes": 1e6})
     fabric, _, precision = device.start_fabric(machine)
-    usual = {"batch_size": options.batch_size, "epochs": 10**6, "grid_every": 10**6}
+    usual = {
+        "architecture": "unet",
+        "start_from": "nothing",
+        "batch_size": options.batch_size,
+        "epochs": 10**6,
+        "grid_every": 10**6,
+    }
     sections = {
         "unet": shipped["train"].model_copy(update=usual),
         "cnn": shipped["train"].model_copy(

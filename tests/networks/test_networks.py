@@ -254,9 +254,9 @@ def test_every_weight_of_a_network_learns(configuration):
 
 def test_predict_ab_on_arrays_is_the_networks_and_switches_batch_norm_to_eval(configuration):
     network = _trained(configuration).train()
-    lightness = color.rgb_to_lab(data.chelsea()[:48, :80])[..., 0]
+    lightness = color.rgb_to_lab(data.chelsea()[:64, :96])[..., 0]
     ab = networks.predictor(network)(lightness)
-    assert ab.shape == (48, 80, 2)
+    assert ab.shape == (64, 96, 2)
     assert ab.dtype == np.float32
     assert not network.training
     expected = network.predict_ab(torch.from_numpy(lightness)[None, None])[0].detach().numpy()
@@ -283,7 +283,7 @@ def test_a_saved_model_colours_as_it_did(configuration, tmp_path):
     assert loaded.provenance == PROVENANCE
     assert not loaded.network.training
     assert {weight.dtype for weight in loaded.network.parameters()} == {torch.float32}
-    lightness = lab.rgb_to_lab(_photos(64, 80))[:, :1]
+    lightness = lab.rgb_to_lab(_photos(64, 96))[:, :1]
     with torch.inference_mode():
         before = network.predict_ab(lightness)
         # fp16 costs a little: a fifth of a Lab unit at most, nothing an eye could see.

@@ -14,6 +14,10 @@ TINY = {
     "scrape.sample_crops": 2,
     "prepare.size": 64,
     "prepare.rotated_copies": 1,
+    "train.architecture": "unet",
+    "train.start_from": "nothing",
+    "train.lr": 0.001,
+    "train.keep": "last",
     "train.working_size": 32,
     "train.unet": {"channels": [4, 6, 8, 10]},
     "train.batch_size": 8,
@@ -26,16 +30,19 @@ TINY = {
 
 
 class Clone:
-    """A clone of the working tree as it stands, committed, and commands run in it."""
+    """A clone of the working tree as it stands, committed, and commands run in it.
 
-    def __init__(self, path: Path) -> None:
+    Without ``base`` it has no base model, so that nothing need be pulled before the workflow runs.
+    """
+
+    def __init__(self, path: Path, *, base: bool = False) -> None:
         self.path = path
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT, capture_output=True, text=True, check=True,
         ).stdout.split("\0")  # fmt: skip
         for name in filter(None, listed):
-            if (ROOT / name).is_file():
+            if (ROOT / name).is_file() and (base or not name.startswith("data/base/colorizer.")):
                 (path / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, path / name)
         self.environment = os.environ | {

@@ -11,15 +11,18 @@ from stages.params import load_all
 from stages.photos import read_rgb
 from stages.scrape import gather
 
+from .conftest import Clone
+
 ROOT = Path(__file__).parents[2]
 OBJECTS = ROOT / "data/remote/files/md5"
 MAX_MEGABYTES = 60
 
 
 def locked():
-    """Outputs in dvc.lock that DVC keeps, by path: the MD5 of the object."""
-    lock = YAML(typ="safe").load(ROOT / "dvc.lock")
-    outs = [out for stage in lock["stages"].values() for out in stage["outs"]]
+    """Outputs that DVC keeps, those of dvc.lock and the base model, by path: the MD5 of the object."""
+    yaml = YAML(typ="safe")
+    outs = [out for stage in yaml.load(ROOT / "dvc.lock")["stages"].values() for out in stage["outs"]]
+    outs += [out for file in sorted((ROOT / "data/base").glob("*.dvc")) for out in yaml.load(file)["outs"]]
     return {
         out["path"]: out["md5"]
         for out in outs
@@ -72,7 +75,8 @@ def test_every_object_is_whole():
 
 
 @pytest.mark.pipeline
-def test_a_bare_clone_pulls_it_and_then_repro_has_nothing_to_do(clone):
+def test_a_bare_clone_pulls_it_and_then_repro_has_nothing_to_do(tmp_path):
+    clone = Clone(tmp_path, base=True)
     clone.run("dvc", "pull")
     assert "Data and pipelines are up to date" in clone.run("dvc", "repro").stdout
     assert clone.run("git", "status", "--porcelain").stdout == ""

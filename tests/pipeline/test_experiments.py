@@ -93,7 +93,7 @@ def test_plots_have_names_titles_and_both_axes_named_and_compare_two_runs(clean)
     page = clean.read("dvc_plots/index.html")
     for title in ("loss, in the network's own units", "epoch", "CIEDE2000 minus gray's"):
         assert title in page
-    images = {p.name for p in (clean.path / "dvc_plots/static").rglob("*.png")}
+    images = {p.name for p in (clean.path / "dvc_plots/static").rglob("*.*")}
     assert any("queries.png" in name for name in images)
     assert any("worst.jpg" in name for name in images)
     assert any(re.search(r"0003\.jpg", name) for name in images), "a step of the slider"

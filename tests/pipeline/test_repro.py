@@ -28,8 +28,9 @@ def test_git_sees_tables_and_metrics_and_no_photo_grid_or_model(repro):
     tracked = repro.run("git", "ls-files").stdout.splitlines()
     made = [name for name in tracked if name.startswith(("data/", "reports/")) and "data/remote" not in name]
     shown = re.findall(r"]\((reports/[^)]+)\)", repro.read("README.md"))
-    others = {name for name in made if not name.endswith((".csv", ".json", ".tsv", ".md"))}
-    assert others <= set(shown), "pictures are there for README to show"
+    shown += [f"data/base/{name}" for name in re.findall(r"]\((.+)\)", repro.read("data/base/model_card.md"))]
+    others = {name for name in made if not name.endswith((".csv", ".json", ".tsv", ".md", ".gitignore"))}
+    assert others <= set(shown), "pictures are there for README and the base model's card to show"
     assert {
         "data/manifest.csv",
         "data/verdicts.csv",

@@ -30,7 +30,7 @@ def test_training_from_the_base_model_is_ahead_of_training_from_nothing(tiny, tr
     started = trained("s", start_from="base", **options)[0]
     fresh = trained("f", **options)[0]
     assert started.log[0]["loss/val"] < fresh.log[0]["loss/val"]
-    assert abs(started.log[0]["loss/val"] - result.log[-1]["loss/val"]) < 0.005
+    assert abs(started.log[0]["loss/val"] - result.log[-1]["loss/val"]) < 0.01
 
 
 def test_all_weights_and_statistics_are_taken_over(tiny, base):
@@ -39,6 +39,18 @@ def test_all_weights_and_statistics_are_taken_over(tiny, base):
     assert start["new"] == []
     known = load_model(base / FILE).network.state_dict()
     assert all(torch.equal(value, known[name]) for name, value in network.state_dict().items())
+
+
+def test_batch_norm_keeps_the_statistics_it_took_over_while_weights_go_on(trained, base):
+    known = load_model(base / FILE).network.state_dict()
+    result = trained(start_from="base", base=str(base), epochs=1)[0]
+    found = result.model.network.state_dict()
+    statistics = {name for name in found if name.endswith(("running_mean", "running_var"))}
+    assert statistics
+    assert all(torch.equal(found[name], known[name]) for name in statistics)
+    assert not torch.equal(found["head.weight"], known["head.weight"])
+    fresh = trained(epochs=1)[0].model.network.state_dict()
+    assert not torch.equal(fresh["down.0.1.running_mean"], torch.zeros_like(fresh["down.0.1.running_mean"]))
 
 
 def test_what_does_not_fit_starts_new_and_is_named_in_the_output_the_model_and_its_card(

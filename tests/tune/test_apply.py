@@ -40,7 +40,7 @@ def test_only_the_values_change_and_every_comment_stays(params, tmp_path):
         assert old.partition("#")[2] == new.partition("#")[2] != ""
     assert changes == [
         "train.batch_size: 30 -> 64",
-        "train.lr: 0.001 -> 2e-05",
+        "train.lr: 3e-05 -> 2e-05",
         "train.shuffle: true -> false",
         "train.lab_autoencoder.filters: 256 -> 512",
     ]
