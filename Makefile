@@ -19,13 +19,13 @@ $(VENV)/installed: pyproject.toml .constraints.txt
 	$(VENV)/bin/python -m pip install --quiet --constraint .constraints.txt --editable '.[dev]'
 	@touch $@
 
-# What training starts from; all else is made here.
-data/base/colorizer.safetensors: | $(VENV)/installed
+# The base model, which training starts from; all else is made here.
+data/base/colorizer.%: | $(VENV)/installed
 	@dvc pull --quiet $@.dvc
 
 # The first time on a machine every stage really runs, even those whose results came with the clone; after that only
 # what has changed.
-repro: $(VENV)/installed data/base/colorizer.safetensors  ## run the whole workflow as params.yaml says, and show the metrics
+repro: $(VENV)/installed data/base/colorizer.safetensors data/base/colorizer.onnx  ## run the whole workflow as params.yaml says, and show the metrics
 	@python -m stages.params
 	dvc repro $(if $(wildcard .cache/reproduced),,--force)
 	@mkdir -p .cache && touch .cache/reproduced

@@ -74,6 +74,14 @@ def test_every_object_is_whole():
         assert hashlib.md5(path.read_bytes()).hexdigest() == name
 
 
+def test_make_repro_fetches_every_file_of_the_base_model():
+    # DVC refuses to run while one that a stage depends on is missing.
+    (line,) = [line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith("repro:")]
+    files = {f"data/base/{file.stem}" for file in (ROOT / "data/base").glob("*.dvc")}
+    assert files
+    assert files <= set(line.split())
+
+
 @pytest.mark.pipeline
 def test_a_bare_clone_pulls_it_and_then_repro_has_nothing_to_do(tmp_path):
     clone = Clone(tmp_path, base=True)
