@@ -69,9 +69,10 @@ class Workspace:
         self.run("git", "clone", "-q", str(self.path), str(path))
         return colleague
 
-    def files(self, folder: str) -> dict[str, bytes]:
-        top = self.path / folder
-        return {str(p.relative_to(top)): p.read_bytes() for p in sorted(top.rglob("*")) if p.is_file()}
+    def files(self) -> dict[str, bytes]:
+        """The photos and the model: path to content."""
+        paths = [*self.path.glob("photos/*"), self.path / "model"]
+        return {str(path.relative_to(self.path)): path.read_bytes() for path in paths}
 
 
 def add(server: Server) -> list[list[str]]:

@@ -26,7 +26,7 @@ def test_what_is_pushed_a_fresh_clone_pulls(server, owner, tmp_path):
     owner.commit()
     colleague = owner.clone(tmp_path / "colleague")
     colleague.dvc(*secrets(server.credentials), ["pull"])
-    assert colleague.files("photos") == owner.files("photos")
+    assert colleague.files() == owner.files()
     # The secrets stay where they were typed in.
     for secret in server.credentials.values():
         assert secret in (colleague.path / ".dvc/config.local").read_text()
@@ -60,7 +60,7 @@ def test_a_push_to_a_server_that_dies_is_completed_by_the_next(server, owner, tm
     owner.commit()
     colleague = owner.clone(tmp_path / "colleague")
     colleague.dvc(*secrets(server.credentials), ["pull"])
-    assert colleague.files("photos") == owner.files("photos")
+    assert colleague.files() == owner.files()
 
 
 @pytest.mark.parametrize("server", [WebDAV], indirect=True, ids=["webdav"])
@@ -83,7 +83,7 @@ def test_with_verify_a_damaged_object_is_not_pulled(server, owner, tmp_path):
     server.start()
     assert "2 files pushed" in owner.dvc(["push"])
     colleague.dvc(["pull"])
-    assert colleague.files("photos") == owner.files("photos")
+    assert colleague.files() == owner.files()
 
 
 @pytest.fixture
