@@ -155,8 +155,8 @@ class Pool:
         if not _is_safe(address):
             raise UngrayError(
                 f"{self.title}: {address}, of the scheduler {self.address}, is open to the network, and "
-                "whoever reaches it can run code there; start scheduler and workers with `--host 127.0.0.1`, or "
-                "take tls://"
+                "whoever reaches it can run code there; start scheduler and workers with "
+                "`--host 127.0.0.1`, or take tls://"
             )
 
     def submit(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Chunk:
@@ -187,7 +187,7 @@ def connected(address: str, *, title: str) -> Iterator[tuple[Pool, int]]:
         _check_certificates(security)
     token = Path(".cache/scheduler") / uuid4().hex
     token.parent.mkdir(parents=True, exist_ok=True)
-    for name in ("distributed", "distributed.client"):  # one sentence says better what they say at length
+    for name in ("distributed", "distributed.client", "tornado.application"):  # one sentence says it better
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         client = Client(address, security=security, timeout=CONNECT_SECONDS, set_as_default=False)
