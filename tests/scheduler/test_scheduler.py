@@ -25,7 +25,15 @@ from stages.prepare import __main__ as prepare_command
 from stages.prepare import build
 
 from . import works
-from .conftest import ROOT, SECONDS, as_environment, scheduler, workers
+from .started import ROOT, SECONDS, scheduler, workers
+
+
+def _as_environment(configuration: dict[str, str]) -> dict[str, str]:
+    """Return Dask's configuration as variables of the environment."""
+    return {
+        "DASK_" + key.upper().replace(".", "__").replace("-", "_"): value
+        for key, value in configuration.items()
+    }
 
 
 def _refusal(address: str, **options) -> str:
@@ -183,7 +191,7 @@ def test_a_scheduler_that_listens_to_the_network_is_refused(shared):
 def test_over_tls_work_is_done_and_missing_workers_are_waited_for_then_missed(
     shared, certificates, configured, monkeypatch, capsys
 ):
-    environment = as_environment(certificates)
+    environment = _as_environment(certificates)
     monkeypatch.setattr(scheduler_module, "WORKERS_SECONDS", 1)
     monkeypatch.setattr(scheduler_module, "LOOK_SECONDS", 0.2)
     with scheduler(shared, "--protocol", "tls", "--host", "127.0.0.1", **environment) as address:
