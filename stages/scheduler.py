@@ -2,7 +2,7 @@
 
 Whoever reaches a scheduler or a worker can run code there. So tcp:// is for addresses that only this machine
 reaches, and all else wants tls:// with certificates, which Dask takes from its own configuration:
-https://distributed.dask.org/en/stable/tls.html
+https://distributed.dask.org/en/stable/tls.html.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from stages.cache import code_fingerprint
 from stages.errors import UngrayError
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client, Future, Security
 
 CONNECT_SECONDS = 10
 WORKERS_SECONDS = 30
@@ -117,18 +117,14 @@ class Pool:
         Raises:
             UngrayError: there is none after :data:`WORKERS_SECONDS`.
         """
-        end = time.monotonic() + WORKERS_SECONDS
-        told = False
-        while not (threads := self._client.nthreads()):
+        end, none = time.monotonic() + WORKERS_SECONDS, f"{self.title}: {self.address} has no worker"
+        if not (threads := self._client.nthreads()):
+            print(f"{none}; waiting up to {WORKERS_SECONDS} s for one", file=sys.stderr)
+        while not threads:
             if time.monotonic() > end:
-                raise UngrayError(f"{self.title}: {self.address} has no worker; {self.right_start}")
-            if not told:
-                print(
-                    f"{self.title}: {self.address} has no worker; waiting up to {WORKERS_SECONDS} s for one",
-                    file=sys.stderr,
-                )
-                told = True
+                raise UngrayError(f"{none}; {self.right_start}")
             time.sleep(0.2)
+            threads = self._client.nthreads()
         return dict(threads)
 
     def enter(self, here: Surroundings) -> int:
@@ -179,19 +175,17 @@ def connected(address: str, *, title: str) -> Iterator[tuple[Pool, int]]:
     try:
         from distributed import Client, Security
     except ImportError:
-        raise UngrayError(
-            "machine.scheduler wants Dask: `pip install -e '.[cluster]'`, or set it to \"\""
-        ) from None
+        way_out = "`pip install -e '.[cluster]'`, or set it to \"\""
+        raise UngrayError(f"machine.scheduler wants Dask: {way_out}") from None
     security = Security()
-    if address.startswith("tls:"):
-        _check_certificates(security)
+    _check_security(security, encrypted=address.startswith("tls:"))
     token = Path(".cache/scheduler") / uuid4().hex
     token.parent.mkdir(parents=True, exist_ok=True)
     for name in ("distributed", "distributed.client", "tornado.application"):  # one sentence says it better
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         client = Client(address, security=security, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, RuntimeError) as error:  # the latter if Dask's configuration demands encryption
+    except OSError as error:
         raise UngrayError(
             f"{title}: no Dask scheduler answers at {address} ({_reason(error)}); start one, or set "
             'machine.scheduler to ""'
@@ -276,7 +270,12 @@ def _is_safe(address: str) -> bool:
         return False
 
 
-def _check_certificates(security: Any) -> None:
+def _check_security(security: Security, *, encrypted: bool) -> None:
+    """Raise an UngrayError unless Dask's configuration allows tcp://, or has certificates for tls://."""
+    if not encrypted:
+        if security.require_encryption:
+            raise UngrayError("machine.scheduler: Dask's configuration demands encryption; take tls://")
+        return
     names = "distributed.comm.tls.ca-file, client.cert and client.key"
     try:
         found = security.get_connection_args("client")["ssl_context"]

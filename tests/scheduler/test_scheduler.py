@@ -169,6 +169,11 @@ def test_tls_without_certificates_is_refused(tmp_path, certificates):
         assert "cannot be read" in _refusal("tls://127.0.0.1:8786")
 
 
+def test_where_dasks_configuration_demands_encryption_so_do_we():
+    with dask.config.set({"distributed.comm.require-encryption": True}):
+        assert "Dask's configuration demands encryption; take tls://" in _refusal("tcp://127.0.0.1:8786")
+
+
 def test_nobody_at_the_address_is_said_and_how_to_do_without(monkeypatch):
     monkeypatch.setattr(scheduler_module, "CONNECT_SECONDS", 1)
     with socket.socket() as held:
