@@ -1,4 +1,4 @@
-"""Where photo work runs: in this process, or in processes of this machine."""
+"""Where photo work runs: in this process, in processes of this machine, or on a Dask scheduler's workers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ import os
 import signal
 import statistics
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from functools import partial
+from itertools import islice
+from typing import Any, Protocol, TypeVar
 
 import cv2
 from tqdm import tqdm
 
+from stages import scheduler
 from stages.errors import UngrayError
 
 T = TypeVar("T")
@@ -30,6 +34,22 @@ START_SECONDS = 1.0
 CHUNK_SECONDS = 0.1
 """Items go to a process in chunks of about so much work."""
 
+AHEAD = 4
+"""So many chunks for each process are under way: none waits for work, and results don't pile up in memory."""
+
+Workers = int | str
+"""So many processes of this machine, 0 for one per core, or the address of a Dask scheduler."""
+
+
+class Chunk(Protocol):
+    """Results to come, as a future has them."""
+
+    def result(self) -> list[Any]:
+        """Wait for them and return them."""
+
+    def cancel(self) -> object:
+        """Have the work left undone if nobody has begun it."""
+
 
 def cores() -> int:
     """Return the number of cores this process may use."""
@@ -37,13 +57,16 @@ def cores() -> int:
 
 
 def map_photos(
-    work: Callable[[T], R], items: Sequence[T], *, workers: int, title: str, unit: str = "photo"
+    work: Callable[[T], R], items: Sequence[T], *, workers: Workers, title: str, unit: str = "photo"
 ) -> Iterator[R]:
     """Yield ``work(item)`` for every item, in the order of ``items``, with a progress bar on a terminal.
 
     ``work`` must be a function that can be pickled and must not raise for a bad photo but return what is
-    wrong with it. ``workers`` is the number of processes, 0 for one per core; where they would cost more than
-    they save, all is done right here.
+    wrong with it. The first few items are worked on right here; the others too, where processes would cost
+    more than they save. A scheduler is asked whenever there are others.
+
+    Raises:
+        UngrayError: a worker died of the work, or the scheduler is of no use.
     """
     workers = workers or cores()
     with tqdm(total=len(items), desc=title, unit=unit, disable=None) as bar:
@@ -52,7 +75,7 @@ def map_photos(
             yield result
 
 
-def _map(work: Callable[[T], R], items: Sequence[T], *, workers: int, title: str) -> Iterator[R]:
+def _map(work: Callable[[T], R], items: Sequence[T], *, workers: Workers, title: str) -> Iterator[R]:
     taken: list[float] = []
     for item in items[:FIRST]:
         if len(taken) > 2 and sum(taken) > FIRST_SECONDS:
@@ -65,19 +88,53 @@ def _map(work: Callable[[T], R], items: Sequence[T], *, workers: int, title: str
     if not rest:
         return
     seconds = statistics.median(taken)  # the first one also loads what is loaded when needed
+    if isinstance(workers, str):
+        with scheduler.connected(workers, title=title) as (pool, places):
+            yield from _in_order(pool.submit, work, rest, seconds=seconds, places=places)
+        return
     if seconds * len(rest) * (1 - 1 / workers) < START_SECONDS:
         yield from map(work, rest)
         return
-    chunk = max(1, min(round(CHUNK_SECONDS / seconds), len(rest) // (4 * workers)))
     # Not fork: a forked child inherits the locks of OpenCV's and torch's threads and can hang.
     context = multiprocessing.get_context("spawn")
     try:
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
-            yield from pool.map(work, rest, chunksize=chunk)
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as processes:
+            yield from _in_order(partial(_submit, processes), work, rest, seconds=seconds, places=workers)
     except BrokenProcessPool:
         raise UngrayError(
             f"{title}: a worker process died, most likely for want of memory; lower machine.workers"
         ) from None
+
+
+def _in_order(
+    submit: Callable[[Callable[[T], R], Sequence[T]], Chunk],
+    work: Callable[[T], R],
+    items: Sequence[T],
+    *,
+    seconds: float,
+    places: int,
+) -> Iterator[R]:
+    """Yield the results in order; an item takes about ``seconds``, and ``places`` are worked on at once."""
+    size = max(1, min(round(CHUNK_SECONDS / seconds), len(items) // (4 * places)))
+    chunks = (items[start : start + size] for start in range(0, len(items), size))
+    waiting = deque(submit(work, chunk) for chunk in islice(chunks, AHEAD * places))
+    try:
+        while waiting:
+            results = waiting[0].result()
+            waiting.popleft()
+            waiting.extend(submit(work, chunk) for chunk in islice(chunks, 1))
+            yield from results
+    finally:
+        for chunk in waiting:
+            chunk.cancel()
+
+
+def _submit(processes: ProcessPoolExecutor, work: Callable[[T], R], items: Sequence[T]) -> Chunk:
+    return processes.submit(_each, work, items)
+
+
+def _each(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    return [work(item) for item in items]
 
 
 def _start_worker() -> None:

@@ -37,6 +37,7 @@ class Machine(Section):
     """Where and how fast to run; changes no result but by rounding, so no stage depends on it."""
 
     workers: int = Field(ge=0, description="processes for photo work; 0 = one per core")
+    scheduler: str = Field(description="address of a Dask scheduler for photo work; empty = none")
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["auto", "fp32", "bf16"]
     devices: int = Field(ge=1, le=1024, description="processes or GPUs of a machine")
@@ -46,6 +47,11 @@ class Machine(Section):
     compile: bool
     checkpoint_minutes: float = Field(gt=0, description="minutes of training between two checkpoints")
     checkpoint_steps: int = Field(ge=0, description="steps between two checkpoints; 0 = by minutes")
+
+    @property
+    def photo_workers(self) -> int | str:
+        """Who works on photos, as :func:`stages.cluster.map_photos` wants it: processes, or a scheduler."""
+        return self.scheduler or self.workers
 
 
 S = TypeVar("S", bound=Section)

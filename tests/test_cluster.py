@@ -1,5 +1,6 @@
 import operator
 import time
+from concurrent.futures import Future
 
 import pytest
 
@@ -51,3 +52,50 @@ def test_long_work_starts_processes_after_three_items_or_a_tenth_of_a_second(mon
     assert [next(results) for _ in range(3)] == [None] * 3
     with pytest.raises(StartedError):
         next(results)
+
+
+def test_only_so_many_results_are_under_way_that_nobody_waits(monkeypatch):
+    begun = []
+
+    class Pool:
+        def __init__(self, *_, **__):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def submit(self, *work):
+            begun.append(Future())
+            begun[-1].set_result(work[0](*work[1:]))
+            return begun[-1]
+
+    monkeypatch.setattr(cluster, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(cluster, "START_SECONDS", 0)
+    monkeypatch.setattr(cluster, "CHUNK_SECONDS", 0)
+    results = map_photos(operator.neg, range(1000), workers=2, title="t")
+    for number in range(cluster.FIRST + 1):
+        assert next(results) == -number
+    assert len(begun) == 2 * cluster.AHEAD + 1
+    assert list(results) == [-number for number in range(cluster.FIRST + 1, 1000)]
+
+
+def test_what_is_under_way_is_given_up_with_the_results(monkeypatch):
+    monkeypatch.setattr(cluster, "START_SECONDS", 0)
+    monkeypatch.setattr(cluster, "CHUNK_SECONDS", 0)
+    given_up = []
+
+    class Waiting(Future):
+        def cancel(self):
+            given_up.append(self)
+            return super().cancel()
+
+    monkeypatch.setattr(cluster, "_submit", lambda *_: Waiting())
+    monkeypatch.setattr(Waiting, "result", lambda _: [0])
+    results = map_photos(operator.neg, range(1000), workers=2, title="t")
+    for _ in range(cluster.FIRST + 1):
+        next(results)
+    results.close()
+    assert len(given_up) == 2 * cluster.AHEAD

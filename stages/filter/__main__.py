@@ -29,7 +29,7 @@ def main() -> None:
         params,
         tables.read(Path("data/manifest.csv"), made_by="scrape"),
         raw,
-        workers=machine.workers,
+        workers=machine.photo_workers,
         decisions=Decisions(Path("data/review.csv")).all(),
         blocked=blocked.read(),
         known_in=measured.folder(),

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from stages import cache, color, likeness, photos
-from stages.cluster import map_photos
+from stages.cluster import Workers, map_photos
 from stages.files import whole_file
 from stages.filter import measures
 from stages.filter.measures import Measures, measure
@@ -24,14 +24,14 @@ def folder() -> Path:
 
 
 def measure_all(
-    paths: Sequence[Path], checksums: Sequence[str], *, workers: int, known_in: Path | None
+    paths: Sequence[Path], checksums: Sequence[str], *, workers: Workers, known_in: Path | None
 ) -> list[Measures]:
     """Return the measures of the photos at ``paths``, whose sha256 are ``checksums``.
 
     Args:
         paths: photos.
         checksums: of each.
-        workers: processes, 0 for one per core.
+        workers: who measures: processes, 0 for one per core, or a Dask scheduler.
         known_in: a folder that keeps the measures from run to run; None to measure all photos anew.
     """
     table = known_in / "measures.json" if known_in else None

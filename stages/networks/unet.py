@@ -9,12 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.networks.base import AB_SCALE, Colorizer
 from stages.networks.classes import AbClasses
-from stages.networks.lab import lab_to_rgb, rgb_to_lab
+from stages.networks.lab_colorizer import LabColorizer
 
 
-class UNet(Colorizer):
+class UNet(LabColorizer):
     """Lightness in, ab out at half its size, or classes of ab at a quarter, then brought up.
 
     An encoder-decoder with skip connections (Ronneberger, Fischer, Brox 2015), each level two 3x3
@@ -43,16 +42,10 @@ class UNet(Colorizer):
         outputs = len(self.classes) if self.classes else 2
         self.head = nn.Conv2d(pairs[-1][1], outputs, 1)
         self.shrink = 4 if classes else 2
-        """How many times smaller than the photo its output is."""
-
-    def pairs(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
-        """Return lightness in -1..1 and ab / 110 at the size of the output; see :class:`Colorizer`."""
-        lab = rgb_to_lab(rgb)
-        return lab[:, :1] / 50 - 1, functional.avg_pool2d(lab[:, 1:], self.shrink) / AB_SCALE
 
     def gray_target(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Return no colour, for classes the guess that looks at no photo; see :class:`Colorizer`."""
-        return self.classes.unseeing(targets) if self.classes else torch.zeros_like(targets)
+        return self.classes.unseeing(targets) if self.classes else super().gray_target(inputs, targets)
 
     def forward(self, lightness: Tensor) -> Tensor:
         """Return ab / 110 at half the size of ``lightness``, (batch, 1, height, width) in -1..1.
@@ -68,21 +61,11 @@ class UNet(Colorizer):
             x = merge(torch.cat([up(x), skip], dim=1))
         return self.head(x)
 
-    def predict_ab(self, lightness: Tensor) -> Tensor:
-        """Return ab at the size of ``lightness``; see :class:`Colorizer`."""
-        ab = self.ab_of(self(lightness / 50 - 1))
-        return functional.interpolate(ab, scale_factor=self.shrink, mode="bilinear", align_corners=False)
-
     def ab_of(self, values: Tensor) -> Tensor:
         """Return ab of outputs or targets; of classes the annealed mean; see :class:`Colorizer`."""
         if self.classes and values.shape[1] == len(self.classes):
             return self.classes.annealed_mean(values)
         return super().ab_of(values)
-
-    def raw_rgb(self, rgb: Tensor) -> Tensor:
-        """Return the lightness of ``rgb`` with the predicted ab, clamped; see :class:`Colorizer`."""
-        lightness = rgb_to_lab(rgb)[:, :1]
-        return lab_to_rgb(torch.cat([lightness, self.predict_ab(lightness)], dim=1))
 
 
 def _block(channels_in: int, channels_out: int) -> nn.Sequential:

@@ -29,7 +29,7 @@ def main() -> None:
             Path("data/raw"),
             prepared,
             cached=store.folder(params),
-            workers=machine.workers,
+            workers=machine.photo_workers,
         )
     for split, rows in built.index.groupby("split"):
         originals = (rows["copy"] == 0).sum()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from stages import photos, tables
-from stages.cluster import map_photos
+from stages.cluster import Workers, map_photos
 from stages.errors import UngrayError
 from stages.files import sha256
 from stages.prepare import store
@@ -50,7 +50,7 @@ class Job:
 
 
 def run(
-    params: Params, verdicts: pd.DataFrame, raw: Path, prepared: Path, *, cached: Path, workers: int
+    params: Params, verdicts: pd.DataFrame, raw: Path, prepared: Path, *, cached: Path, workers: Workers
 ) -> Built:
     """Write every kept photo of ``verdicts`` to ``prepared/<split>/``, and ``index.csv``.
 
@@ -98,7 +98,7 @@ def _job(source: Path, checksum: str, *, split: str, digests: dict[str, str], pa
 
 
 def _write(
-    jobs: Sequence[Job], *, params: Params, prepared: Path, cached: Path, workers: int
+    jobs: Sequence[Job], *, params: Params, prepared: Path, cached: Path, workers: Workers
 ) -> dict[Job, list[str]]:
     """Write the views of all photos; return their digests."""
     place = partial(_place, params=params, prepared=prepared, cached=cached)

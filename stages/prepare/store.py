@@ -13,6 +13,7 @@ makes the links read-only; what is changed all the same no longer has its digest
 from __future__ import annotations
 
 from pathlib import Path
+from uuid import uuid4
 
 import cv2
 import numpy as np
@@ -68,9 +69,11 @@ def place(folder: Path, key: str, digest: str, target: Path) -> bool:
 def write(folder: Path, key: str, content: bytes) -> str:
     """Keep ``content`` under ``key``; return its digest."""
     digest = digest_of(content)
-    path = _path(folder, key, digest)
-    path.unlink(missing_ok=True)  # a damaged one may be linked to
-    path.write_bytes(content)
+    # Never in place: a damaged one may be linked to, and a photo of a lost Dask worker is made by another one
+    # while the lost one may still be at it.
+    unfinished = folder / f".{uuid4().hex}"
+    unfinished.write_bytes(content)
+    unfinished.replace(_path(folder, key, digest))
     return digest
 
 

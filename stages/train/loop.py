@@ -101,6 +101,9 @@ class Training:
         """
         place = self.place
         with stoppable() as stop, memory_named(self.params), self.show:
+            if self.params.start_from == "base" and not place.before:
+                place.before = self.validate(self.shown)
+                self.best.consider(self.shown, place)
             self.show.start(place, self.shown, steps=self.steps)
             while not self.is_over():
                 self._train_epoch(stop)
@@ -112,7 +115,7 @@ class Training:
                     learning_rate=self.params.lr * budget.lr_factor(self.params, last_step, self.steps),
                 )
                 check_val(place)
-                self.best.consider(self.shown, place.log)
+                self.best.consider(self.shown, place)
                 self.show.epoch(place, self.shown, last=self.is_over())
                 if on_epoch:
                     on_epoch(place.epoch, place.log[-1])
@@ -206,4 +209,4 @@ class Training:
         """Say whether the budget is spent or patience is over."""
         if self.place.batch:
             return False  # stopped after the last step of an epoch, it is still to be validated
-        return self.step >= self.steps or self.best.patience_is_over(self.place.log)
+        return self.step >= self.steps or self.best.patience_is_over(self.place)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+
+HIGHER_IS_BETTER = {"psnr"}
 
 OF_EACH_PROCESS = ("photos", "sums", "first_loss")
 """What of a place differs between processes; the rest is the same in all."""
@@ -31,6 +34,8 @@ class Place:
     """What training took until this place was saved."""
     pace: list[float] = field(default_factory=list)
     """Seconds that each of the last steps took."""
+    before: dict[str, float] = field(default_factory=dict)
+    """What val said of the model that training started from; empty where it starts from nothing."""
     log: list[dict[str, float]] = field(default_factory=list)
     """A record an epoch."""
 
@@ -46,3 +51,18 @@ class Place:
         means = {f"{name}/train": total / photos for name, total in sums.items()}
         self.log.append({**means, **measured, "learning_rate": learning_rate})
         self.epoch, self.batch, self.photos, self.sums = self.epoch + 1, 0, 0, {}
+
+    def best_epoch(self, watch: str) -> int:
+        """Return the epoch (from 1) whose ``<watch>/val`` is best, the first of equals.
+
+        0 is the model that training started from; also returned while there is no epoch.
+        """
+        sign = -1 if watch in HIGHER_IS_BETTER else 1
+        records = [self.before, *self.log] if self.before else self.log
+        scores = [sign * record[f"{watch}/val"] for record in records]
+        finite = [score if math.isfinite(score) else math.inf for score in scores]
+        return finite.index(min(finite)) + (not self.before) if finite else 0
+
+    def measured(self, epoch: int) -> dict[str, float]:
+        """Return the record of ``epoch``; of 0 what val said before the first."""
+        return self.log[epoch - 1] if epoch else self.before

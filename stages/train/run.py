@@ -13,7 +13,6 @@ from lightning_fabric import Fabric
 from stages import cache, networks, tables
 from stages.networks import Model, parameter_count
 from stages.params import Machine
-from stages.train.best import best_epoch
 from stages.train.checkpoints import tell_what_differs
 from stages.train.data import batch_count, load_pixels
 from stages.train.device import start_fabric
@@ -21,6 +20,7 @@ from stages.train.gallery import Gallery
 from stages.train.loop import OnEpoch, Photos, Training
 from stages.train.losses import measure_prior
 from stages.train.params import Params
+from stages.train.place import Place
 from stages.train.show import Show, Silent
 from stages.train.start import start_from, told
 from stages.train.vivid import vivid
@@ -40,8 +40,8 @@ class Result:
     model: Model
     work: Path
     """The folder of its checkpoint in the working cache."""
-    log: list[dict[str, float]]
-    """A record an epoch: loss/train, loss/val, loss/gray, ciede2000/val, ciede2000/gray and so on."""
+    place: Place
+    """Where it ended; with a record an epoch: loss/train, loss/val, loss/gray, ciede2000/val and so on."""
     first_process: bool
     """Whether this is the process that writes files; of several, only one is."""
 
@@ -52,8 +52,8 @@ def run(
     """Train; curves and grids go to ``report``.
 
     A run that was stopped goes on from its checkpoint in the working cache, found by a fingerprint of params,
-    data, precision and code. ``on_epoch`` is called after each epoch with its number (from 1) and its record
-    of :attr:`Result.log`, and may raise to end the run.
+    data, precision and code. ``on_epoch`` is called after each epoch with its number (from 1) and its record,
+    and may raise to end the run.
 
     Raises:
         UngrayError: no prepared photos, or training went wrong; one sentence says why.
@@ -106,10 +106,12 @@ def run(
     made: dict[str, Any] = {"start": start} if start else {}
     made |= {"steps": min(training.step, training.steps), "epoch": place.epoch, "precision": precision}
     if params.keep == "best":
-        made["epoch"] = best_epoch(place.log, params.watch)
+        made["epoch"] = place.best_epoch(params.watch)
+        if not made["epoch"] and fabric.is_global_zero:
+            print("train: val was best before the first epoch: its weights stay as they started")
     made["vivid"] = vivid(network, photos.val)
     model = Model(network, _provenance(params, index, made))
-    return Result(model, work, place.log, fabric.is_global_zero)
+    return Result(model, work, place, fabric.is_global_zero)
 
 
 def _photos(

@@ -62,6 +62,9 @@ class Show(Silent):
         else:
             self._gallery.draw(0, network)
         self._show_grid(0)
+        if place.before:
+            self._log(0, place.before, grid=False)
+            print(f"train: before the first epoch: {_of_val(place.before)}")
         for epoch, record in enumerate(place.log, start=1):
             self._log(epoch, record, grid=epoch % self._params.grid_every == 0)
         seen = self._photos_of(place.epoch * self._batches_an_epoch + place.batch)
@@ -87,14 +90,11 @@ class Show(Silent):
             self._gallery.draw(place.epoch, network)
         record = place.log[-1]
         self._log(place.epoch, record, grid=grid)
-        against_gray = f"val {record['loss/val']:.4f} (gray {record['loss/gray']:.4f})"
-        self._bar.set_postfix_str(against_gray)
+        self._bar.set_postfix_str(f"val {record['loss/val']:.4f} (gray {record['loss/gray']:.4f})")
         with tqdm.external_write_mode():
             print(
                 f"train: epoch {place.epoch}/{-(-self._steps // self._batches_an_epoch)}: "
-                f"loss {record['loss/train']:.4f}, {against_gray}, "
-                f"CIEDE2000 {record['ciede2000/val']:.2f} (gray {record['ciede2000/gray']:.2f})"
-                f"{self._pace(place, last=last)}",
+                f"loss {record['loss/train']:.4f}, {_of_val(record)}{self._pace(place, last=last)}",
                 flush=True,
             )
         if last:
@@ -131,6 +131,13 @@ class Show(Silent):
 
     def _show_grid(self, epoch: int) -> None:
         self._live.log_image(f"grid/{epoch:04}.jpg", self._gallery.grid(epoch))
+
+
+def _of_val(record: dict[str, float]) -> str:
+    return (
+        f"val {record['loss/val']:.4f} (gray {record['loss/gray']:.4f}), "
+        f"CIEDE2000 {record['ciede2000/val']:.2f} (gray {record['ciede2000/gray']:.2f})"
+    )
 
 
 def _leave_empty(folder: Path) -> None:

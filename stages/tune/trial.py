@@ -113,10 +113,10 @@ class Search:
                 params, self.machine, prepared=self.prepared, report=folder / "report", on_epoch=on_epoch
             )
         shutil.rmtree(result.work, ignore_errors=True)
-        chosen = result.log[result.model.provenance["epoch"] - 1]  # whose weights training kept
+        chosen = result.place.measured(result.model.provenance["epoch"])  # whose weights training kept
         # Also of a trial that was killed after its last epoch, which then had no epoch left to tell of.
         trial.set_user_attr("gray", round(chosen[GRAY], 4))
-        trial.set_user_attr("epochs", len(result.log))
+        trial.set_user_attr("epochs", result.place.epoch)
         return chosen[SCORE]
 
 

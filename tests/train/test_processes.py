@@ -52,7 +52,7 @@ def main():
     result = run(params, machine, prepared=prepared, report=Path("report"))
     if result.first_process:
         networks.save_model(Path("m.safetensors"), result.model)
-        print("LOG", json.dumps(result.log))
+        print("LOG", json.dumps(result.place.log))
 
 
 run_command(main)

@@ -29,8 +29,10 @@ def test_training_from_the_base_model_is_ahead_of_training_from_nothing(tiny, tr
     options = {"epochs": 1, "lr": 0.0001, "warmup_steps": 0, "base": str(here / "base")}
     started = trained("s", start_from="base", **options)[0]
     fresh = trained("f", **options)[0]
-    assert started.log[0]["loss/val"] < fresh.log[0]["loss/val"]
-    assert abs(started.log[0]["loss/val"] - result.log[-1]["loss/val"]) < 0.01
+    assert started.place.log[0]["loss/val"] < fresh.place.log[0]["loss/val"]
+    assert started.place.before["loss/val"] == pytest.approx(result.place.log[-1]["loss/val"], abs=0.001)
+    assert not fresh.place.before
+    assert abs(started.place.log[0]["loss/val"] - result.place.log[-1]["loss/val"]) < 0.01
 
 
 def test_all_weights_and_statistics_are_taken_over(tiny, base):
@@ -51,6 +53,23 @@ def test_batch_norm_keeps_the_statistics_it_took_over_while_weights_go_on(traine
     assert not torch.equal(found["head.weight"], known["head.weight"])
     fresh = trained(epochs=1)[0].model.network.state_dict()
     assert not torch.equal(fresh["down.0.1.running_mean"], torch.zeros_like(fresh["down.0.1.running_mean"]))
+
+
+def test_where_no_epoch_is_better_than_the_base_model_its_weights_are_kept(tiny, trained, here, capsys):
+    gray = networks.build(tiny["train"].network())
+    torch.nn.init.zeros_(gray.head.weight)
+    torch.nn.init.zeros_(gray.head.bias)
+    base = here / "base"
+    save_model(base / FILE, Model(gray, {}))
+    known = load_model(base / FILE).network.state_dict()
+    options = {"start_from": "base", "base": str(base), "steps": 1, "lr": 1.0, "warmup_steps": 0}
+    result = trained(keep="best", watch="loss", **options)[0]
+    assert result.model.provenance["epoch"] == 0
+    found = result.model.network.state_dict()
+    assert all(torch.equal(value, known[name]) for name, value in found.items())
+    told = capsys.readouterr().out
+    assert "train: before the first epoch: val " in told
+    assert "its weights stay as they started" in told
 
 
 def test_what_does_not_fit_starts_new_and_is_named_in_the_output_the_model_and_its_card(

@@ -3,19 +3,13 @@
 import { complain, get, post } from "./api.js";
 import { Grid } from "./grid.js";
 import { Large } from "./large.js";
+import { choices, pressed, titles, verdict } from "./words.js";
 
 const $ = (selector) => document.querySelector(selector);
 const AT_ONCE = 100, REMEMBERED = 4000, LOOK = 800;
 const photos = new Map(), asked = new Map(), looked = new Set();
 const undone = JSON.parse(sessionStorage.getItem("undo") ?? "[]");
 let selection = {}, list = { ids: [] }, version = "", opened = 0, seenBefore = new Set();
-
-const words = (check) => check.replaceAll("_", " ");
-const titles = {
-  query: (name) => name || "(no query)",
-  check: (name) => ({ "": "kept", review: "rejected by hand" })[name] ?? words(name),
-};
-const pressed = { keep: "kept by hand", reject: "rejected by hand" };
 
 // ---- what is listed
 
@@ -63,17 +57,6 @@ async function count() {
   }
 }
 
-// An option's value is its name after a sign, so that the empty name is not "every".
-function choices(select, sizes, title) {
-  const present = select.value;
-  const known = new Map(sizes.map(({ name, size }) => [`=${name}`, { text: title(name), size }]));
-  if (present !== "*" && !known.has(present)) known.set(present, { text: title(present.slice(1)), size: 0 });
-  const options = [new Option("all", "*")];
-  for (const [value, { text, size }] of known) options.push(new Option(`${text} (${size})`, value));
-  select.replaceChildren(...options);
-  select.value = present;
-}
-
 async function need(ids) {
   const missing = ids.filter((id) => id && !photos.has(id) && !asked.has(id));
   for (let start = 0; start < missing.length; start += AT_ONCE) {
@@ -97,13 +80,6 @@ async function fetched(ids) {
 }
 
 // ---- a tile
-
-function verdict(photo) {
-  const checks = photo.verdict === "kept" ? "kept" : `rejected: ${photo.reason || words(photo.check)}`;
-  const applied = { keep: photo.verdict === "kept", reject: photo.check === "review" };
-  if (!photo.decision) return checks;
-  return pressed[photo.decision] + (applied[photo.decision] ? "" : ` (the last run: ${checks})`);
-}
 
 function fill(tile, id) {
   const photo = photos.get(id);

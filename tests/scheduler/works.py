@@ -1,0 +1,46 @@
+"""Work for the workers of a scheduler, which import it by name, and the switch that kills one of them."""
+
+import os
+import signal
+import time
+from functools import partial
+from pathlib import Path
+
+from stages import cluster
+from stages.cluster import map_photos
+
+
+def process(number: int) -> tuple[int, int]:
+    """Return the number and who worked on it."""
+    return number, os.getpid()
+
+
+def slow(number: int) -> tuple[int, int]:
+    """Return the same, after a while."""
+    time.sleep(0.05)
+    return process(number)
+
+
+def kill_at(work, fatal, marker: Path | None, item):
+    """Do ``work``, and when it is done on the item ``fatal``, die before anybody hears of it.
+
+    Only the first time, which ``marker`` notes, or every time where that is None.
+    """
+    result = work(item)
+    if item == fatal and not (marker and marker.exists()):
+        if marker:
+            marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+
+
+def deadly(marker: Path, *, fatal: int = -4):
+    """Return a ``map_photos`` whose worker dies, once, with the result of the item at place ``fatal``."""
+
+    def mapped(work, items, **options):
+        if not items:  # as of photos that must be prepared again
+            return iter(())
+        assert len(items) > cluster.FIRST - fatal  # the first items are worked on in the process of the test
+        return map_photos(partial(kill_at, work, items[fatal], marker), items, **options)
+
+    return mapped
