@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
@@ -21,6 +21,9 @@ from stages import cache, photos
 from stages.cluster import map_photos
 from stages.errors import UngrayError
 from stages.files import whole_file
+
+if TYPE_CHECKING:
+    from stages.train.streamed import Streamed
 
 T = TypeVar("T")
 
@@ -45,7 +48,7 @@ def load_pixels(index: pd.DataFrame, prepared: Path, *, size: int, workers: int)
         # Written in a row, not through a memory map: on a full disk that would be a bus error.
         with whole_file(path) as unfinished, unfinished.open("wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
-            decoded = map_photos(partial(_decode, size=size), files, workers=workers, title="decode")
+            decoded = map_photos(partial(decode, size=size), files, workers=workers, title="decode")
             for number, photo in enumerate(decoded):
                 if isinstance(photo, str):
                     raise UngrayError(f"{files[number]}: {photo}; run `dvc repro --force prepare`")
@@ -92,13 +95,13 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
             yield item
 
 
-def batch_count(sizes: Sequence[Pixels], batch_size: int) -> int:
+def batch_count(sizes: Sequence[Pixels | Streamed], batch_size: int) -> int:
     """Return the number of batches that one epoch of :func:`mixed_batches` has."""
     return sum(math.ceil(len(pixels) / batch_size) for pixels in sizes)
 
 
 def mixed_batches(
-    sizes: Sequence[Pixels],
+    sizes: Sequence[Pixels | Streamed],
     *,
     batch_size: int,
     seed: int,
@@ -117,8 +120,7 @@ def mixed_batches(
         np.random.default_rng([seed, epoch, len(sizes)]).shuffle(turns)
     first = np.cumsum([0, *map(len, sizes)])
     drawn = [
-        batches(
-            pixels,
+        (partial(batches, pixels) if isinstance(pixels, np.ndarray) else pixels.batches)(
             batch_size=batch_size,
             seed=seed,
             epoch=epoch,
@@ -140,9 +142,10 @@ def to_rgb(batch: Tensor) -> Tensor:
     return planes.div_(255)
 
 
-def _decode(path: Path, *, size: int) -> Pixels | str:
+def decode(source: Path | bytes, *, size: int) -> Pixels | str:
+    """Return a prepared photo as uint8 RGB (size, size, 3), or what is wrong with it."""
     try:
-        rgb = photos.read_rgb(path)
+        rgb = photos.read_rgb(source)
     except (photos.PhotoError, OSError) as error:
         return str(error)
     shrinks = min(rgb.shape[:2]) > size
