@@ -1,7 +1,7 @@
 """Train photos in shards: tar archives in WebDataset's layout, read from a folder or an object store.
 
 ``prepare`` writes them where ``prepare.shard_photos`` is over 0; data/prepared/index.csv names each photo's
-shard. One is fetched whole, by fsspec, which knows folders, http(s), S3, GCS, SSH and DVC's own remotes.
+shard. One is fetched whole, by fsspec, which knows folders, http(s), S3, GCS and DVC's own remotes.
 Nothing that was fetched is trusted: every photo must have the digest that the index gives it.
 
 WebDataset and LitData are not used to read them: with neither does a stopped training go on exactly where it
@@ -29,8 +29,8 @@ FINAL = (FileNotFoundError, PermissionError, ImportError)
 """What no further attempt mends."""
 
 WAY_OUT = (
-    "`dvc repro --force prepare` makes shards and index.csv anew; where machine.stream names another place, "
-    "copy those of this data/prepared there"
+    "`dvc pull data/prepared` fetches shards and index.csv, `dvc repro --force prepare` makes them anew; "
+    "where machine.stream names another place, copy the shards of this data/prepared there"
 )
 
 
@@ -59,7 +59,7 @@ class Shards:
         except (ValueError, ImportError) as error:
             raise UngrayError(
                 f"machine.stream is {address}, which cannot be opened ({error}); name a folder or an address "
-                "that fsspec knows; for s3, gs and ssh `pip install 'dvc[s3]'` (gs, ssh) brings what it wants"
+                "that fsspec knows; `pip install 'dvc[s3]'` or 'dvc[gs]' brings what s3:// and gs:// want"
             ) from None
 
     def names(self) -> list[str]:

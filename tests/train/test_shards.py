@@ -154,7 +154,7 @@ def test_a_shard_that_is_not_there_is_named_with_the_way_out(packed, served, her
     (folder / "train-00001.tar").unlink()
     for address in (str(folder), f"{served[0]}/{folder.name}"):
         with pytest.raises(
-            UngrayError, match=r"train-00001\.tar is not there; `dvc repro --force prepare` makes"
+            UngrayError, match=r"train-00001\.tar is not there; `dvc pull data/prepared` fetches"
         ):
             list(streamed(folder, address=address).batches(**DRAWN))
 
