@@ -48,7 +48,7 @@ def load_pixels(index: pd.DataFrame, prepared: Path, *, size: int, workers: int)
         # Written in a row, not through a memory map: on a full disk that would be a bus error.
         with whole_file(path) as unfinished, unfinished.open("wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
-            decoded = map_photos(partial(decode, size=size), files, workers=workers, title="decode")
+            decoded = map_photos(partial(_decode, size=size), files, workers=workers, title="decode")
             for number, photo in enumerate(decoded):
                 if isinstance(photo, str):
                     raise UngrayError(f"{files[number]}: {photo}; run `dvc repro --force prepare`")
@@ -142,11 +142,14 @@ def to_rgb(batch: Tensor) -> Tensor:
     return planes.div_(255)
 
 
-def decode(source: Path | bytes, *, size: int) -> Pixels | str:
-    """Return a prepared photo as uint8 RGB (size, size, 3), or what is wrong with it."""
-    try:
-        rgb = photos.read_rgb(source)
-    except (photos.PhotoError, OSError) as error:
-        return str(error)
+def resized(rgb: Pixels, *, size: int) -> Pixels:
+    """Return uint8 RGB (height, width, 3) at (size, size, 3)."""
     shrinks = min(rgb.shape[:2]) > size
     return cv2.resize(rgb, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)  # type: ignore[return-value]
+
+
+def _decode(path: Path, *, size: int) -> Pixels | str:
+    try:
+        return resized(photos.read_rgb(path), size=size)
+    except (photos.PhotoError, OSError) as error:
+        return str(error)
