@@ -81,8 +81,8 @@ def test_killed_while_photos_are_streamed_it_ends_with_the_weights_of_one_that_r
     project, packed, served
 ):
     shards = packed(2)
-    whole = project("whole", prepared=shards, epochs=3)
-    halves = project("halves", prepared=shards, epochs=3, stream=f"{served[0]}/{shards.name}")
+    whole = project("whole", prepared=shards, epochs=2)
+    halves = project("halves", prepared=shards, epochs=2, stream=f"{served[0]}/{shards.name}")
     for path in (halves / "data/prepared").glob("*.tar"):
         path.unlink()
     expected, report, _ = finish(start(whole), whole)
