@@ -38,6 +38,7 @@ class Machine(Section):
 
     workers: int = Field(ge=0, description="processes for photo work; 0 = one per core")
     scheduler: str = Field(description="address of a Dask scheduler for photo work; empty = none")
+    stream: str = Field(description="address of the shards that train reads; empty = data/prepared")
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["auto", "fp32", "bf16"]
     devices: int = Field(ge=1, le=1024, description="processes or GPUs of a machine")

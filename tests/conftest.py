@@ -19,7 +19,7 @@ from stages import networks
 from stages import params as params_file
 from stages.filter import verdicts
 from stages.grids import write_jpeg
-from stages.prepare import build
+from stages.prepare import build, shards
 from stages.scrape import gather, manifest
 from stages.tables import read, write
 
@@ -94,6 +94,22 @@ def prepared(tiny, tmp_path_factory):
     (top / "cached").mkdir()
     build.run(tiny["prepare"], table, top / "raw", top / "prepared", cached=top / "cached", workers=1)
     return top / "prepared"
+
+
+@pytest.fixture
+def packed(prepared, tmp_path):
+    """A function that packs train photos into shards, in a copy of ``prepared``, which it returns."""
+
+    def pack(photos):
+        folder = tmp_path / f"shards-of-{photos}"
+        shutil.copytree(prepared, folder)
+        index = read(folder / "index.csv", made_by="prepare")
+        index["shard"] = shards.assign(index, photos=photos)
+        shards.pack(index, folder)
+        write(index, folder / "index.csv")
+        return folder
+
+    return pack
 
 
 @pytest.fixture(scope="session")

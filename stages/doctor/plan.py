@@ -25,6 +25,8 @@ class Collection:
     val: int
     source: str
     """prepared, given or assumed."""
+    sharded: bool = False
+    """Whether train photos are streamed from shards, not decoded to the disk."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def collection(prepared: Path, *, given: int | None) -> Collection:
         train, val = (table[table["split"] == split] for split in ("train", "val"))
         if not (train.empty or val.empty):
             weight = float(((train["size"] / val["size"].iloc[0]) ** 2).sum())
-            return Collection(len(train), weight, len(val), "prepared")
+            return Collection(len(train), weight, len(val), "prepared", sharded="shard" in table)
     count = ASSUMED if given is None else given
     return Collection(count, count, max(1, count // 10), "assumed" if given is None else "given")
 
@@ -62,5 +64,5 @@ def plan(params: Params, photos: Collection, cost: Cost) -> Plan:
         epochs = min(epochs, params.steps / math.ceil(photos.train / params.batch_size))
     if params.minutes:
         epochs = min(epochs, params.minutes / epoch)
-    pixels = 3 * params.working_size**2 * (photos.weight + photos.val)
+    pixels = 3 * params.working_size**2 * ((0 if photos.sharded else photos.weight) + photos.val)
     return Plan(epoch, validation, epochs, epochs * epoch, int(pixels))

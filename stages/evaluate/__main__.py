@@ -28,7 +28,7 @@ from stages.evaluate.pictures import draw_grids
 from stages.evaluate.run import run
 from stages.evaluate.summaries import terciles_table
 from stages.files import whole_file, whole_folder
-from stages.params import load
+from stages.params import Machine, load
 
 PREPARED, REPORTS = Path("data/prepared"), Path("reports")
 TRAINED = REPORTS / "train/plots"
@@ -50,6 +50,7 @@ def main() -> None:
         index=index,
         pixels=(verdicts["width"] * verdicts["height"]).set_axis(verdicts["sha256"].str[:16]),
         prepared=PREPARED,
+        stream=load("machine", Machine).stream,
     )
     tables.write(found.photos.round(5), REPORTS / "photos.csv")
     tables.write(found.figures, REPORTS / "figures.csv")

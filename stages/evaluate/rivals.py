@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from stages import photos
 from stages.color import Float, gray_photo, recolor, rgb_to_lab
 from stages.networks import Model, predictor
+from stages.shards import Shards
 
 Rgb = NDArray[np.uint8]
 Colour = Callable[[Float], Rgb]
@@ -44,9 +45,24 @@ def colours(model: Model) -> Colour:
     )
 
 
-def mean_ab(train: pd.DataFrame, prepared: Path) -> Float:
-    """Return the mean a and b over all pixels of the photos of ``train``, float32 (2,)."""
-    means = [
-        rgb_to_lab(photos.read_rgb(prepared / file))[..., 1:].mean(axis=(0, 1)) for file in train["file"]
-    ]
-    return np.mean(means, axis=0).astype(np.float32)
+def mean_ab(train: pd.DataFrame, prepared: Path, *, shards: Shards | None = None) -> Float:
+    """Return the mean a and b over all pixels of the photos of ``train``, float32 (2,).
+
+    They are loose files below ``prepared``, or in ``shards``, of which one at a time is in memory.
+    """
+    if shards is None:
+        means = {file: _mean_ab(prepared / file) for file in train["file"]}
+    else:
+        wanted = set(train["file"])
+        means = {
+            file: _mean_ab(content)
+            for name in sorted(set(train["shard"]))
+            for file, content in shards.read(name).items()
+            if file in wanted
+        }
+    # In one order, so that both give the same to the last digit.
+    return np.mean([means[file] for file in train["file"]], axis=0).astype(np.float32)
+
+
+def _mean_ab(source: Path | bytes) -> Float:
+    return rgb_to_lab(photos.read_rgb(source))[..., 1:].mean(axis=(0, 1))

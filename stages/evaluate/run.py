@@ -17,6 +17,7 @@ from stages.evaluate.params import Params
 from stages.evaluate.rivals import Colour, mean_ab, rivals
 from stages.evaluate.summaries import KINDS, figures_table, kinds_table, means, with_terciles
 from stages.networks import Model
+from stages.shards import Shards
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,12 @@ def run(
     index: pd.DataFrame,
     pixels: pd.Series,
     prepared: Path,
+    stream: str = "",
 ) -> Findings:
     """Judge ``model``, beside ``base`` if there is one, on the test photos of ``index`` in ``prepared``.
 
-    ``pixels`` holds the pixels of each original photo by the first 16 digits of its SHA-256.
+    ``pixels`` holds the pixels of each original photo by the first 16 digits of its SHA-256. ``stream`` is
+    where shards of train photos are, if not in ``prepared``.
 
     Raises:
         UngrayError: there is no test photo, or FID or LPIPS is asked for and cannot be had.
@@ -60,7 +63,9 @@ def run(
     if test.empty:
         raise UngrayError(f"{prepared} has no test photo; `dvc repro --force prepare` makes it anew")
     measures = perceptual.load(params, photos=len(test))
-    contenders = rivals(model, base=base, mean=mean_ab(train, prepared))
+    every_train = index[index["split"] == "train"]
+    shards = Shards(every_train, stream or str(prepared)) if stream or "shard" in index else None
+    contenders = rivals(model, base=base, mean=mean_ab(train, prepared, shards=shards))
     judged = judge(contenders, model.network, test=test, prepared=prepared)
     photos = with_terciles(judged.photos, test.set_index("file")["photo"].map(pixels))
     figures = means(photos)

@@ -37,6 +37,9 @@ def main() -> None:
             f"prepare: {split}: {originals} photos, {len(rows) - originals} copies, "
             f"{rows['group'].nunique()} groups"
         )
+    if params.shard_photos:
+        train = built.index[built.index["split"] == "train"]
+        print(f"prepare: train: {train['shard'].nunique()} shards of at most {params.shard_photos} photos")
     if built.left_out:
         print(
             f"prepare: left out {built.left_out}: their data set has them on one side of the split, "

@@ -14,7 +14,7 @@ from stages import photos, tables
 from stages.cluster import Workers, map_photos
 from stages.errors import UngrayError
 from stages.files import sha256
-from stages.prepare import store
+from stages.prepare import shards, store
 from stages.prepare.params import Params
 from stages.prepare.split import SPLITS, split
 from stages.prepare.views import View, make, views
@@ -22,7 +22,8 @@ from stages.prepare.views import View, make, views
 INDEX = ["file", "split", "photo", "query", "group", "copy", "size", "rotation", "digest"]
 """``photo`` is the first 16 digits of the original's SHA-256, ``copy`` 0 for the photo itself, 1, 2 ... for
 its copies (rotated, of another size, or both), ``size`` the side in pixels, ``rotation`` in degrees,
-``digest`` the first 16 digits of the prepared file's own SHA-256."""
+``digest`` the first 16 digits of the prepared file's own SHA-256. Where there are shards, one more column:
+``shard``, the archive that has the file under its name without folder; empty for val and test."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Job:
 def run(
     params: Params, verdicts: pd.DataFrame, raw: Path, prepared: Path, *, cached: Path, workers: Workers
 ) -> Built:
-    """Write every kept photo of ``verdicts`` to ``prepared/<split>/``, and ``index.csv``.
+    """Write every kept photo of ``verdicts`` to ``prepared/<split>/`` or a shard, and ``index.csv``.
 
     ``cached`` is the folder of :mod:`stages.prepare.store`: views that are there are not made again.
 
@@ -86,6 +87,9 @@ def run(
             about = (f"{job.split}/{view.name}", job.split, job.checksum[:16], query, group)
             rows.append((*about, copy, view.size, view.rotation, digest))
     index = pd.DataFrame(rows, columns=INDEX).sort_values("file", ignore_index=True)
+    if params.shard_photos:
+        index["shard"] = shards.assign(index, photos=params.shard_photos)
+        shards.pack(index, prepared)
     tables.write(index, prepared / "index.csv")
     return Built(index, left_out=int(left_out.sum()), reused=sum(all(job.digests) for job in jobs))
 

@@ -26,6 +26,7 @@ class Params(Section):
     rotation_degrees: float = Field(gt=0, le=45)
     rotation_border: Border
     jpeg_quality: int = Field(ge=50, le=100)
+    shard_photos: int = Field(ge=0, le=1_000_000, description="0 = loose files")
 
     @model_validator(mode="after")
     def _something_to_train_on(self) -> Params:

@@ -79,7 +79,7 @@ def take_out(names: Sequence[str], *, near: bool, dry_run: bool) -> None:
         f"  {would}blocked in {blocked.BLOCKED}, by checksum and by look\n"
         f"  {would}removed: {len(found.files)} files; rows: {rows} (the manifest's keep the checksum)\n"
         f"  {would}removed, as they may hold or show it: {len(found.pictures)} pictures, "
-        f"{len(found.mixed)} folders of .cache"
+        f"{len(found.mixed)} folders of .cache or shards of data/prepared"
     )
     for original in collection.originals(meant):
         print(f"  left where it is, yours to delete: {original}")

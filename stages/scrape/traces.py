@@ -26,7 +26,13 @@ NAMED = (
 )
 """Where a file's name begins with the first 16 digits of its photo's checksum."""
 
-MIXED = (".cache/pixels", ".cache/train")
+MIXED = (
+    ".cache/pixels/*",
+    ".cache/train/*",
+    "data/prepared/train-*.tar",
+    "data/.prepared.partial/*.tar",
+    ".dvc/tmp/exps/**/train-*.tar",
+)
 """Where one file holds many photos, or a picture made of them; what is left makes them anew."""
 
 SHOWN = ("reports", "dvc_plots")
@@ -50,7 +56,7 @@ def find(checksums: Set[str]) -> Traces:
     counts = {path: int(_about(_read(path), checksums).sum()) for path in _tables()}
     return Traces(
         files=tuple(_named(checksums)),
-        mixed=tuple(path for name in MIXED for path in sorted(Path(name).glob("*"))),
+        mixed=tuple(path for pattern in MIXED for path in sorted(Path().glob(pattern))),
         pictures=tuple(sorted(path for path in shown if path.suffix.lower() in PICTURES and path.is_file())),
         rows={path: count for path, count in counts.items() if count},
     )

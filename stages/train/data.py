@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
@@ -21,6 +21,9 @@ from stages import cache, photos
 from stages.cluster import map_photos
 from stages.errors import UngrayError
 from stages.files import whole_file
+
+if TYPE_CHECKING:
+    from stages.train.streamed import Streamed
 
 T = TypeVar("T")
 
@@ -92,13 +95,13 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
             yield item
 
 
-def batch_count(sizes: Sequence[Pixels], batch_size: int) -> int:
+def batch_count(sizes: Sequence[Pixels | Streamed], batch_size: int) -> int:
     """Return the number of batches that one epoch of :func:`mixed_batches` has."""
     return sum(math.ceil(len(pixels) / batch_size) for pixels in sizes)
 
 
 def mixed_batches(
-    sizes: Sequence[Pixels],
+    sizes: Sequence[Pixels | Streamed],
     *,
     batch_size: int,
     seed: int,
@@ -117,8 +120,7 @@ def mixed_batches(
         np.random.default_rng([seed, epoch, len(sizes)]).shuffle(turns)
     first = np.cumsum([0, *map(len, sizes)])
     drawn = [
-        batches(
-            pixels,
+        (partial(batches, pixels) if isinstance(pixels, np.ndarray) else pixels.batches)(
             batch_size=batch_size,
             seed=seed,
             epoch=epoch,
@@ -140,10 +142,14 @@ def to_rgb(batch: Tensor) -> Tensor:
     return planes.div_(255)
 
 
-def _decode(path: Path, *, size: int) -> Pixels | str:
-    try:
-        rgb = photos.read_rgb(path)
-    except (photos.PhotoError, OSError) as error:
-        return str(error)
+def resized(rgb: Pixels, *, size: int) -> Pixels:
+    """Return uint8 RGB (height, width, 3) at (size, size, 3)."""
     shrinks = min(rgb.shape[:2]) > size
     return cv2.resize(rgb, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)  # type: ignore[return-value]
+
+
+def _decode(path: Path, *, size: int) -> Pixels | str:
+    try:
+        return resized(photos.read_rgb(path), size=size)
+    except (photos.PhotoError, OSError) as error:
+        return str(error)

@@ -30,6 +30,7 @@ from stages.train.validate import Validation
 
 if TYPE_CHECKING:
     from stages.train.degrade import OldScans
+    from stages.train.streamed import Streamed
 
 OnEpoch = Callable[[int, dict[str, float]], None]
 
@@ -38,7 +39,7 @@ OnEpoch = Callable[[int, dict[str, float]], None]
 class Photos:
     """What is trained and validated on."""
 
-    train: Sequence[Pixels]
+    train: Sequence[Pixels | Streamed]
     """Of one or more sizes."""
     files: Sequence[str]
     """The names of the train photos, in their order through all sizes."""

@@ -8,6 +8,7 @@ brown. ``chroma_l1`` and ``classes`` are remedies; the third, a discriminator, i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,6 +19,9 @@ from stages.networks.base import AB_SCALE, Colorizer
 from stages.networks.classes import AbClasses
 from stages.train.data import Pixels, to_rgb
 from stages.train.params import Params
+
+if TYPE_CHECKING:
+    from stages.train.streamed import Streamed
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Takes outputs and targets, float32, the mean over a batch out; the gray photo goes in as an output."""
@@ -33,16 +37,21 @@ def build_loss(params: Params, network: Colorizer) -> Loss:
     return COLOUR_LOSSES[params.loss](params, network)
 
 
-def measure_prior(network: Colorizer, train: Sequence[Pixels]) -> None:
+def measure_prior(network: Colorizer, train: Sequence[Pixels | Streamed]) -> None:
     """Tell a network that classifies colour how often it meets each class; to others nothing is done.
 
-    Counted over at most 500 photos, evenly spaced in ``train``'s first array, as its targets show them.
+    Counted over at most 500 photos, evenly spaced in ``train``'s first array (of shards: the
+    first ones), as its targets show them.
     """
     classes = _classes(network)
     if classes is None:
         return
-    chosen = np.linspace(0, len(train[0]) - 1, min(PRIOR_PHOTOS, len(train[0]))).astype(int)
-    targets = [network.pairs(to_rgb(torch.from_numpy(train[0][[number]])))[1] for number in chosen]
+    photos = train[0]
+    if isinstance(photos, np.ndarray):
+        photos = photos[np.linspace(0, len(photos) - 1, min(PRIOR_PHOTOS, len(photos))).astype(int)]
+    else:
+        photos = photos.first(PRIOR_PHOTOS)
+    targets = [network.pairs(to_rgb(torch.from_numpy(photo[None])))[1] for photo in photos]
     classes.set_prior(network.ab_of(torch.cat(targets)))
 
 

@@ -13,8 +13,9 @@ from lightning_fabric import Fabric
 from stages import cache, networks, tables
 from stages.networks import Model, parameter_count
 from stages.params import Machine
+from stages.shards import Shards
 from stages.train.checkpoints import tell_what_differs
-from stages.train.data import batch_count, load_pixels
+from stages.train.data import Pixels, batch_count, load_pixels
 from stages.train.device import start_fabric
 from stages.train.gallery import Gallery
 from stages.train.loop import OnEpoch, Photos, Training
@@ -23,6 +24,7 @@ from stages.train.params import Params
 from stages.train.place import Place
 from stages.train.show import Show, Silent
 from stages.train.start import start_from, told
+from stages.train.streamed import Streamed
 from stages.train.vivid import vivid
 
 if TYPE_CHECKING:
@@ -117,11 +119,17 @@ def run(
 def _photos(
     params: Params, machine: Machine, index: pd.DataFrame, prepared: Path
 ) -> tuple[Photos, pd.DataFrame]:
-    """Return the decoded photos, and the rows of ``index`` of val."""
+    """Return the photos, decoded but for those of train in shards, and the rows of ``index`` of val."""
     splits = {str(name): rows for name, rows in index.groupby("split")}
     by_size = _by_working_size(splits["train"], splits["val"], params)
+    train: list[Pixels | Streamed]
+    if machine.stream or "shard" in index:
+        shards = Shards(splits["train"], machine.stream or str(prepared))
+        train = [Streamed(rows, shards, size=size) for size, rows in by_size]
+    else:
+        train = [load_pixels(rows, prepared, size=size, workers=machine.workers) for size, rows in by_size]
     photos = Photos(
-        train=[load_pixels(rows, prepared, size=size, workers=machine.workers) for size, rows in by_size],
+        train=train,
         files=[file for _, rows in by_size for file in rows["file"]],
         val=load_pixels(splits["val"], prepared, size=params.working_size, workers=machine.workers),
         wear=_old_scans(params),
@@ -159,6 +167,7 @@ def _settings(
     return {
         **{f"train.{name}": value for name, value in params.model_dump(mode="json").items()},
         "photos": _data(index),
+        "shards": cache.fingerprint(index["shard"].tolist()) if "shard" in index else "",
         "precision": precision,
         "device": device,
         "processes": fabric.world_size,

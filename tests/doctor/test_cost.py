@@ -116,6 +116,14 @@ def test_minutes_follow_from_pace_and_photos(tiny, tmp_path):
     assert found.pixels_file == 1320 * 3 * 128**2
 
 
+def test_of_photos_in_shards_only_val_is_decoded_to_the_disk(tiny, tmp_path):
+    _index(tmp_path, [256] * 12, val=3)
+    table = pd.read_csv(tmp_path / "index.csv").assign(shard="train-00000.tar")
+    write(table, tmp_path / "index.csv")
+    params = tiny["train"].model_copy(update={"working_size": 128})
+    assert plan(params, collection(tmp_path, given=None), COST).pixels_file == 3 * 3 * 128**2
+
+
 @pytest.mark.parametrize(
     ("budget", "epochs"), [({"steps": 20}, 0.5), ({"minutes": 4.2}, 2), ({"steps": 20, "minutes": 4.2}, 0.5)]
 )

@@ -6,6 +6,8 @@ from stages.color import gray_photo, rgb_to_lab
 from stages.errors import UngrayError
 from stages.evaluate.rivals import mean_ab
 from stages.evaluate.run import run
+from stages.shards import Shards
+from stages.tables import read
 
 
 def test_every_test_photo_is_judged_for_the_model_the_base_gray_and_the_mean_colour(found, index):
@@ -38,6 +40,13 @@ def test_the_mean_colour_is_that_of_the_train_photos_without_their_copies(prepar
         [rgb_to_lab(photos.read_rgb(prepared / file))[..., 1:].reshape(-1, 2) for file in train["file"]]
     )
     assert mean_ab(train, prepared) == pytest.approx(pixels.mean(axis=0), abs=1e-3)
+
+
+def test_photos_in_shards_have_the_mean_colour_of_loose_ones_to_the_last_digit(prepared, packed):
+    folder = packed(5)
+    every = read(folder / "index.csv", made_by="prepare").query("split == 'train'")
+    train = every[every["copy"] == 0]
+    assert (mean_ab(train, folder, shards=Shards(every, str(folder))) == mean_ab(train, prepared)).all()
 
 
 def test_the_mean_colour_is_the_same_in_every_photo(found, prepared, index):

@@ -30,6 +30,7 @@ PARAMS = Params(
     rotation_degrees=15.0,
     rotation_border="inner",
     jpeg_quality=95,
+    shard_photos=0,
 )
 PHOTOS = {
     "astronaut": data.astronaut(),

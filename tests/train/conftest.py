@@ -1,4 +1,7 @@
+import functools
 import shutil
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -26,3 +29,25 @@ def trained(tiny, prepared, here):
         return result, (here / "m.safetensors").read_bytes()
 
     return train
+
+
+@pytest.fixture
+def served(tmp_path):
+    """The address of a web server over ``tmp_path``, and the answers (HTTP status) it gives before files."""
+    first = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self):
+            if first:
+                self.send_error(first.pop())
+            else:
+                super().do_GET()
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=tmp_path))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", first
+    server.shutdown()
+    server.server_close()

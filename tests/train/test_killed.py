@@ -18,15 +18,15 @@ ROOT = Path(__file__).parents[2]
 def project(tiny, prepared, tmp_path):
     """A function that makes a folder in which ``python -m stages.train`` runs."""
 
-    def make(name):
+    def make(name, *, prepared=prepared, epochs=12, **machine):
         top = tmp_path / name
         top.mkdir()
         yaml = YAML()
         content = yaml.load(ROOT / "params.yaml")
         content["train"] |= tiny["train"].model_dump(mode="json") | {
-            "epochs": 12, "grid_every": 5, "ema": 0.9, "clip_norm": 1.0, "keep": "best",
+            "epochs": epochs, "grid_every": 5, "ema": 0.9, "clip_norm": 1.0, "keep": "best",
         }  # fmt: skip
-        content["machine"] |= tiny["machine"].model_dump(mode="json") | {"checkpoint_steps": 1}
+        content["machine"] |= tiny["machine"].model_dump(mode="json") | {"checkpoint_steps": 1} | machine
         yaml.dump(content, top / "params.yaml")
         shutil.copytree(prepared, top / "data/prepared")
         return top
@@ -71,6 +71,24 @@ def test_killed_twice_training_ends_with_the_very_files_of_one_that_never_was(pr
         stop_after(process, halves, checkpoints=checkpoints, number=signal.SIGKILL)
         assert process.returncode == -signal.SIGKILL
         assert not (halves / "data/models").exists()
+    model, resumed, out = finish(start(halves), halves)
+    assert "going on from epoch" in out
+    assert model == expected
+    assert resumed == report
+
+
+def test_killed_while_photos_are_streamed_it_ends_with_the_weights_of_one_that_read_its_own_shards(
+    project, packed, served
+):
+    shards = packed(2)
+    whole = project("whole", prepared=shards, epochs=2)
+    halves = project("halves", prepared=shards, epochs=2, stream=f"{served[0]}/{shards.name}")
+    for path in (halves / "data/prepared").glob("*.tar"):
+        path.unlink()
+    expected, report, _ = finish(start(whole), whole)
+    process = start(halves)
+    stop_after(process, halves, checkpoints=4, number=signal.SIGKILL)  # in the middle of the second epoch
+    assert process.returncode == -signal.SIGKILL
     model, resumed, out = finish(start(halves), halves)
     assert "going on from epoch" in out
     assert model == expected
