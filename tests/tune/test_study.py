@@ -12,6 +12,7 @@ from stages import cache
 from stages.errors import UngrayError
 from stages.params import Machine, load
 from stages.train.params import Params as TrainParams
+from stages.train.place import Place
 from stages.tune import run, study, trial
 from stages.tune.params import Params
 from stages.tune.report import table
@@ -43,13 +44,13 @@ def trained(monkeypatch):
 
     def train(params, machine, *, prepared, report, on_epoch):
         asked.append(params)
-        log = []
+        place = Place(epoch=params.epochs)
         for epoch in range(1, params.epochs + 1):
             time.sleep(0.01)
-            log.append({"ciede2000/val": 10 + params.batch_size / epoch, "ciede2000/gray": 12.0})
-            on_epoch(epoch, log[-1])
+            place.log.append({"ciede2000/val": 10 + params.batch_size / epoch, "ciede2000/gray": 12.0})
+            on_epoch(epoch, place.log[-1])
         model = SimpleNamespace(provenance={"epoch": params.epochs})
-        return SimpleNamespace(model=model, work=cache.folder("train", "none"), log=log)
+        return SimpleNamespace(model=model, work=cache.folder("train", "none"), place=place)
 
     monkeypatch.setattr(trial, "train", train)
     return asked
