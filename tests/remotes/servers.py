@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
@@ -36,7 +37,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-class Server:
+class Server(ABC):
     """A server of a folder, as a process that can be killed and started again.
 
     ``options`` are what DVC has to know beside the address, ``credentials`` what is nobody else's business,
@@ -56,12 +57,14 @@ class Server:
         self.port = free_port()
         self.wire = Wire(self)
 
+    @abstractmethod
     def command(self) -> list[str]:
-        raise NotImplementedError
+        """What starts it."""
 
     @property
+    @abstractmethod
     def url(self) -> str:
-        raise NotImplementedError
+        """Its address, as DVC is told."""
 
     def start(self) -> None:
         """Start the process and wait until its port answers."""
