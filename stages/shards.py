@@ -59,7 +59,7 @@ class Shards:
         except (ValueError, ImportError) as error:
             raise UngrayError(
                 f"machine.stream is {address}, which cannot be opened ({error}); name a folder or an address "
-                "that fsspec knows; `pip install 'dvc[s3]'` or 'dvc[gs]' brings what s3:// and gs:// want"
+                "that fsspec knows; `pip install -e '.[s3]'` or '.[gs]' brings what s3:// and gs:// want"
             ) from None
 
     def names(self) -> list[str]:

@@ -70,10 +70,11 @@ def write(folder: Path, key: str, content: bytes) -> str:
     """Keep ``content`` under ``key``; return its digest."""
     digest = digest_of(content)
     # Never in place: a damaged one may be linked to, and a photo of a lost Dask worker is made by another one
-    # while the lost one may still be at it.
-    unfinished = folder / f".{uuid4().hex}"
+    # while the lost one may still be at it. What a kill leaves is named after its photo: take_out finds it.
+    path = _path(folder, key, digest)
+    unfinished = folder / f".{path.stem}.{uuid4().hex}"
     unfinished.write_bytes(content)
-    unfinished.replace(_path(folder, key, digest))
+    unfinished.replace(path)
     return digest
 
 

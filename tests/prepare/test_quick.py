@@ -269,3 +269,18 @@ def test_a_full_disk_stops_in_one_sentence_keeps_the_old_result_and_is_mended_by
     assert checkout.prepared() == old
     assert _stage(checkout).returncode == 0
     assert checkout.prepared() == old
+
+
+def test_what_a_kill_leaves_of_a_file_is_found_by_its_photo(tmp_path, monkeypatch):
+    class KilledError(Exception):
+        pass
+
+    def killed(*_):
+        raise KilledError
+
+    monkeypatch.setattr(store.Path, "replace", killed)
+    with pytest.raises(KilledError):
+        store.write(tmp_path, "0123456789abcdef_256", b"a photo")
+    (left,) = tmp_path.iterdir()
+    assert left.name.lstrip(".").startswith("0123456789abcdef"), "as take_out looks for it"
+    assert "0123456789abcdef_256" not in store.digests(tmp_path), "it is no finished file"
