@@ -13,6 +13,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 from torch.optim import Optimizer
 
+from stages import memory
 from stages.cluster import cores
 from stages.errors import UngrayError
 from stages.params import Machine
@@ -68,6 +69,8 @@ def start_fabric(machine: Machine) -> tuple[Fabric, str, str]:
     # That would also fill all new memory, which costs a fifth of a step and finds only what reads it unset.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the stage says the precision itself
+    if device == "cpu":
+        memory.keep_freed()
     if machine.compile:
         _demand_compiler()
     try:
