@@ -12,6 +12,7 @@ import logging
 import pickle
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -183,6 +184,7 @@ def connected(address: str, *, title: str) -> Iterator[tuple[Pool, int]]:
     token.parent.mkdir(parents=True, exist_ok=True)
     for name in ("distributed", "distributed.client", "tornado.application"):  # one sentence says it better
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", "coroutine 'Future\\._", RuntimeWarning)  # Ctrl-C inside of Dask
     try:
         client = Client(address, security=security, timeout=CONNECT_SECONDS, set_as_default=False)
     except OSError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -16,25 +15,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from stages.charts import BLUE, GRAY, ORANGE, STYLE
 from stages.evaluate.pictures import label
 from stages.evaluate.rivals import TITLES
 from stages.evaluate.verdict import TOO_FEW
 from stages.files import whole_file
 from stages.metrics import AB_EDGES
 
-BLUE, ORANGE, GRAY = "#0072b2", "#d55e00", "#777777"
-"""Blue and vermilion differ for every kind of colour vision (Okabe and Ito 2008)."""
-
 MOST_BARS = 60
 """With more queries, only the best and the worst are drawn; the table holds all."""
-
-STYLE: dict[Any, Any] = {
-    "font.size": 11,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlelocation": "left",
-    "legend.frameon": False,
-}
 
 
 def draw_charts(

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from stages.evaluate.charts import GRAY as GRAY_INK
+from stages.charts import GRAY as GRAY_INK
 from stages.evaluate.charts import panels
 from stages.evaluate.front_table import GRAY
 from stages.evaluate.pictures import label

@@ -20,19 +20,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
+from stages.charts import BLUE, GRAY, ORANGE, STYLE
 from stages.files import whole_file
 from stages.tune.params import Params
-
-BLUE, ORANGE, GRAY = "#0072b2", "#d55e00", "#777777"
-"""Blue and vermilion differ for every kind of colour vision (Okabe and Ito 2008)."""
-
-STYLE: dict[Any, Any] = {
-    "font.size": 11,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlelocation": "left",
-    "legend.frameon": False,
-}
 
 FEWEST = 4
 """So many complete trials are wanted before anything is said about what mattered."""

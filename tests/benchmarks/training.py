@@ -9,7 +9,7 @@ For unet at its working size and cnn at 256, all on the same photos of 256x256, 
 (a) the loop as the stage runs it: batches from decoded photos, flips, Lab, step, bookkeeping;
 (b) the bare step on one batch in memory: forward, backward, optimizer, and nothing else;
 (c) cnn as it used to be trained: Pillow decodes every photo each epoch and makes it gray; fp32, channels
-    first.
+    first; freed memory goes back to the kernel.
 
 Between (c) and (a) one part after the other is replaced, so that one sees what each costs. All take turns, in
 one process with the same threads; figures are medians over the turns. On a processor with AMX the exit code
@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from training_loops import SIDE, Loop, Step, Times, prepare, rebuilt
+from training_loops import SIDE, Loop, Step, Times, prepare, rebuilt, with_memory
 
 from stages import params as params_file
 from stages.train import device
@@ -95,8 +95,9 @@ def measure(shipped: dict[str, Any], paths: list[Path], options: argparse.Namesp
     loops, contestants = {}, {}
     for name, params in sections.items():
         loops[name] = Loop(params, machine, paths, fabric=fabric)
-        contestants[f"{name} a"] = loops[name].epoch
-        contestants[f"{name} b"] = bare(params, loops[name], batches=options.batches, precision=precision)
+        contestants[f"{name} a"] = with_memory(loops[name].epoch, kept=True)
+        step = bare(params, loops[name], batches=options.batches, precision=precision)
+        contestants[f"{name} b"] = with_memory(step, kept=True)
     contestants |= ladder(sections["cnn"], paths, options.batch_size, loops["cnn"], precision)
     seconds = race(contestants, repeats=options.repeats)
     rates = {name: len(paths) / statistics.median(taken) for name, taken in seconds.items()}
@@ -129,17 +130,22 @@ def ladder(
     """Return (c), and (c) with one part after the other replaced; the last step is (a)."""
     decoded = np.array(own.training.photos.train[0])
     bf16 = precision == "bf16"
+    batches: dict[str, Any] = {"decoded": decoded, "pil_gray": False}
     rungs = {
-        "cnn c": ({"decoded": None, "pil_gray": True}, False, False),
-        "cnn c, photos decoded once": ({"decoded": decoded, "pil_gray": True}, False, False),
-        "cnn c, and gray made from the batch": ({"decoded": decoded, "pil_gray": False}, False, False),
-        "cnn c, and channels last": ({"decoded": decoded, "pil_gray": False}, False, True),
+        "cnn c": ({"decoded": None, "pil_gray": True}, False, False, False),
+        "cnn c, photos decoded once": ({"decoded": decoded, "pil_gray": True}, False, False, False),
+        "cnn c, and gray made from the batch": (batches, False, False, False),
+        "cnn c, and channels last": (batches, False, True, False),
+        "cnn c, and freed memory kept": (batches, False, True, True),
     }
     if bf16:
-        rungs["cnn c, and bf16"] = ({"decoded": decoded, "pil_gray": False}, True, True)
+        rungs["cnn c, and bf16"] = (batches, True, True, True)
     return {
-        name: rebuilt(Step(params, bf16=low, channels_last=last), paths, batch_size=batch_size, **parts)
-        for name, (parts, low, last) in rungs.items()
+        name: with_memory(
+            rebuilt(Step(params, bf16=low, channels_last=last), paths, batch_size=batch_size, **parts),
+            kept=kept,
+        )
+        for name, (parts, low, last, kept) in rungs.items()
     }
 
 

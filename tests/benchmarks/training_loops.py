@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 import time
 from collections import defaultdict
@@ -17,13 +18,16 @@ from lightning_fabric import Fabric
 from PIL import Image
 from torch.nn import functional
 
-from stages import networks, photos
+from stages import memory, networks, photos
 from stages.scrape import gather
 from stages.train import loop
 from stages.train.data import load_pixels, to_rgb
 from stages.train.show import Silent
 
 SIDE = 256
+
+M_MMAP_THRESHOLD = -3
+"""Of glibc's malloc.h; blocks above it are mapped by themselves."""
 
 Times = dict[str, list[float]]
 
@@ -132,6 +136,20 @@ def timed_items(items: Callable[..., Iterator[Any]], seconds: list[float]) -> Ca
 
 
 # (b) the bare step, and (c) with the parts between
+
+
+def with_memory(work: Callable[[], None], *, kept: bool) -> Callable[[], None]:
+    """Return ``work``, to be done with freed memory kept, or given back as glibc does by itself."""
+
+    def worked() -> None:
+        if memory.keep_freed() and not kept:
+            libc = ctypes.CDLL(None)
+            libc.mallopt(memory.M_MMAP_MAX, 1 << 16)
+            libc.mallopt(M_MMAP_THRESHOLD, 32 << 20)
+            libc.mallopt(memory.M_TRIM_THRESHOLD, 64 << 20)
+        work()
+
+    return worked
 
 
 class Step:
