@@ -58,12 +58,14 @@ def _colour(to_do: list[Task], chosen: Namespace, summary: Summary) -> dict[str,
     import cv2
     from PIL.Image import DecompressionBombWarning
 
+    from stages import memory
     from stages.cluster import cores
     from stages.colorize.api import Colorizer
     from stages.colorize.batch import Batch, Look
 
     # stages.photos switches it off too, but not for several threads at once.
     warnings.simplefilter("ignore", DecompressionBombWarning)
+    memory.keep_freed()
     all_in_all = len(summary.results) + len(to_do)
     jobs = min(chosen.jobs or min(cores(), 4), len(to_do))
     threads = max(1, cores() // jobs)  # for each job, or they would fight for cores

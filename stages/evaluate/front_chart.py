@@ -59,18 +59,7 @@ def draw_front(path: Path, table: pd.DataFrame) -> None:
                 linewidth=2.2 if number == 0 else 1.2,
                 zorder=2,
             )
-            for row in points[points["model"] == name].to_dict("records"):
-                axes.plot(
-                    row["colourfulness_ratio"],
-                    row["ciede2000"],
-                    marker=marker,
-                    markersize=8,
-                    markeredgecolor=ink,
-                    markerfacecolor=ink if row["on_front"] else "white",
-                    markeredgewidth=1.6,
-                    linestyle="",
-                    zorder=3,
-                )
+            _mark(axes, points[points["model"] == name], ink, marker)
             labels += _labels(points[points["model"] == name], ink)
         axes.plot(0, gray["ciede2000"], marker="o", markersize=9, color=GRAY_INK, linestyle="", zorder=4)
         labels.append(("gray photo", 0.0, float(gray["ciede2000"]), GRAY_INK, 11))
@@ -96,6 +85,22 @@ def draw_front(path: Path, table: pd.DataFrame) -> None:
             va="top",
         )
         _place(axes, table, labels, note=truth)
+
+
+def _mark(axes: Axes, points: pd.DataFrame, ink: str, marker: str) -> None:
+    """Draw the points of one model, filled where they are on the front."""
+    for row in points.to_dict("records"):
+        axes.plot(
+            row["colourfulness_ratio"],
+            row["ciede2000"],
+            marker=marker,
+            markersize=8,
+            markeredgecolor=ink,
+            markerfacecolor=ink if row["on_front"] else "white",
+            markeredgewidth=1.6,
+            linestyle="",
+            zorder=3,
+        )
 
 
 def _labels(rows: pd.DataFrame, ink: str) -> list[tuple[str, float, float, str, int]]:

@@ -28,6 +28,7 @@ from stages.train.streamed import Streamed
 from stages.train.vivid import vivid
 
 if TYPE_CHECKING:
+    from stages.networks.base import Colorizer
     from stages.train.degrade import OldScans
 
 CODE = Path(__file__).parents[1]
@@ -85,13 +86,8 @@ def run(
             photos_an_epoch=len(photos.files),
             batches_an_epoch=batch_count(photos.train, params.batch_size),
         )
-        print(
-            f"train: {params.architecture}, {parameter_count(network) / 1e6:.2f} M parameters, "
-            f"{len(photos.files)} photos and copies, "
-            f"at {' and '.join(str(pixels.shape[1]) for pixels in photos.train)} pixels, "
-            f"{device if fabric.world_size == 1 else f'{fabric.world_size} x {device}'}, {precision}",
-            flush=True,
-        )
+        where = device if fabric.world_size == 1 else f"{fabric.world_size} x {device}"
+        _announce(params, network, photos, where=f"{where}, {precision}")
         if start:
             print(f"train: {told(start, network)}", flush=True)
     training = Training(
@@ -114,6 +110,15 @@ def run(
     made["vivid"] = vivid(network, photos.val)
     model = Model(network, _provenance(params, index, made))
     return Result(model, work, place, fabric.is_global_zero)
+
+
+def _announce(params: Params, network: Colorizer, photos: Photos, *, where: str) -> None:
+    sizes = " and ".join(str(pixels.shape[1]) for pixels in photos.train)
+    print(
+        f"train: {params.architecture}, {parameter_count(network) / 1e6:.2f} M parameters, "
+        f"{len(photos.files)} photos and copies, at {sizes} pixels, {where}",
+        flush=True,
+    )
 
 
 def _photos(

@@ -30,15 +30,14 @@ import cv2
 import numpy as np
 import pandas as pd
 import psutil
-from distributed import Client
 
 from stages import params, tables
 from stages.files import sha256
 from stages.filter import verdicts
 from stages.prepare import build
 from stages.scrape import sample
-from tests.scheduler.started import ROOT, scheduler, workers
 
+ROOT = Path(__file__).parents[2]
 SIDE = 256
 WAYS = ("one process", "two processes", "two Dask workers")
 RAW, VERDICTS, PREPARED, CACHED = (
@@ -131,6 +130,11 @@ def one(stage: str, *, count: int, where: int | str) -> dict[str, Any]:
 
 def measure(stage: str, way: str, *, count: int, folder: Path) -> dict[str, Any]:
     """Run :func:`one` in a process of its own, on Dask with a scheduler and workers of its own."""
+    # Here, not above: processes that a stage starts import this module too, and should start as its own do.
+    from distributed import Client
+
+    from tests.scheduler.started import scheduler, workers
+
     dask = way == WAYS[2]
     with (
         scheduler(folder, "--host", "127.0.0.1") if dask else nullcontext("") as address,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import sys
 import time
 from collections import defaultdict
@@ -25,9 +24,6 @@ from stages.train.data import load_pixels, to_rgb
 from stages.train.show import Silent
 
 SIDE = 256
-
-M_MMAP_THRESHOLD = -3
-"""Of glibc's malloc.h; blocks above it are mapped by themselves."""
 
 Times = dict[str, list[float]]
 
@@ -142,11 +138,7 @@ def with_memory(work: Callable[[], None], *, kept: bool) -> Callable[[], None]:
     """Return ``work``, to be done with freed memory kept, or given back as glibc does by itself."""
 
     def worked() -> None:
-        if memory.keep_freed() and not kept:
-            libc = ctypes.CDLL(None)
-            libc.mallopt(memory.M_MMAP_MAX, 1 << 16)
-            libc.mallopt(M_MMAP_THRESHOLD, 32 << 20)
-            libc.mallopt(memory.M_TRIM_THRESHOLD, 64 << 20)
+        memory.keep_freed(kept)
         work()
 
     return worked
