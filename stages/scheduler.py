@@ -15,18 +15,13 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-import cv2
-
-from stages.cache import code_fingerprint
 from stages.errors import UngrayError
+from stages.worker import Surroundings, objection, work_on
 
 if TYPE_CHECKING:
     from distributed import Client, Future, Security
@@ -37,20 +32,6 @@ WORKERS_SECONDS = 30
 
 LOOK_SECONDS = 5
 """So often, while a result is awaited, somebody looks whether there still are workers."""
-
-LIBRARIES = ("imagecodecs", "imagehash", "numpy", "opencv-python", "pillow", "scipy")
-"""Another version of one of these could give other bytes."""
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What a worker must share with this process, for the same results in the same place."""
-
-    folder: str
-    token: str
-    """A file in the folder, named relative to it, that nobody but this run has made."""
-    code: str
-    libraries: dict[str, str]
 
 
 class Chunk:
@@ -195,7 +176,7 @@ def connected(address: str, *, title: str) -> Iterator[tuple[Pool, int]]:
     try:
         pool = Pool(client, address, title=title)
         token.write_text(token.name)
-        yield pool, pool.enter(Surroundings(str(Path.cwd()), str(token), _code(), _libraries()))
+        yield pool, pool.enter(Surroundings.here(token))
     finally:
         token.unlink(missing_ok=True)
         client.close()  # and with it all that nobody has begun
@@ -218,48 +199,6 @@ def check_address(address: str) -> None:
             f"machine.scheduler: {address} is not of this machine alone, and whoever reaches a scheduler can "
             "run code there; take tls:// with certificates (README.md, Several machines)"
         )
-
-
-def objection(here: Surroundings) -> str:
-    """Say, in a worker, how its surroundings differ from ``here``; nothing if they don't."""
-    try:
-        same = Path(here.token).read_text() == Path(here.token).name
-    except OSError:
-        same = False
-    if not same:
-        return f"works in another folder, {Path.cwd()}"
-    if _code() != here.code:
-        return f"runs another version of the code, from {Path(__file__).parent}"
-    if other := {name: found for name, found in _libraries().items() if found != here.libraries[name]}:
-        return "has " + " and ".join(
-            f"{name} {found}, not {here.libraries[name]}" for name, found in other.items()
-        )
-    return ""
-
-
-def work_on(packed: bytes, here: Surroundings) -> list[Any]:
-    """Do, in a worker, a pickled pair of work and items; return the results.
-
-    Workers that came after the others were asked, or in place of one that died, are asked here.
-    """
-    if found := objection(here):
-        from distributed import get_worker
-
-        raise UngrayError(f"worker {get_worker().address} {found}; start it in {here.folder}")
-    cv2.setNumThreads(1)
-    work, items = pickle.loads(packed)
-    return [work(item) for item in items]
-
-
-@cache
-def _code() -> str:
-    """Return the fingerprint of the code as this process found it, whatever the files have become since."""
-    return code_fingerprint(Path(__file__).parent)
-
-
-@cache
-def _libraries() -> dict[str, str]:
-    return {name: version(name) for name in LIBRARIES}
 
 
 def _is_safe(address: str) -> bool:

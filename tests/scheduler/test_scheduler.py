@@ -15,7 +15,7 @@ import dask.config
 import pytest
 from distributed import Client
 
-from stages import cluster, tables
+from stages import cluster, tables, worker
 from stages import scheduler as scheduler_module
 from stages.cluster import map_photos
 from stages.errors import UngrayError
@@ -118,11 +118,11 @@ def test_a_worker_says_what_differs_there(shared, change, expected):
     here = {
         "folder": str(shared),
         "token": "token",
-        "code": scheduler_module._code(),
-        "libraries": scheduler_module._libraries(),
+        "code": worker._code(),
+        "libraries": worker._libraries(),
     }
     change |= {"libraries": here["libraries"] | change.get("libraries", {})}
-    said = scheduler_module.objection(scheduler_module.Surroundings(**here | change))
+    said = worker.objection(worker.Surroundings(**here | change))
     assert said.startswith(expected) if expected else said == ""
 
 
