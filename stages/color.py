@@ -52,8 +52,9 @@ ENCODED: dict[int, NDArray[Any]] = {
 NOISE = np.float32(1)
 """Variance of lightness, or of ab, that says nothing."""
 
-STRIP = 1 << 16
-"""Pixels worked on at once: what is held of them fits a core's cache."""
+STRIP = 1 << 18
+"""Pixels worked on at once: few enough to stay in the caches, and enough that threads which each colour
+photos seldom wait for Python's lock, which every call of NumPy takes."""
 
 PredictAb = Callable[[Float], Float]
 """Takes lightness (height, width), returns ab (height, width, 2), both in Lab units."""
@@ -147,18 +148,23 @@ def along_edges(lightness: Float, ab: Float, *, radius: int = 3) -> Float:
         return cv2.blur(values, (2 * radius + 1,) * 2, borderType=cv2.BORDER_REFLECT)
 
     centred: Float = lightness - np.float32(50)  # keeps the squares small, and with them their rounding
-    mean_l, mean_ab = mean(centred), mean(ab)
-    contrast = (mean(centred * centred) - mean_l * mean_l + NOISE)[..., None]
-    covariance = mean(centred[..., None] * ab) - mean_l[..., None] * mean_ab
-    slope = covariance / contrast
-    offset = mean_ab - slope * (mean_l[..., None] + 50)
-    variance = (mean(ab * ab) - mean_ab * mean_ab).sum(axis=-1)
-    explained = (slope * covariance).sum(axis=-1)
+    mean_l = mean(centred)
+    contrast = mean(centred * centred) - mean_l * mean_l + NOISE
+    weights = mean(contrast)
+    variance = explained = np.float32(0)
+    fits = []
+    for plane in cv2.split(ab):  # each for itself: NumPy is slow along an axis of two
+        mean_plane = mean(plane)
+        covariance = mean(centred * plane) - mean_l * mean_plane
+        slope = covariance / contrast
+        offset = mean_plane - slope * (mean_l + 50)
+        variance = variance + (mean(plane * plane) - mean_plane * mean_plane)
+        explained = explained + slope * covariance
+        fits.append((plane, mean(slope * contrast) / weights, mean(offset * contrast) / weights))
     left = mean(variance - explained).clip(0) / (mean(variance).clip(0) + NOISE)
-    weights = mean(contrast)[..., None]
-    slope, offset = mean(slope * contrast) / weights, mean(offset * contrast) / weights
-    offset += left[..., None] * (ab - slope * lightness[..., None] - offset)
-    return np.dstack([slope, offset])
+    slopes = [slope for _, slope, _ in fits]
+    offsets = [offset + left * (plane - slope * lightness - offset) for plane, slope, offset in fits]
+    return np.dstack([*slopes, *offsets])
 
 
 def paint(gray: Gray, fits: Float, *, saturation: float = 1.0, bits: int = 8) -> NDArray[Any]:
@@ -204,8 +210,9 @@ def _linear_rgb(gray: Gray, lines: Float) -> Float:
     fy, y = _look_up(gray, F_OF_GRAY), _look_up(gray, LINEAR)
     fx, fz = lines[:, 0] * fy + lines[:, 2], lines[:, 1] * fy + lines[:, 3]
     rgb = cv2.transform(cv2.merge([y, _cubed(fx) - y, _cubed(fz) - y]), GRAY_AND_CHANGE * np.float32(TOP**2))
-    if rgb.min() < 0 or rgb.max() > TOP**2:
-        outside = np.flatnonzero(cv2.inRange(rgb, (0,) * 3, (TOP**2,) * 3) == 0)
+    outside = np.flatnonzero(cv2.inRange(rgb.reshape(len(rgb), -1), 0, TOP**2) == 0) // 3
+    if outside.size:
+        outside = outside[np.diff(outside, prepend=-1) > 0]  # of its three values one or two may be
         gray = gray.take(outside)
         fy, y, fx, fz = (values.take(outside) for values in (fy, y, fx, fz))
         room = _room(y, _change(fy, fx - fy, fz - fy))
@@ -281,10 +288,13 @@ def _rows_between(small: Any, rows: slice, height: int) -> Float:
     at = (np.arange(rows.start, rows.stop) + 0.5) * (len(small) / height) - 0.5
     at = at.clip(0, len(small) - 1)
     above = np.minimum(at.astype(int), max(len(small) - 2, 0))
-    brought_up = np.empty((len(at), *small.shape[1:]), np.float32)
-    for row, first, share in zip(brought_up, above.tolist(), (at - above).tolist(), strict=True):
-        # OpenCV's, since numpy would need two passes, and BLAS starts threads of its own.
-        cv2.addWeighted(small[first], 1 - share, small[min(first + 1, len(small) - 1)], share, 0, dst=row)
+    share = (at - above).astype(np.float32).reshape(-1, *[1] * (small.ndim - 1))
+    # Few large steps, since each of NumPy waits for Python's lock where several photos are coloured.
+    brought_up = np.take(small, above, axis=0)
+    below = np.take(small, np.minimum(above + 1, len(small) - 1), axis=0)
+    brought_up *= 1 - share
+    below *= share
+    brought_up += below
     return brought_up
 
 

@@ -99,7 +99,7 @@ def measure(what: str, model: Path, photos: int) -> dict[str, float]:
     """What a process of its own is asked for; the photo is made in another, whose memory does not count."""
     memory.keep_freed()  # as the command does
     start = time.perf_counter()
-    colorizer = Colorizer.load(model)
+    colorizer = Colorizer.load(model, threads=1 if what == "folder" else 0)  # as the command does
     started = time.perf_counter() - start
     gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     if what == "start":
