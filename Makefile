@@ -38,10 +38,12 @@ recipe: $(VENV)/installed  ## run a recipe, NAME=unet SET='train.minutes=10 ...'
 test: $(VENV)/installed lint  ## run every check and test
 	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-benchmark: $(VENV)/installed  ## time filter, prepare, train and evaluate; PHOTOS=folder takes real photos too
+benchmark: $(VENV)/installed  ## time the stages, colorize and its page; PHOTOS=folder takes real photos too
 	python tests/benchmarks/cost.py $(if $(PHOTOS),--photos $(PHOTOS))
 	python tests/benchmarks/test_judging.py 1000
 	python tests/benchmarks/training.py $(if $(PHOTOS),--photos $(PHOTOS))
+	python -m tests.benchmarks.serve --model data/models/colorizer.safetensors
+	python tests/benchmarks/colorize.py
 
 doctor: $(VENV)/installed  ## what this machine can do, how full the caches are, what a training would cost
 	@python -m stages.doctor $(ARGS)

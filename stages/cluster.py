@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import statistics
 import time
@@ -20,6 +19,7 @@ from tqdm import tqdm
 
 from stages import scheduler
 from stages.errors import UngrayError
+from stages.limits import cores
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -49,11 +49,6 @@ class Chunk(Protocol):
 
     def cancel(self) -> object:
         """Have the work left undone if nobody has begun it."""
-
-
-def cores() -> int:
-    """Return the number of cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def map_photos(

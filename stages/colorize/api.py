@@ -33,9 +33,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from stages.color import Float, along_edges, paint, small_copy
+from stages.color import Float
 from stages.colorize import encoding, engines, files
 from stages.errors import UngrayError
+from stages.painting import along_edges, paint, small_copy
 
 ROOT = Path(__file__).parents[2]
 VIVID = 1.6
@@ -59,7 +60,7 @@ class Prediction:
 
     photo: files.Photo
     fits: Float
-    """See :func:`stages.color.along_edges`."""
+    """See :func:`stages.painting.along_edges`."""
 
     vivid: float
     """What ``vivid=True`` multiplies the saturation by."""

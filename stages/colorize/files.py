@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, TiffImagePlugin
 
 from stages import photos
-from stages.color import Gray, gray_levels
 from stages.colorize import encoding
 from stages.colorize import exif as exif_data
+from stages.painting import Gray, gray_levels
 
 TURNS: dict[int, Any] = {
     2: lambda pixels: pixels[:, ::-1],

@@ -59,9 +59,9 @@ def _colour(to_do: list[Task], chosen: Namespace, summary: Summary) -> dict[str,
     from PIL.Image import DecompressionBombWarning
 
     from stages import memory
-    from stages.cluster import cores
     from stages.colorize.api import Colorizer
     from stages.colorize.batch import Batch, Look
+    from stages.limits import cores
 
     # stages.photos switches it off too, but not for several threads at once.
     warnings.simplefilter("ignore", DecompressionBombWarning)

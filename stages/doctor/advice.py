@@ -23,13 +23,6 @@ ROOM = 1.2
 def machine_advice(machine: dict[str, Any], software: dict[str, Any], caches: dict[str, Any]) -> list[str]:
     """Return what there is to say of the machine, its software and its caches as they are."""
     said = list(software["problems"])
-    cores = machine["cores"]
-    if cores["quota"] and cores["quota"] < cores["usable"]:
-        said.append(
-            f"the container has time on {cores['quota']:g} cores and shows {cores['usable']}: training "
-            "starts a thread on each of those and they wait for each other; start the container with "
-            f"--cpuset-cpus, or the command with `taskset -c 0-{max(0, round(cores['quota']) - 1)}`"
-        )
     if machine["nvidia_driver"] and not machine["gpus"]:
         said.append(
             "there is an NVIDIA driver but torch finds no GPU: torch is a CPU build, or the container was "

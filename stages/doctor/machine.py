@@ -2,53 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from stages.cluster import cores
-
-CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
-
-UNLIMITED = 2**60
-"""Control groups of version 1 write a number beyond this for no limit."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the control groups (containers, job schedulers) allow this process; None = no limit."""
-
-    cores: float | None
-    memory: int | None
-    memory_used: int | None
-    """In bytes, without the file cache that gives way."""
-
-
-def limits(root: Path = CGROUPS, own: Path = OWN_CGROUPS) -> Limits:
-    """Return the narrowest limits of the control groups that this process is in, of version 1 or 2."""
-    quota, memory, used = math.inf, math.inf, None
-    for folder in _groups(root, own):
-        quota = min(quota, _quota(folder))
-        for name, current, cache in (
-            ("memory.max", "memory.current", "inactive_file"),
-            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-        ):
-            limit = _number(folder / name)
-            if limit is not None and limit < min(memory, UNLIMITED):
-                memory = limit
-                used = max(0, int((_number(folder / current) or 0) - _entry(folder / "memory.stat", cache)))
-    return Limits(
-        cores=None if math.isinf(quota) else quota,
-        memory=None if math.isinf(memory) else int(memory),
-        memory_used=used,
-    )
+from stages.limits import cores, limits, number_in
 
 
 def describe(places: dict[str, Path]) -> dict[str, Any]:
@@ -88,7 +51,7 @@ def peak_memory() -> int:
     """Return the most memory in bytes that this process has held so far."""
     try:
         # Not getrusage: that of a child starts with what its parent held.
-        return int(_entry(Path("/proc/self/status"), "VmHWM:") * 1024) or _peak_elsewhere()
+        return int(number_in(Path("/proc/self/status"), "VmHWM:") * 1024) or _peak_elsewhere()
     except OSError:
         return _peak_elsewhere()
 
@@ -132,49 +95,3 @@ def _processor() -> str:
 def _existing(path: Path) -> Path:
     path = path.resolve()
     return next(place for place in (path, *path.parents) if place.exists())
-
-
-def _groups(root: Path, own: Path) -> Iterator[Path]:
-    """Yield the folders of the control groups of this process and of all groups around them."""
-    try:
-        lines = own.read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, name = line.split(":", 2)
-        tops = [root / controller for controller in controllers.split(",") if controller] or [
-            root,
-            root / "unified",
-        ]
-        for top in tops:
-            # In a container the name may be that outside of it: then the top itself is the group.
-            group = top / name.strip("/")
-            inner = group if ".." not in name and group.is_dir() else top
-            yield from (place for place in (inner, *inner.parents) if place.is_relative_to(top))
-
-
-def _quota(folder: Path) -> float:
-    """Return the cores that a control group has time on, infinite if all."""
-    try:
-        quota, period = (folder / "cpu.max").read_text().split()
-    except (OSError, ValueError):
-        quota_v1, period_v1 = _number(folder / "cpu.cfs_quota_us"), _number(folder / "cpu.cfs_period_us")
-        return quota_v1 / period_v1 if quota_v1 and period_v1 and quota_v1 > 0 else math.inf
-    return math.inf if quota == "max" else int(quota) / int(period)
-
-
-def _number(path: Path) -> float | None:
-    try:
-        text = path.read_text().strip()
-    except OSError:
-        return None
-    return math.inf if text == "max" else float(text)
-
-
-def _entry(path: Path, name: str) -> float:
-    """Return the number in the line of ``path`` that starts with ``name``; 0 if there is none."""
-    for line in path.read_text().splitlines():
-        words = line.split()
-        if words and words[0] == name:
-            return float(words[1])
-    return 0.0

@@ -71,7 +71,7 @@ def _line(name: str, text: str) -> str:
 
 def _cores(cores: dict[str, Any]) -> str:
     text = f"{cores['usable']} usable of {cores['installed']}"
-    return f"{text}, with time on {cores['quota']:g}" if cores["quota"] else text
+    return f"{text}: the container has time on {cores['quota']:g}" if cores["quota"] else text
 
 
 def _bf16(machine: dict[str, Any]) -> str:

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from stages import likeness, metrics, networks, tables
-from stages.color import Float, PredictAb, gray_photo, recolor, rgb_to_lab
+from stages.color import Float, PredictAb, gray_photo, rgb_to_lab
 from stages.errors import UngrayError
 from stages.evaluate.front_chart import draw_front
 from stages.evaluate.front_table import GRAY, front_table, markdown, rival
 from stages.evaluate.params import Params
 from stages.evaluate.sides import by_name, load_photo, look_alikes
 from stages.networks.base import Colorizer
+from stages.painting import recolor
 from stages.params import load
 
 DOC = """\

@@ -11,8 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stages import photos
-from stages.color import Float, gray_photo, recolor, rgb_to_lab
+from stages.color import Float, gray_photo, rgb_to_lab
 from stages.networks import Model, predictor
+from stages.painting import recolor
 from stages.shards import Shards
 
 Rgb = NDArray[np.uint8]

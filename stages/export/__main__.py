@@ -13,13 +13,14 @@ import cv2
 import numpy as np
 
 from stages import networks, photos, tables
-from stages.color import rgb_to_lab, small_size
+from stages.color import rgb_to_lab
 from stages.command import run_stage
 from stages.errors import UngrayError
 from stages.export.card import model_card
 from stages.export.params import Params
 from stages.export.to_onnx import check_onnx, write_onnx
 from stages.files import whole_file
+from stages.painting import small_size
 from stages.params import load
 
 MODELS = Path("data/models")

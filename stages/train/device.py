@@ -14,8 +14,8 @@ from torch import nn
 from torch.optim import Optimizer
 
 from stages import memory
-from stages.cluster import cores
 from stages.errors import UngrayError
+from stages.limits import cores
 from stages.params import Machine
 
 FABRIC_PRECISION: dict[str, Any] = {"bf16": "bf16-mixed", "fp32": "32-true"}

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from stages import photos
-from stages.color import Rgb, gray_photo, recolor, rgb_to_lab
+from stages.color import Rgb, gray_photo, rgb_to_lab
 from stages.files import whole_file
 from stages.grids import photo_grid, write_jpeg
 from stages.networks import predictor
 from stages.networks.base import Colorizer
+from stages.painting import recolor
 from stages.train.params import Params
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stages.cluster import cores
+from stages.limits import cores
 from stages.shards import Shards
 from stages.train.data import Pixels, resized
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stages import metrics
-from stages.cluster import cores
 from stages.color import Float, Rgb, gray_photo, lab_to_rgb, rgb_to_lab
+from stages.limits import cores
 from stages.networks.base import Colorizer
 from stages.train import processes
 from stages.train.data import Pixels, batches

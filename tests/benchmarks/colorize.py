@@ -6,7 +6,8 @@
 24 megapixels: JPEG to JPEG in at most 4 times imdecode + imencode at quality 95, with at most 1.2 GB; 100
 megapixels with at most 2.5 GB; a folder of photos of 1 megapixel in 2 threads at 70 % or more of the bare
 network call and codec. Start-up does not count, nor the first photo, which takes its memory from the system
-(its seconds are shown). Each measurement has a process of its own. Exits with 1 where a bar is missed.
+(its seconds are shown). Each measurement has a process of its own. What start-up costs is shown as the whole
+command's seconds and memory for one small photo, by engine. Exits with 1 where a bar is missed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +37,14 @@ JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95]
 TIMES, SHARE = 4.0, 0.7
 GIGABYTES = {24: 1.2, 100: 2.5}
 RUNS = 5
+
+
+COMMAND_AND_PEAK = """
+from stages.colorize.__main__ import main
+main()
+from stages.doctor.machine import peak_memory
+print(peak_memory())
+"""
 
 
 def photo(megapixels: float, seed: int = 0) -> bytes:
@@ -95,18 +105,36 @@ def folder(colorizer: Colorizer, contents: list[bytes]) -> dict[str, float]:
     return {"theirs": theirs, "ours": ours, "share": theirs / ours}
 
 
+def start(model: Path, engine: str) -> dict[str, float]:
+    """The command for a photo of a tenth of a megapixel, from its start to its end."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        small = Path(folder, "small.jpg")
+        small.write_bytes(photo(0.1))
+        command = [sys.executable, "-c", COMMAND_AND_PEAK, str(small), "--overwrite"]
+        for _ in range(RUNS):
+            begun = time.perf_counter()
+            peak = subprocess.run(
+                [*command, "--model", str(model), "--engine", engine],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                check=True,
+            ).stdout
+            found.append((time.perf_counter() - begun, int(peak) / 1e9))
+    return dict(zip(("seconds", "gigabytes"), map(statistics.median, zip(*found, strict=True)), strict=True))
+
+
 def measure(what: str, model: Path, photos: int) -> dict[str, float]:
     """What a process of its own is asked for; the photo is made in another, whose memory does not count."""
     memory.keep_freed()  # as the command does
-    start = time.perf_counter()
     colorizer = Colorizer.load(model, threads=1 if what == "folder" else 0)  # as the command does
-    started = time.perf_counter() - start
-    gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    if what == "start":
-        return {"seconds": started, "gigabytes": gigabytes}
     if what == "folder":
         return folder(colorizer, [photo(1, seed) for seed in range(8)] * (photos // 8))
     return large(int(what), colorizer, sys.stdin.buffer.read())
+
+
+def show(what: str, found: dict[str, float]) -> None:
+    print(f"{what:20}" + ", ".join(f"{name} {value:.2f}" for name, value in found.items()), flush=True)
 
 
 def main() -> None:
@@ -123,6 +151,10 @@ def main() -> None:
         return
     missed = False
     for what in [chosen.only] if chosen.only else ["start", "24", "100", "folder"]:
+        if what == "start":
+            for engine in ("onnxruntime", "torch"):
+                show(f"start, {engine}", start(chosen.model, engine))
+            continue
         command = [sys.executable, __file__, "--measure", what, "--model", str(chosen.model)]
         ran = subprocess.run(
             [*command, "--photos", str(chosen.photos)],
@@ -131,7 +163,7 @@ def main() -> None:
             check=True,
         )
         found = json.loads(ran.stdout)
-        print(f"{what:8}" + ", ".join(f"{name} {value:.2f}" for name, value in found.items()), flush=True)
+        show(what, found)
         missed |= what == "24" and found["times"] > TIMES
         missed |= what.isdigit() and found["gigabytes"] > GIGABYTES.get(int(what), 0)
         missed |= what == "folder" and found["share"] < SHARE

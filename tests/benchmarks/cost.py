@@ -32,10 +32,10 @@ from skimage import data
 from sklearn.datasets import load_sample_image
 
 from stages import params, photos
-from stages.cluster import cores
 from stages.files import sha256
 from stages.filter import verdicts
 from stages.filter.measures import measure
+from stages.limits import cores
 from stages.prepare import build
 from stages.prepare.geometry import angles
 from stages.prepare.split import split

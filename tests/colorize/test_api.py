@@ -15,7 +15,7 @@ from skimage import data
 from skimage.color import rgb2lab
 from sklearn.datasets import load_sample_image
 
-from stages import color, networks
+from stages import color, networks, painting
 from stages.colorize import api, files
 from stages.colorize.api import Colorizer
 from stages.errors import UngrayError
@@ -62,8 +62,8 @@ def test_the_lightness_of_16_bits_stays_at_16_bits(colorizer):
 
 def test_colours_a_photo_has_are_thrown_away(colorizer):
     gray = np.asarray(Image.fromarray(PHOTOS["coffee"]).convert("L"))
-    sepia = color.paint(
-        color.gray_levels(gray), np.broadcast_to(np.float32([0, 0, 8, 20]), (2, 2, 4)).copy(), bits=16
+    sepia = painting.paint(
+        painting.gray_levels(gray), np.broadcast_to(np.float32([0, 0, 8, 20]), (2, 2, 4)).copy(), bits=16
     )
     assert spread(sepia).mean() > 3000
     found, expected = colorizer.colorize(sepia) / 257, colorizer.colorize(gray)
@@ -86,7 +86,7 @@ def test_colours_end_at_an_edge_and_leave_no_halo(dark, light, turn, blurred):
             side = cv2.resize(half, small.shape[::-1], interpolation=cv2.INTER_LINEAR)
         return left + (right - left) * side[..., None]
 
-    ab = rgb2lab(color.recolor(lightness, predict, short_side=128, multiple=16))[..., 1:]
+    ab = rgb2lab(painting.recolor(lightness, predict, short_side=128, multiple=16))[..., 1:]
     true = np.where(distance[..., None] < 0, left, right)
     off = np.linalg.norm(ab - true, axis=-1) / np.linalg.norm(right - left)
     assert off[np.abs(distance) > 2].max() < (0.25 if blurred else 0.15)
@@ -97,7 +97,7 @@ def test_colours_end_at_an_edge_and_leave_no_halo(dark, light, turn, blurred):
 def test_colour_is_smooth_where_there_is_no_edge():
     noise = np.random.default_rng(0).normal(50, 2, (900, 1200)).astype(np.float32)
     wide = np.linspace(-30, 30, 192, dtype=np.float32)
-    fits = color.along_edges(
+    fits = painting.along_edges(
         cv2.resize(noise, (192, 144), interpolation=cv2.INTER_AREA),
         np.dstack([np.tile(wide, (144, 1)), np.zeros((144, 192), np.float32)]),
     )
@@ -128,7 +128,7 @@ def test_photos_of_one_shape_are_asked_for_together(colorizer, monkeypatch):
 def test_evaluate_judges_the_very_pixels_that_a_user_gets(colorizer, colourful, name):
     colour = colours(networks.load_model(colourful))
     coloured = colorizer.colorize(PHOTOS[name]).astype(int)
-    lightness = 116 * color.F_OF_GRAY[color.gray_levels(PHOTOS[name])] - 16
+    lightness = 116 * painting.F_OF_GRAY[painting.gray_levels(PHOTOS[name])] - 16
     assert np.abs(colour(lightness) - coloured).max() <= 1
     # The L that evaluate starts from is OpenCV's, off by up to 0.2, which tells at the gamut's edge.
     off = np.abs(colour(color.rgb_to_lab(PHOTOS[name])[..., 0]) - coloured)

@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from stages import memory
 from stages.colorize import batch
 from stages.colorize.__main__ import main
 from stages.photos import read_rgb
@@ -67,6 +68,13 @@ def test_one_bad_photo_alone_is_one_sentence(colorize, tmp_path):
     assert colorize(tmp_path / "letter.jpg") == (1, "", f"error: {tmp_path}/letter.jpg: {UNKNOWN}")
     (tmp_path / "empty").mkdir()
     assert colorize(tmp_path / "empty") == (1, "", f"error: {tmp_path}/empty: no photo in this folder")
+
+
+def test_the_command_keeps_the_memory_it_has_freed(colorize, cats, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(memory, "keep_freed", lambda: asked.append("to"))
+    assert colorize(cats / "cat.jpg", "-o", tmp_path / "cat.png")[0] == 0
+    assert asked == ["to"]
 
 
 def test_hostile_photos_are_refused_one_by_one_and_the_others_are_coloured(colorize, cats, tmp_path):

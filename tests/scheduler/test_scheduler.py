@@ -2,9 +2,11 @@
 
 import operator
 import os
+import platform
 import shutil
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import time
@@ -50,6 +52,14 @@ def test_results_come_in_order_from_both_workers_and_nothing_is_left_behind(addr
     assert len({process for _, process in found}) == 3  # the first ones are worked on here
     assert os.getpid() == found[0][1] != found[-1][1]
     assert not list((shared / ".cache/scheduler").iterdir())
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives each freed block back")
+def test_workers_keep_the_memory_they_have_freed(address, shared):
+    found = list(map_photos(works.page_faults, range(60), workers=address, title="t"))
+    faults = [faults for process, faults in found if process != os.getpid()]
+    assert len(faults) > 20
+    assert statistics.median(faults) < 512
 
 
 def test_few_items_and_none_want_no_scheduler():

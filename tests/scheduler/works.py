@@ -1,10 +1,13 @@
 """Work for the workers of a scheduler, which import it by name, and the switch that kills one of them."""
 
 import os
+import resource
 import signal
 import time
 from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from stages import cluster
 from stages.cluster import map_photos
@@ -19,6 +22,14 @@ def slow(number: int) -> tuple[int, int]:
     """Return the same, after a while."""
     time.sleep(0.05)
     return process(number)
+
+
+def page_faults(number: int) -> tuple[int, int]:
+    """Return who took 2 MiB and gave them back, often, and how many pages the kernel cleared for that."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(16):
+        np.ones(2 << 20, dtype=np.uint8)  # 512 pages; of larger arrays NumPy asks for huge pages
+    return os.getpid(), resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
 def kill_at(work, fatal, marker: Path | None, item):
