@@ -25,7 +25,7 @@ DOC = """\
 Hold A against B on the colour photos in DIR: each colours their gray versions, and is judged beside the
 truth. A and B are models of ungray (.safetensors), or folders with the colourings that any other program made
 of those photos, under the same names (extension and size may differ). Photos that look alike count as one
-piece of evidence. Examples:
+piece of evidence, and so do those that `prepare` has put into one group. Examples:
 
   python -m stages.evaluate compare data/models/colorizer.safetensors old.safetensors --photos ~/photos
   python -m stages.evaluate compare data/models/colorizer.safetensors ~/other-program/out --photos ~/photos

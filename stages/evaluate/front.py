@@ -18,7 +18,7 @@ from stages.errors import UngrayError
 from stages.evaluate.front_chart import draw_front
 from stages.evaluate.front_table import GRAY, front_table, markdown, rival
 from stages.evaluate.params import Params
-from stages.evaluate.sides import by_name, load_photo, look_alikes
+from stages.evaluate.sides import by_name, groups_of, load_photo
 from stages.networks.base import Colorizer
 from stages.painting import recolor
 from stages.params import load
@@ -50,9 +50,9 @@ def front(arguments: Sequence[str]) -> None:
             )
     params = load("evaluate", Params)
     models = {name: networks.load_model(path).network for name, path in _named(options.models).items()}
-    paths, groups = _test_photos(PREPARED) if options.photos is None else (by_name(options.photos), None)
+    paths = _test_photos(PREPARED) if options.photos is None else by_name(options.photos)
     factors = sorted(set(options.saturation))
-    judged = judge_saturations(models, factors, paths, groups=groups, short_side=options.short_side)
+    judged = judge_saturations(models, factors, paths, short_side=options.short_side)
     table = front_table(judged, list(models), factors, params)
     tables.write(table, options.output / "front.csv")
     draw_front(options.output / "front.png", table)
@@ -65,7 +65,6 @@ def judge_saturations(
     factors: Sequence[float],
     paths: Mapping[str, Path],
     *,
-    groups: Mapping[str, str] | None,
     short_side: int,
 ) -> pd.DataFrame:
     """Judge every model at every saturation, and the gray photo; one photo and colouring in memory at a time.
@@ -74,12 +73,12 @@ def judge_saturations(
         models: by name.
         factors: what a and b are multiplied by.
         paths: the photos, by name.
-        groups: of the photos, by name; None finds those that look alike.
         short_side: pixels at which photos are judged at most; 0 leaves them as they are.
 
     Returns:
-        A row a photo and rival (see :func:`~stages.evaluate.front_table.rival`): file, group, rival,
-        ciede2000, ab_mae, psnr, colourfulness, colourfulness_truth.
+        A row a photo and rival (see :func:`~stages.evaluate.front_table.rival`): file, group (see
+        :func:`~stages.evaluate.sides.groups_of`), rival, ciede2000, ab_mae, psnr, colourfulness,
+        colourfulness_truth.
 
     Raises:
         UngrayError: a photo cannot be read, is too small, or has no colour to judge by.
@@ -103,8 +102,8 @@ def judge_saturations(
                 }
             )
     table = pd.DataFrame(rows)
-    found = groups or dict(zip(paths, look_alikes(hashes), strict=True))
-    table.insert(1, "group", table["file"].map(found))
+    groups = groups_of(list(paths.values()), hashes)
+    table.insert(1, "group", table["file"].map(dict(zip(paths, groups, strict=True))))
     return table
 
 
@@ -173,8 +172,8 @@ def _named(models: Sequence[str]) -> dict[str, Path]:
     return named
 
 
-def _test_photos(prepared: Path) -> tuple[dict[str, Path], dict[str, str]]:
-    """Return the paths and the groups of the workflow's test photos, by file name."""
+def _test_photos(prepared: Path) -> dict[str, Path]:
+    """Return the paths of the workflow's test photos, by file name."""
     if not (prepared / "index.csv").exists():
         raise UngrayError(
             f"{prepared} has no test photos; `dvc repro prepare` makes them, or name --photos DIR"
@@ -183,5 +182,4 @@ def _test_photos(prepared: Path) -> tuple[dict[str, Path], dict[str, str]]:
     test = index[(index["split"] == "test") & (index["copy"] == 0)]
     if test.empty:
         raise UngrayError(f"{prepared} has no test photo; `dvc repro --force prepare` makes it anew")
-    files = [str(file) for file in test["file"]]
-    return {file: prepared / file for file in files}, dict(zip(files, test["group"].astype(str), strict=True))
+    return {str(file): prepared / str(file) for file in test["file"]}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
-from stages import likeness, metrics, networks, photos
+from stages import likeness, metrics, networks, photos, tables
 from stages.color import gray_photo, rgb_to_lab
 from stages.errors import UngrayError
 from stages.evaluate.rivals import colours
@@ -110,8 +110,8 @@ def judge_sides(sides: dict[str, Side], paths: Sequence[Path], *, short_side: in
     """Judge ``sides`` and the gray photo on the photos at ``paths``, one photo in memory at a time.
 
     Returns:
-        A row a photo and side: file, group, rival, and the figures of :func:`stages.metrics.judge`.
-        Photos that look alike share a group.
+        A row a photo and side: file, group (see :func:`groups_of`), rival, and the figures of
+        :func:`stages.metrics.judge`.
     """
     rows, hashes = [], []
     for path in tqdm(paths, desc="compare", unit="photo", disable=None):
@@ -121,16 +121,35 @@ def judge_sides(sides: dict[str, Side], paths: Sequence[Path], *, short_side: in
         made["gray"] = gray_photo(rgb_to_lab(photo.truth)[..., 0])
         for rival, coloured in made.items():
             rows.append({"file": path.name, "rival": rival} | metrics.judge(coloured, photo.truth))
-    groups = dict(zip((path.name for path in paths), look_alikes(hashes), strict=True))
+    groups = dict(zip((path.name for path in paths), groups_of(paths, hashes), strict=True))
     table = pd.DataFrame(rows)
     table.insert(1, "group", table["file"].map(groups))
     return table
 
 
-def look_alikes(hashes: Sequence[str]) -> list[str]:
-    """Return the group of each photo of ``hashes``, perceptual hashes: photos that look alike share one."""
-    near = [[likeness.distance(one, other) <= NEAR for other in hashes] for one in hashes]
-    return [str(number) for number in connected_components(np.array(near), directed=False)[1]]
+def groups_of(paths: Sequence[Path], hashes: Sequence[str]) -> list[str]:
+    """Return the group of each photo at ``paths``, whose perceptual hashes are ``hashes``.
+
+    Photos that look alike share one, and so do those that prepare has put into one: where ``paths`` are
+    photos it has made, the index beside their folder says so.
+    """
+    near = np.array([[likeness.distance(one, other) <= NEAR for other in hashes] for one in hashes])
+    groups = np.array(_prepared_groups(paths))
+    near |= (groups[:, None] == groups) & (groups != "")
+    return [str(number) for number in connected_components(near, directed=False)[1]]
+
+
+def _prepared_groups(paths: Sequence[Path]) -> list[str]:
+    """Return the group of each photo by the index that prepare has written beside its folder; "" if none."""
+    known: dict[Path, str] = {}
+    for folder in sorted({path.parent for path in paths}):
+        index = folder.parent / "index.csv"
+        if index.is_file():
+            table = tables.read(index, made_by="prepare")
+            if {"file", "group"} <= set(table.columns):
+                files = (folder.parent / str(file) for file in table["file"])
+                known |= dict(zip(files, table["group"].astype(str), strict=True))
+    return [known.get(path, "") for path in paths]
 
 
 def _read(path: Path) -> Rgb:

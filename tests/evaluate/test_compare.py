@@ -107,6 +107,20 @@ def test_photos_that_look_alike_count_once(truths, model_file, here):
     assert (_figures()["groups"] == 23).all()
 
 
+def test_photos_that_prepare_has_put_into_one_group_count_once(truths, model_file, here):
+    gray = _coloured(truths, here / "gray", _gray)
+    files = sorted(path.name for path in truths.iterdir())
+    index = pd.DataFrame(
+        {"file": [f"truths/{file}" for file in files], "group": [file[:7] for file in files]}
+    )
+    index.to_csv(here / "index.csv", index=False)
+    compare([str(model_file), str(gray), "--photos", str(truths)])
+    assert (_figures()["groups"] == index["group"].nunique()).all()
+    index.drop(columns="group").to_csv(here / "index.csv", index=False)  # somebody else's table
+    compare([str(model_file), str(gray), "--photos", str(truths)])
+    assert (_figures()["groups"] == 23).all()
+
+
 def test_few_photos_give_no_verdict(truths, model_file, here, capsys):
     gray = _coloured(truths, here / "gray", _gray)
     for path in sorted(truths.iterdir())[3:]:
