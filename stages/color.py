@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 Rgb = NDArray[np.uint8]
 Float = NDArray[np.float32]
+
 RGB_TO_XYZ = np.array(
     [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
 )

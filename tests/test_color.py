@@ -2,23 +2,10 @@
 
 import numpy as np
 import pytest
-from skimage import data
 from skimage.color import lab2rgb, rgb2lab
-from sklearn.datasets import load_sample_image
 
 from stages import color
-
-PHOTOS = {
-    "astronaut": data.astronaut(),
-    "chelsea": data.chelsea(),
-    "coffee": data.coffee(),
-    "china": load_sample_image("china.jpg"),
-}
-
-
-def _every_fifth_colour() -> np.ndarray:
-    values = np.arange(0, 256, 5, dtype=np.uint8)
-    return np.stack(np.meshgrid(values, values, values, indexing="ij"), axis=-1).reshape(52 * 4, -1, 3)
+from tests.colours import PHOTOS, every_fifth_colour
 
 
 @pytest.mark.parametrize("name", PHOTOS)
@@ -47,7 +34,7 @@ def test_white_black_and_red_have_their_textbook_lab():
 
 
 def test_every_colour_comes_back_from_lab_within_one_level():
-    rgb = _every_fifth_colour()
+    rgb = every_fifth_colour()
     back = color.lab_to_rgb(color.rgb_to_lab(rgb))
     assert np.abs(back.astype(int) - rgb).max() <= 1
 

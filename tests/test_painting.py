@@ -8,18 +8,7 @@ from skimage.color import lab2rgb, rgb2lab
 from sklearn.datasets import load_sample_image
 
 from stages import color, painting
-
-PHOTOS = {
-    "astronaut": data.astronaut(),
-    "chelsea": data.chelsea(),
-    "coffee": data.coffee(),
-    "china": load_sample_image("china.jpg"),
-}
-
-
-def _every_fifth_colour() -> np.ndarray:
-    values = np.arange(0, 256, 5, dtype=np.uint8)
-    return np.stack(np.meshgrid(values, values, values, indexing="ij"), axis=-1).reshape(52 * 4, -1, 3)
+from tests.colours import PHOTOS, every_fifth_colour
 
 
 def _hue(lab: np.ndarray) -> np.ndarray:
@@ -45,7 +34,7 @@ def _painted(lab: np.ndarray, *, bits: int = 8) -> np.ndarray:
 
 
 def test_colours_a_screen_can_show_are_left_alone():
-    for rgb in (_every_fifth_colour(), *PHOTOS.values()):
+    for rgb in (every_fifth_colour(), *PHOTOS.values()):
         found = _painted(rgb2lab(rgb)).astype(int)
         assert np.abs(found - rgb).max() <= 2
         assert (np.abs(found - rgb) > 1).mean() < 0.001

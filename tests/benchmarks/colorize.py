@@ -126,8 +126,9 @@ def start(model: Path, engine: str) -> dict[str, float]:
 
 def measure(what: str, model: Path, photos: int) -> dict[str, float]:
     """What a process of its own is asked for; the photo is made in another, whose memory does not count."""
-    memory.keep_freed()  # as the command does
-    colorizer = Colorizer.load(model, threads=1 if what == "folder" else 0)  # as the command does
+    # As the command does.
+    memory.keep_freed()
+    colorizer = Colorizer.load(model, threads=1 if what == "folder" else 0)
     if what == "folder":
         return folder(colorizer, [photo(1, seed) for seed in range(8)] * (photos // 8))
     return large(int(what), colorizer, sys.stdin.buffer.read())
