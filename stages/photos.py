@@ -94,23 +94,28 @@ def encode_rgb(rgb: Rgb, *, suffix: str, quality: int = 95) -> bytes:
     Raises:
         UngrayError: another extension, or a photo too large for the format.
     """
-    options = {
-        ".jpg": [
-            cv2.IMWRITE_JPEG_QUALITY,
-            quality,
-            cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-            cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
-        ],
-        ".png": [cv2.IMWRITE_PNG_COMPRESSION, 6],
-        ".webp": [cv2.IMWRITE_WEBP_QUALITY, quality],
-    }
     suffix = {".jpeg": ".jpg"}.get(suffix.lower(), suffix.lower())
-    if suffix not in options:
+    if suffix not in (".png", ".jpg", ".webp"):
         raise UngrayError(f"the format {suffix or '(none)'} cannot be written; use .png, .jpg or .webp")
-    written, encoded = cv2.imencode(suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options[suffix])
+    written, encoded = cv2.imencode(
+        suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), codec_options(suffix[1:], quality)
+    )
     if not written:
         raise UngrayError(f"a photo of {rgb.shape[1]}x{rgb.shape[0]} cannot be written as {suffix}")
     return encoded.tobytes()
+
+
+def codec_options(kind: str, quality: int, *, halved: bool = False) -> list[int]:
+    """Return OpenCV's options for writing a photo of a kind, jpg, png or webp.
+
+    ``halved``: a JPEG's colour at half the resolution (4:2:0) instead of full (4:4:4).
+    """
+    sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420 if halved else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
+    return {
+        "jpg": [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling],
+        "png": [cv2.IMWRITE_PNG_COMPRESSION, 6],
+        "webp": [cv2.IMWRITE_WEBP_QUALITY, quality],
+    }[kind]
 
 
 def folder_name(query: str) -> str:

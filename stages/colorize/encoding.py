@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import zlib
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, TiffImagePlugin
 
+from stages import photos
 from stages.colorize.exif import as_bytes
 from stages.errors import UngrayError
 
@@ -24,9 +24,18 @@ TO_8_BITS = ((np.arange(65536) + 128) // 257).astype(np.uint8)
 
 
 def encode(
-    rgb: NDArray[Any], *, format: str, alpha: NDArray[Any] | None, exif: bytes | None, quality: int
+    rgb: NDArray[Any],
+    *,
+    format: str,
+    alpha: NDArray[Any] | None,
+    exif: bytes | None,
+    quality: int,
+    halved: bool = False,
 ) -> bytes:
-    """Return a coloured photo as a file tagged sRGB; see :func:`stages.colorize.files.encode`."""
+    """Return a coloured photo as a file tagged sRGB; see :func:`stages.colorize.files.encode`.
+
+    ``halved``: see :func:`stages.photos.codec_options`.
+    """
     if format not in FORMATS:
         raise UngrayError(f"the format {format} cannot be written; use {', '.join(FORMATS)}")
     height, width = rgb.shape[:2]
@@ -40,19 +49,22 @@ def encode(
     if alpha is not None:
         alpha = with_bits(alpha, 8 * rgb.dtype.itemsize)
         rgb = _on_white(rgb, alpha) if format == "jpg" else np.dstack([rgb, alpha])
-    if format == "png":
-        return _png(rgb, exif)
     if format == "tif":
         return _tiff(rgb, exif)
-    stream = io.BytesIO()
-    about: dict[str, Any] = {"icc_profile": srgb_profile(), **({"exif": exif} if exif else {})}
-    image = Image.fromarray(rgb)
-    if format == "jpg":
-        # Colour at full resolution: it is what these photos are for.
-        image.save(stream, "JPEG", quality=quality, subsampling=0, **about)
-    else:
-        image.save(stream, "WEBP", quality=quality, **about)
-    return stream.getvalue()
+    about = {cv2.IMAGE_METADATA_ICCP: srgb_profile()}
+    if exif:
+        about[cv2.IMAGE_METADATA_EXIF] = exif.removeprefix(b"Exif\0\0")
+    # Not Pillow's: it has no PNG of 16 bits, and while it writes a JPEG no other thread can use Python.
+    done, content = cv2.imencodeWithMetadata(
+        f".{format}",
+        cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR if rgb.shape[2] == 3 else cv2.COLOR_RGBA2BGRA),
+        list(about),
+        [np.frombuffer(value, np.uint8) for value in about.values()],
+        photos.codec_options(format, quality, halved=halved),
+    )
+    if not done:
+        raise UngrayError(f"a photo of {width}x{height} could not be written as {format}")
+    return content.tobytes()
 
 
 @lru_cache(maxsize=1)
@@ -76,21 +88,6 @@ def _on_white(rgb: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     image = Image.fromarray(rgb)
     image.paste("white", mask=Image.fromarray(255 - alpha))
     return np.asarray(image)
-
-
-def _png(rgb: NDArray[Any], exif: bytes | None) -> bytes:
-    """Return a PNG, which Pillow writes at 8 bits only and OpenCV without its EXIF data."""
-    code = cv2.COLOR_RGB2BGR if rgb.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
-    content = cv2.imencode(".png", cv2.cvtColor(rgb, code), [cv2.IMWRITE_PNG_COMPRESSION, 6])[1].tobytes()
-    header = 8 + 25  # the signature and IHDR, which is always first
-    chunks = _chunk(b"iCCP", b"sRGB\0\0" + zlib.compress(srgb_profile()))
-    if exif:
-        chunks += _chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
-    return content[:header] + chunks + content[header:]
-
-
-def _chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
 def _tiff(rgb: NDArray[Any], exif: bytes | None) -> bytes:

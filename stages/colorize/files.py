@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, TiffImagePlugin
+from PIL import Image, ImageOps, JpegImagePlugin, TiffImagePlugin
 
 from stages import photos
 from stages.colorize import encoding
@@ -36,8 +36,8 @@ TURNS: dict[int, Any] = {
 """What sets a photo upright, by its orientation in EXIF."""
 
 
-BAND = 256
-"""Rows taken from Pillow at once."""
+BAND = 1 << 21
+"""Pixels taken from Pillow at once."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class Photo:
 
     ``gray`` uint16 (height, width), levels of the sRGB curve (a photo of 8 bits has every 257th, or between
     them where it was coloured); ``alpha`` uint8 or uint16 (height, width); ``exif`` as written into a file,
-    without its thumbnail, upright; ``bits`` 8 or 16; ``format`` an extension: jpg, png, webp, tif, bmp, gif.
+    without its thumbnail, upright; ``bits`` 8 or 16; ``format`` an extension: jpg, png, webp, tif, bmp, gif;
+    ``halved``: it was a JPEG whose colour has half the resolution (4:2:0), as most cameras write them.
     """
 
     gray: Gray
@@ -54,6 +55,7 @@ class Photo:
     exif: bytes | None
     bits: int
     format: str
+    halved: bool = False
 
     @property
     def width(self) -> int:
@@ -91,6 +93,7 @@ def from_image(image: Image.Image, *, deep: NDArray[np.uint16] | None = None) ->
     image.load()
     about = exif_data.read(image)
     kind = photos.FORMATS.get(image.format or "", "png")
+    halved = isinstance(image, JpegImagePlugin.JpegImageFile) and JpegImagePlugin.get_sampling(image) == 2
     if deep is None and image.mode.startswith("I;16") and "transparency" not in image.info:
         deep = _gray_of_tiff(image)
     if deep is not None:
@@ -110,6 +113,7 @@ def from_image(image: Image.Image, *, deep: NDArray[np.uint16] | None = None) ->
         exif=about,
         bits=8,
         format=kind,
+        halved=halved,
     )
 
 
@@ -140,22 +144,26 @@ def encode(photo: Photo, rgb: NDArray[Any], *, format: str, quality: int = 95) -
     Args:
         photo: what was coloured.
         rgb: its colours, sRGB, uint8 or uint16 (height, width, 3).
-        format: jpg, png, webp or tif; png and tif keep 16 bits. A JPEG has no alpha: it is laid on white.
+        format: jpg, png, webp or tif; png and tif keep 16 bits. A JPEG has no alpha: it is laid on white;
+            it has colour at full resolution, or at half if the photo had.
         quality: of jpg and webp, 1 to 100.
 
     Raises:
         UngrayError: another format, or a photo too large for it.
     """
-    return encoding.encode(rgb, format=format, alpha=photo.alpha, exif=photo.exif, quality=quality)
+    return encoding.encode(
+        rgb, format=format, alpha=photo.alpha, exif=photo.exif, quality=quality, halved=photo.halved
+    )
 
 
 def _gray(colours: Image.Image) -> Gray:
     """Return the gray levels of a photo in mode L or RGB, in bands: Pillow's way to arrays copies twice."""
     width, height = colours.size
     gray = np.empty((height, width), np.uint16)
-    for top in range(0, height, BAND):
-        bottom = min(top + BAND, height)
-        gray[top:bottom] = gray_levels(np.asarray(colours.crop((0, top, width, bottom))))
+    band = max(1, BAND // width)
+    for top in range(0, height, band):
+        part = colours if band >= height else colours.crop((0, top, width, min(top + band, height)))
+        gray[top : top + band] = gray_levels(np.asarray(part))
     return gray
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, JpegImagePlugin
 from skimage import data
 
 from stages.colorize import files
@@ -49,6 +49,25 @@ def test_a_jpeg_of_any_kind_is_read_as_its_gray(mode):
     assert (photo.width, photo.height, photo.bits, photo.format) == (150, 100, 8, "jpg")
     assert photo.alpha is None
     assert np.abs(photo.gray / 257 - files.from_array(PHOTO).gray / 257).mean() < 6
+
+
+@pytest.mark.parametrize(
+    ("mode", "format", "options", "expected"),
+    [
+        ("RGB", "JPEG", {"subsampling": 2}, 2),  # 4:2:0
+        ("RGB", "JPEG", {"subsampling": 2, "exif": camera()}, 2),  # turned
+        ("RGB", "JPEG", {"subsampling": 1}, 0),  # 4:4:4
+        ("RGB", "JPEG", {"subsampling": 0}, 0),
+        ("L", "JPEG", {}, 0),
+        ("RGB", "PNG", {}, 0),
+    ],
+)
+def test_a_jpeg_has_colour_at_full_resolution_unless_the_photo_had_it_at_half(
+    mode, format, options, expected
+):
+    photo = files.read(file(Image.fromarray(PHOTO).convert(mode), format, **options))
+    rgb = np.dstack([photo.gray // 257] * 3).astype(np.uint8)
+    assert JpegImagePlugin.get_sampling(opened(files.encode(photo, rgb, format="jpg"))) == expected
 
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
