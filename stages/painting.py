@@ -28,8 +28,9 @@ STRIP = 1 << 18
 def gray_levels(rgb: NDArray[np.uint8] | NDArray[np.uint16]) -> Gray:
     """Return the gray photo of the same lightness, as levels of the sRGB curve in 0..65535.
 
-    ``rgb`` is uint8 or uint16 sRGB (height, width, 3), or gray levels (height, width); the result is uint16
-    (height, width), since with eight bits lightness would be rounded twice.
+    ``rgb`` is uint8 or uint16 sRGB (height, width, 3), or with a fourth channel that says nothing, or gray
+    levels (height, width); the result is uint16 (height, width), since with eight bits lightness would be
+    rounded twice.
     """
     if rgb.ndim == 2:
         return np.multiply(rgb, 257 if rgb.dtype == np.uint8 else 1, dtype=np.uint16)
@@ -125,15 +126,17 @@ def paint(gray: Gray, fits: Float, *, saturation: float = 1.0, bits: int = 8) ->
     if not np.isfinite(fits).all():
         raise UngrayError("the model predicts no numbers (NaN or infinite): it is damaged or badly trained")
     # In Lab f(X) = f(Y) + a / 500 and f(Z) = f(Y) - b / 200 with f(Y) = (L + 16) / 116: all lines in f(Y).
-    scale = np.array([saturation / 500, saturation / -200] * 2).clip(-1e30, 1e30).astype(np.float32)
-    slope, slope_z, offset, offset_z = cv2.split((fits * scale).clip(-10, 10))  # no colour is beyond 1
+    factors = np.array([saturation / 500, saturation / -200] * 2).clip(-1e30, 1e30).astype(np.float32)
+    slope, slope_z, offset, offset_z = cv2.split((fits * factors).clip(-10, 10))  # no colour is beyond 1
     planes = [116 * slope, 116 * slope_z, offset - 16 * slope, offset_z - 16 * slope_z]
-    blocks = _in_blocks(planes, width)
     rgb = np.empty((height, 3 * width), np.uint8 if bits == 8 else np.uint16)
+    scale = len(fits) / height
 
     def fill(rows: slice) -> None:
+        first, last = int(max(0, (rows.start + 0.5) * scale - 0.5)), int((rows.stop - 0.5) * scale + 0.5) + 1
+        blocks = _in_blocks([plane[first:last] for plane in planes], width)
         part = np.ascontiguousarray(gray[rows])
-        pixels.paint(part, blocks, rows.start, height, _gamut(), rgb[rows])
+        pixels.paint(part, blocks, first, rows.start, scale, _gamut(), rgb[rows])
 
     _in_strips(fill, height, width)
     return rgb.reshape(height, width, 3)

@@ -56,9 +56,7 @@ only then does it use vector instructions."""
 RED, GREEN, BLUE, BEYOND, LEVEL, FY, X_MORE, Z_MORE = range(0, 8 * BLOCK, BLOCK)
 """Where the planes of a block begin: linear RGB, by how much it is out of 0..1, the gray level, Lab's f(Y),
 and by how much f(X) and f(Z) are more."""
-
-FACTOR = LEVEL
-"""Of those out of 0..1: what chroma is to be multiplied by."""
+FACTOR = LEVEL  # in its place, of those out of 0..1: what their chroma is to be multiplied by
 
 
 @inlined
@@ -114,15 +112,23 @@ def _room(y: Any, change: Any) -> Any:
     return min(room, (lighter if blue > ZERO else darker) / max(abs(blue), TINY))
 
 
+@inlined
+def _gray_of(rgb: Any, at: Any, scale: Any) -> Any:
+    red, green = _linear(np.float32(rgb[at]) * scale), _linear(np.float32(rgb[at + 1]) * scale)
+    blue = _linear(np.float32(rgb[at + 2]) * scale)
+    return np.uint16(TOP * _level(RED_Y * red + GREEN_Y * green + BLUE_Y * blue) + HALF)
+
+
 @compiled
 def gray_of_rgb(rgb: Any, gray: Any) -> None:
-    """Fill in the gray of the same lightness, uint16 (pixels,), of sRGB, uint8 or uint16 (3 * pixels,)."""
+    """Fill in the gray of the same lightness, uint16 (pixels,), of sRGB, uint8 or uint16, 3 or 4 a pixel."""
     scale = ONE / np.float32(255 if rgb.itemsize == 1 else 65535)
-    for at in range(len(gray)):
-        red = _linear(np.float32(rgb[3 * at]) * scale)
-        green = _linear(np.float32(rgb[3 * at + 1]) * scale)
-        blue = _linear(np.float32(rgb[3 * at + 2]) * scale)
-        gray[at] = np.uint16(TOP * _level(RED_Y * red + GREEN_Y * green + BLUE_Y * blue) + HALF)
+    if len(rgb) == 3 * len(gray):  # constants, for vector instructions
+        for at in range(len(gray)):
+            gray[at] = _gray_of(rgb, 3 * at, scale)
+    else:
+        for at in range(len(gray)):
+            gray[at] = _gray_of(rgb, 4 * at, scale)
 
 
 @compiled
@@ -137,8 +143,8 @@ def gray_of_lightness(lightness: Any, gray: Any) -> None:
 def lightness_of_gray(levels: Any, lightness: Any) -> None:
     """Fill in lightness, float32 (pixels,), in 0..100, of gray levels, float32 (pixels,), in 0..65535."""
     for at in range(len(levels)):
-        fy = _f_of_gray(min(max(levels[at] * (ONE / TOP), ZERO), ONE))
-        lightness[at] = np.float32(116) * fy - np.float32(16)
+        level = min(max(levels[at] * (ONE / TOP), ZERO), ONE)
+        lightness[at] = np.float32(116) * _f_of_gray(level) - np.float32(16)
 
 
 @compiled
@@ -158,8 +164,8 @@ def shrink_rows(gray: Any, shrunk: Any) -> None:
 def gamut(levels: Any) -> Float:
     """Return how far from gray the sRGB gamut reaches, float32 (levels, HUES + 1), by gray level and hue.
 
-    How far is the sum of what f(X) and f(Z) are from f(Y); hue is where that is on the square around gray, an
-    angle without trigonometry. ``levels`` are float32 in 0..1.
+    How far is the sum of what f(X) and f(Z) are from f(Y), hue a place on the square around gray. ``levels``
+    are float32 in 0..1.
     """
     reach = np.empty((len(levels), HUES + 1), np.float32)
     for row in range(len(levels)):
@@ -168,7 +174,7 @@ def gamut(levels: Any) -> Float:
         for column in range(HUES + 1):
             hue = np.float32(column) * np.float32(4 / HUES)
             across = ONE - hue if hue < TWO else hue - np.float32(3)
-            along = ONE - abs(across) if hue < TWO else abs(across) - ONE
+            along = (ONE - abs(across)) * (ONE if hue < TWO else -ONE)
             found = ZERO
             for bit in range(16):  # bisection
                 further = found + HALF**bit
@@ -225,11 +231,8 @@ def _take_beyond(block: Any, count: int, reach: Any, taken: Any, places: Any) ->
             upper = reach[row, column] + right * (reach[row, column + 1] - reach[row, column])
             lower = reach[row + 1, column] + right * (reach[row + 1, column + 1] - reach[row + 1, column])
             taken[FACTOR + beyond] = min((upper + down * (lower - upper)) / distance, ONE)
-            taken[FY + beyond], taken[X_MORE + beyond], taken[Z_MORE + beyond] = (
-                block[FY + at],
-                x_more,
-                z_more,
-            )
+            taken[FY + beyond] = block[FY + at]
+            taken[X_MORE + beyond], taken[Z_MORE + beyond] = x_more, z_more
             places[beyond] = at
             beyond += 1
     return beyond
@@ -252,14 +255,6 @@ def _into_gamut(taken: Any, count: int) -> None:
 
 
 @compiled
-def _put_back(taken: Any, places: Any, count: int, block: Any) -> None:
-    for at in range(count):
-        block[RED + places[at]] = taken[RED + at]
-        block[GREEN + places[at]] = taken[GREEN + at]
-        block[BLUE + places[at]] = taken[BLUE + at]
-
-
-@compiled
 def _to_levels(block: Any, top: Any, rgb: Any) -> None:
     for at in range(len(rgb) // 3):
         rgb[3 * at] = top * _level(block[RED + at]) + HALF
@@ -268,15 +263,16 @@ def _to_levels(block: Any, top: Any, rgb: Any) -> None:
 
 
 @compiled
-def paint(gray: Any, lines: Any, first: int, height: int, reach: Any, rgb: Any) -> None:
-    """Fill in the colours of the rows ``first`` and on of a photo of ``height`` rows.
+def paint(gray: Any, lines: Any, first_small: int, first: int, scale: float, reach: Any, rgb: Any) -> None:
+    """Fill in the colours of the rows ``first`` and on of a photo.
 
     Args:
         gray: those rows, uint16 (rows, width), levels of the sRGB curve.
         lines: by how much f(X) and f(Z) are more than f(Y), lines in f(Y): both slopes, both offsets; float32
             (small rows, blocks of the width, 4 * BLOCK), finite, linear between the small rows.
+        first_small: the number of the first of the small rows.
         first: the number of the first row.
-        height: of the whole photo.
+        scale: small rows by rows of the whole photo.
         reach: of :func:`gamut`.
         rgb: sRGB, uint8 or uint16 (rows, 3 * width).
     """
@@ -285,16 +281,16 @@ def paint(gray: Any, lines: Any, first: int, height: int, reach: Any, rgb: Any) 
     block, taken = np.empty(8 * BLOCK, np.float32), np.empty(8 * BLOCK, np.float32)
     places = np.empty(BLOCK, np.int64)
     for row in range(len(gray)):
-        at = np.float32((first + row + 0.5) * (small_rows / height) - 0.5)
-        at = min(max(at, ZERO), np.float32(small_rows - 1))
-        upper = min(int(at), max(small_rows - 2, 0))
-        lower = min(upper + 1, small_rows - 1)
-        share = at - np.float32(upper)
+        small_row = min(max((first + row + 0.5) * scale - 0.5 - first_small, 0.0), small_rows - 1.0)
+        upper = min(int(small_row), max(small_rows - 2, 0))
+        share = np.float32(small_row - upper)
         for number in range(lines.shape[1]):
             left, right = number * BLOCK, min((number + 1) * BLOCK, width)
-            part, above, below = gray[row, left:right], lines[upper, number], lines[lower, number]
-            if _colour(part, above, below, share, block):
-                beyond = _take_beyond(block, len(part), reach, taken, places)
+            above, below = lines[upper, number], lines[min(upper + 1, small_rows - 1), number]
+            if _colour(gray[row, left:right], above, below, share, block):
+                beyond = _take_beyond(block, right - left, reach, taken, places)
                 _into_gamut(taken, beyond)
-                _put_back(taken, places, beyond, block)
+                for at in range(beyond):
+                    for plane in (RED, GREEN, BLUE):
+                        block[plane + places[at]] = taken[plane + at]
             _to_levels(block, top, rgb[row, 3 * left : 3 * right])

@@ -33,6 +33,14 @@ def test_the_gray_of_a_colour_has_its_lightness():
     np.testing.assert_allclose(of_gray, lightness, atol=0.005)
 
 
+def test_a_fourth_channel_says_nothing():
+    rgb = np.ascontiguousarray(every_fifth_colour().reshape(-1, 3))
+    padded = np.column_stack([rgb, np.arange(len(rgb)).astype(np.uint8)])
+    gray = np.empty(len(rgb), np.uint16)
+    pixels.gray_of_rgb(padded.reshape(-1), gray)
+    np.testing.assert_array_equal(gray, _gray(rgb))
+
+
 def test_lightness_and_gray_are_each_others_inverse_and_those_of_cie_lab():
     lightness = np.empty(65536, np.float32)
     pixels.lightness_of_gray(EVERY_GRAY.astype(np.float32), lightness)

@@ -5,9 +5,11 @@
 
 24 megapixels: JPEG to JPEG in at most 4 times imdecode + imencode at quality 95, with at most 1.2 GB; 100
 megapixels with at most 2.5 GB; a folder of photos of 1 megapixel in 2 threads at 70 % or more of the bare
-network call and codec. Start-up does not count, nor the first photo, which takes its memory from the system
-(its seconds are shown). Each measurement has a process of its own. What start-up costs is shown as the whole
-command's seconds and memory for one small photo, by engine. Exits with 1 where a bar is missed.
+network call and codec: the median of five rounds, in each of which a fifth of the photos is done both ways,
+since what else the machine does slows now one, now the other. Start-up does not count, nor the first photo,
+which takes its memory from the system (its seconds are shown). Each measurement has a process of its own.
+What start-up costs is shown as the whole command's seconds and memory for one small photo, by engine. Exits
+with 1 where a bar is missed.
 """
 
 from __future__ import annotations
@@ -99,10 +101,15 @@ def folder(colorizer: Colorizer, contents: list[bytes]) -> dict[str, float]:
             return seconds(lambda: list(pool.map(work, contents)))
 
     cv2.setNumThreads(1)  # the two photos that are worked on at once use the cores
-    ours = min(many(lambda content: colour(content, colorizer)) for _ in range(2))
-    memory.keep_freed(False)
-    theirs = min(many(bare) for _ in range(2))
-    return {"theirs": theirs, "ours": ours, "share": theirs / ours}
+    rounds = []
+    for _ in range(RUNS):
+        memory.keep_freed(False)  # the command's own doing, not OpenCV's
+        bare_time = many(bare)
+        memory.keep_freed()
+        rounds.append((bare_time, many(lambda content: colour(content, colorizer))))
+    theirs, ours = (statistics.median(of) / len(contents) * 1000 for of in zip(*rounds, strict=True))
+    share = statistics.median(bare_time / own_time for bare_time, own_time in rounds)
+    return {"theirs, ms a photo": theirs, "ours": ours, "share": share}
 
 
 def start(model: Path, engine: str) -> dict[str, float]:
@@ -130,7 +137,7 @@ def measure(what: str, model: Path, photos: int) -> dict[str, float]:
     memory.keep_freed()
     colorizer = Colorizer.load(model, threads=1 if what == "folder" else 0)
     if what == "folder":
-        return folder(colorizer, [photo(1, seed) for seed in range(8)] * (photos // 8))
+        return folder(colorizer, [photo(1, seed) for seed in range(10)] * (photos // 10 // RUNS))
     return large(int(what), colorizer, sys.stdin.buffer.read())
 
 
