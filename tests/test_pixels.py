@@ -1,11 +1,14 @@
 """Compiled loops over pixels: beside the same in double precision, and at the ends of their ranges."""
 
+import importlib.util
+import sys
+
 import numba.core.caching
 import numpy as np
 import pytest
 from skimage.color import lab2rgb, rgb2lab
 
-from stages import painting, pixels
+from stages import compiling, painting, pixels
 from stages.compiling import compiled
 from stages.errors import UngrayError
 from tests.colours import PHOTOS, every_fifth_colour
@@ -115,11 +118,59 @@ def test_any_saturation_keeps_the_lightness(saturation):
 
 
 def test_where_nothing_can_be_kept_a_warning_says_so_and_the_loop_works(monkeypatch):
+    compiling._warn.cache_clear()
     monkeypatch.setattr(numba.core.caching.CacheImpl, "_locator_classes", [])
 
     def doubled(value):
         return 2 * value
 
-    with pytest.warns(UserWarning, match=r"every start compiles doubled anew.*NUMBA_CACHE_DIR"):
+    with pytest.warns(UserWarning, match="compiles them anew.*NUMBA_CACHE_DIR"):
         compiled_anew = compiled(doubled)
     assert compiled_anew(21) == 42
+
+
+LOOP = """
+from stages.compiling import compiled
+
+@compiled
+def doubled(value):
+    return 2 * value
+"""
+
+
+def _doubled(folder, name):
+    """The function as a process that starts anew has it."""
+    spec = importlib.util.spec_from_file_location(name, folder / "loop.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # Numba unpickles by it
+    spec.loader.exec_module(module)
+    return module.doubled
+
+
+@pytest.mark.parametrize("damaged", ["*.nbi", "*.nbc"])
+def test_damaged_compiled_files_are_compiled_and_kept_anew(tmp_path, damaged, recwarn):
+    (tmp_path / "loop.py").write_text(LOOP)
+    assert _doubled(tmp_path, "loop")(21) == 42
+    files = list((tmp_path / "__pycache__").glob(damaged))
+    assert files
+    for file in files:
+        file.write_bytes(file.read_bytes()[:50])
+    again = _doubled(tmp_path, "loop")
+    assert again(21) == 42
+    assert not again.stats.cache_hits
+    assert _doubled(tmp_path, "loop").stats.cache_path == again.stats.cache_path
+    third = _doubled(tmp_path, "loop")
+    assert third(21) == 42
+    assert third.stats.cache_hits
+    assert not recwarn
+
+
+def test_with_no_room_to_keep_it_a_warning_says_so_and_the_loop_works(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    compiling._warn.cache_clear()
+    (tmp_path / "loop.py").write_text(LOOP)
+    monkeypatch.setattr(numba.core.caching.IndexDataCacheFile, "save", full)
+    with pytest.warns(UserWarning, match="compiles them anew.*No space left"):
+        assert _doubled(tmp_path, "loop")(21) == 42
