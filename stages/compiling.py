@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import warnings
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+
+from stages import color
 
 OPTIONS: dict[str, Any] = {"fastmath": True, "error_model": "numpy"}
 """Sums in any order, and no check of a division by zero: without them there are no vector instructions."""
@@ -33,7 +38,17 @@ def compiled(function: Callable[..., Any]) -> Any:
 
 
 class _Cache(FunctionCache):
-    """What was compiled, in files: what can't be read is compiled anew, what can't be written is not kept."""
+    """What was compiled, in files: what can't be read is compiled anew, what can't be written is not kept.
+
+    Numba compiles anew when the function's own file has changed. Here the files of the constants and of the
+    options count too, all by what is in them.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        sources = [Path(file).read_bytes() for file in (inspect.getfile(function), color.__file__, __file__)]
+        digest = hashlib.sha256(b"".join(sources)).hexdigest()
+        self._cache_file = IndexDataCacheFile(self._cache_path, self._impl.filename_base, digest)
 
     def load_overload(self, *arguments: Any) -> Any:
         try:

@@ -45,6 +45,6 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def sha256(content: bytes) -> str:
+def sha256(content: bytes | memoryview) -> str:
     """Return the SHA-256 of ``content``: 64 hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -25,9 +26,9 @@ STAGES = ("scrape", "filter", "prepare", "train", "evaluate", "export", "tune")
 
 
 class Section(BaseModel):
-    """A section of params.yaml: frozen, no unknown key, no silent conversion (``"3"`` is not 3)."""
+    """A section of params.yaml: frozen, no unknown key, no infinity, ``"3"`` is not 3."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     def check_surroundings(self) -> None:
         """Raise an UngrayError if what the section names is not there, as far as that can be told quickly."""
@@ -63,8 +64,7 @@ def load(section: str, model: type[S], *, path: Path = Path("params.yaml")) -> S
 
     Raises:
         UngrayError: the file is missing or no YAML, or a section or key is unknown, missing, of a wrong type
-        or
-            out of range; the sentence names key, value and what is allowed.
+            or out of range; the sentence names key, value and what is allowed.
     """
     checked = load_all(path)
     found = checked[section]
@@ -96,7 +96,9 @@ def check(content: dict[str, Any], *, origin: str) -> dict[str, Section]:
             items = error.errors(include_url=False)
             # A list with a bad item is called too short as well: the item says it better.
             lists = {item["loc"][:-1] for item in items if len(item["loc"]) > 1}
-            complaints += [_explain(name, models[name], item) for item in items if item["loc"] not in lists]
+            complaints += [explain(name, models[name], item) for item in items if item["loc"] not in lists]
+        except UngrayError as error:  # of values that don't go together
+            complaints.append(str(error))
     if complaints:
         raise UngrayError(f"{origin}: " + "; ".join(sorted(complaints)))
     return sections
@@ -159,7 +161,8 @@ def _unknown(key: str, known: list[str]) -> str:
     return f"{key} is unknown" + (f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known)}")
 
 
-def _explain(section: str, model: type[Section], item: Any) -> str:
+def explain(section: str, model: type[Section], item: Any) -> str:
+    """Return a sentence on what is wrong with a section that ``model`` describes: an item of pydantic's."""
     key = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         *path, last = item["loc"]
@@ -168,9 +171,11 @@ def _explain(section: str, model: type[Section], item: Any) -> str:
         return ".".join([section, *map(str, path), _unknown(last, list(model.model_fields))])
     if item["type"] == "missing":
         return f"{section}.{key} is missing"
-    wanted = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    wanted = re.sub(r"^(Value error, |Input should |\w+ should (?=have ))", "", item["msg"])
+    wanted = re.sub(r"^have (at least|at most) (.*?)( after validation)?, not .*", r"have \1 \2", wanted)
+    verb = "" if wanted.startswith(("be ", "have ")) else "be "
     name = f"{section}.{key}" if key else section
-    return f"{name} = {item['input']!r} is not allowed: it must be {wanted}"
+    return f"{name} = {item['input']!r} is not allowed: it must {verb}{wanted}"
 
 
 def _section_below(model: type[Section], key: str) -> type[Section]:

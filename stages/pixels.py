@@ -1,6 +1,6 @@
 """Loops over the pixels of photos, compiled by Numba: one pass, where arrays would need forty.
 
-All of them are in this file: Numba compiles again when a function's own file changes, not when another does.
+All of them are in this file, since what is compiled is kept until it changes; see :mod:`stages.compiling`.
 """
 
 from __future__ import annotations
@@ -114,6 +114,7 @@ def _room(y: Any, change: Any) -> Any:
 
 @inlined
 def _gray_of(rgb: Any, at: Any, scale: Any) -> Any:
+    """Return the gray level, 0..65535, of the pixel whose red stands ``at`` there."""
     red, green = _linear(np.float32(rgb[at]) * scale), _linear(np.float32(rgb[at + 1]) * scale)
     blue = _linear(np.float32(rgb[at + 2]) * scale)
     return np.uint16(TOP * _level(RED_Y * red + GREEN_Y * green + BLUE_Y * blue) + HALF)
@@ -201,10 +202,8 @@ def _colour(gray: Any, above: Any, below: Any, share: Any, block: Any) -> Any:
         offset_z += share * (below[3 * BLOCK + at] - offset_z)
         x_more, z_more = slope * fy + offset, slope_z * fy + offset_z
         y = _cubed(fy)
-        x, z = _cubed(fy + x_more) - y, _cubed(fy + z_more) - y
-        red = y + RED_X * x + RED_Z * z
-        green = y + GREEN_X * x + GREEN_Z * z
-        blue = y + BLUE_X * x + BLUE_Z * z
+        red, green, blue = _change(fy, x_more, z_more)
+        red, green, blue = y + red, y + green, y + blue
         block[RED + at], block[GREEN + at], block[BLUE + at] = red, green, blue
         block[BEYOND + at] = max(-min(min(red, green), blue), max(max(red, green), blue) - ONE)
         block[LEVEL + at], block[FY + at] = level, fy
@@ -256,6 +255,7 @@ def _into_gamut(taken: Any, count: int) -> None:
 
 @compiled
 def _to_levels(block: Any, top: Any, rgb: Any) -> None:
+    """Fill in sRGB levels, 0..``top``, 3 a pixel, of a block."""
     for at in range(len(rgb) // 3):
         rgb[3 * at] = top * _level(block[RED + at]) + HALF
         rgb[3 * at + 1] = top * _level(block[GREEN + at]) + HALF

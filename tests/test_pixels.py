@@ -165,6 +165,17 @@ def test_damaged_compiled_files_are_compiled_and_kept_anew(tmp_path, damaged, re
     assert not recwarn
 
 
+def test_loops_are_compiled_anew_when_the_file_of_the_constants_has_changed(tmp_path, monkeypatch):
+    (tmp_path / "loop.py").write_text(LOOP)
+    assert _doubled(tmp_path, "loop")(21) == 42
+    (tmp_path / "color.py").write_text("WHITE = 1")
+    monkeypatch.setattr(compiling.color, "__file__", str(tmp_path / "color.py"))
+    for kept in (False, True):
+        again = _doubled(tmp_path, "loop")
+        assert again(21) == 42
+        assert bool(again.stats.cache_hits) == kept
+
+
 def test_with_no_room_to_keep_it_a_warning_says_so_and_the_loop_works(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")

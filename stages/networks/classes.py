@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stages.networks.lab import rgb_to_lab
+from stages.networks.lab_colorizer import LabColorizer
 
 NEAREST = 5
 """Over so many classes the truth of a pixel is spread (the paper's number)."""
@@ -105,6 +106,22 @@ class AbClasses(nn.Module):
         """
         weights = 1 / (rebalancing * self.prior + (1 - rebalancing) / len(self)).clamp(min=1e-6)
         return weights / (self.prior * weights).sum()
+
+
+class Classifier(LabColorizer):
+    """A network from lightness to ab, or, where it has ``classes``, to how likely each class of ab is."""
+
+    classes: AbClasses | None
+
+    def gray_target(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Return no colour, for classes the guess that looks at no photo; see :class:`Colorizer`."""
+        return self.classes.unseeing(targets) if self.classes else super().gray_target(inputs, targets)
+
+    def ab_of(self, values: Tensor) -> Tensor:
+        """Return ab of outputs or targets; of classes the annealed mean; see :class:`Colorizer`."""
+        if self.classes and values.shape[1] == len(self.classes):
+            return self.classes.annealed_mean(values)
+        return super().ab_of(values)
 
 
 def _nearest(centres: Tensor) -> Tensor:

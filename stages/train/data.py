@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
 import pandas as pd
+import PIL
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -40,20 +42,39 @@ def load_pixels(index: pd.DataFrame, prepared: Path, *, size: int, workers: int)
     Raises:
         UngrayError: a prepared photo is missing or damaged.
     """
-    key = cache.fingerprint(index[["file", "digest"]].values.tolist(), size)
-    path = cache.folder("pixels", key) / "pixels.npy"
-    if not path.exists():
+    path, shape = pixels_path(index, size), (len(index), size, size, 3)
+    if not _is_whole(path, shape):
         files = [prepared / file for file in index["file"]]
-        header = {"descr": "|u1", "fortran_order": False, "shape": (len(index), size, size, 3)}
         # Written in a row, not through a memory map: on a full disk that would be a bus error.
         with whole_file(path) as unfinished, unfinished.open("wb") as file:
-            np.lib.format.write_array_header_1_0(file, header)
+            write_header(file, shape)
             decoded = map_photos(partial(_decode, size=size), files, workers=workers, title="decode")
             for number, photo in enumerate(decoded):
                 if isinstance(photo, str):
                     raise UngrayError(f"{files[number]}: {photo}; run `dvc repro --force prepare`")
                 file.write(photo.tobytes())
     return np.load(path, mmap_mode="r")
+
+
+def pixels_path(index: pd.DataFrame, size: int) -> Path:
+    """Return where these photos are kept, as this code and these libraries decode them."""
+    code = cache.code_fingerprint(Path(__file__), Path(str(photos.__file__)))
+    libraries = [cv2.__version__, np.__version__, PIL.__version__]
+    key = cache.fingerprint(index[["file", "digest"]].values.tolist(), size, code, libraries)
+    return cache.folder("pixels", key) / "pixels.npy"
+
+
+def write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
+    """Write what stands before the bytes of uint8 values of this ``shape`` in a file of NumPy's."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
+    """Say whether the file is there and as long as one of this ``shape`` is."""
+    header = io.BytesIO()
+    write_header(header, shape)
+    return path.is_file() and path.stat().st_size == len(header.getvalue()) + math.prod(shape)
 
 
 def batches(

@@ -66,6 +66,8 @@ def start_fabric(machine: Machine) -> tuple[Fabric, str, str]:
     devices, nodes = _started_by_torchrun() or (machine.devices, machine.nodes)
     torch.set_num_threads(max(1, cores() // (devices if device == "cpu" else 1)))
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # Without it CUDA's matrix products are none of them; read when the first is asked for.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # That would also fill all new memory, which costs a fifth of a step and finds only what reads it unset.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the stage says the precision itself

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 OnEpoch = Callable[[int, dict[str, float]], None]
 
 
+class EndedError(Exception):
+    """Raised by what is called on an epoch: the training is not to go on, now or later."""
+
+
 @dataclass(frozen=True)
 class Photos:
     """What is trained and validated on."""
@@ -110,9 +114,11 @@ class Training:
                 self._train_epoch(stop)
                 processes.share_buffers(self.fabric, self.shown)
                 last_step = min((place.epoch + 1) * self.batches_an_epoch, self.steps) - 1
+                measured = self.validate(self.shown)
+                self._save_if_due(stop)  # after the last epoch's validation no step comes that would see it
                 place.end_epoch(
                     processes.summed(self.fabric, {"photos": place.photos, **place.sums}),
-                    self.validate(self.shown),
+                    measured,
                     learning_rate=self.params.lr * budget.lr_factor(self.params, last_step, self.steps),
                 )
                 check_val(place)
@@ -144,11 +150,15 @@ class Training:
             self.clock.step()
             if not place.planned_steps and self.step == budget.settled_steps(params):
                 self._plan()
-            stopping, due = processes.any_of(self.fabric, bool(stop), self.clock.checkpoint_is_due())
-            if stopping or due:
-                self.clock.save(self.checkpoint)
-            if stopping:
-                raise KeyboardInterrupt
+            self._save_if_due(stop)
+
+    def _save_if_due(self, stop: list[int]) -> None:
+        """Save a checkpoint where it is time to; end the training where a signal asks for it."""
+        stopping, due = processes.any_of(self.fabric, bool(stop), self.clock.checkpoint_is_due())
+        if stopping or due:
+            self.clock.save(self.checkpoint)
+        if stopping:
+            raise KeyboardInterrupt
 
     def _train_step(self, batch: Tensor, numbers: NDArray[np.int64]) -> None:
         """Take one step on a global batch, uint8 RGB (batch, height, width, 3) of the photos ``numbers``."""

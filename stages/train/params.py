@@ -19,7 +19,7 @@ from stages.train.architectures import (
 Effect = Literal["sepia", "blur", "grain", "fading", "borders", "scratches"]
 """What happens to old scans; see :mod:`stages.train.degrade`."""
 
-CLASSIFIERS = ("unet",)
+CLASSIFIERS = ("unet", "lite_unet")
 """Architectures that can classify colour."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from stages.train.checkpoints import tell_what_differs
 from stages.train.data import Pixels, batch_count, load_pixels
 from stages.train.device import start_fabric
 from stages.train.gallery import Gallery
-from stages.train.loop import OnEpoch, Photos, Training
+from stages.train.loop import EndedError, OnEpoch, Photos, Training
 from stages.train.losses import measure_prior
 from stages.train.params import Params
 from stages.train.place import Place
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
     from stages.train.degrade import OldScans
 
 CODE = Path(__file__).parents[1]
-SHARED = ("networks", "color.py", "grids.py", "metrics.py")
+SHARED = (
+    "networks", "color.py", "grids.py", "metrics.py", "painting.py", "photos.py", "pixels.py", "shards.py",
+)  # fmt: skip
 """What of stages/ beside train makes the results."""
 
 
@@ -56,7 +59,7 @@ def run(
 
     A run that was stopped goes on from its checkpoint in the working cache, found by a fingerprint of params,
     data, precision and code. ``on_epoch`` is called after each epoch with its number (from 1) and its record,
-    and may raise to end the run.
+    and may raise to end the run; its checkpoint stays, but for :class:`EndedError`.
 
     Raises:
         UngrayError: no prepared photos, or training went wrong; one sentence says why.
@@ -100,16 +103,29 @@ def run(
         fingerprint=fingerprint,
         show=show,
     )
-    place = training.run(on_epoch)
+    try:
+        place = training.run(on_epoch)
+    except EndedError:
+        shutil.rmtree(work)
+        raise
     made: dict[str, Any] = {"start": start} if start else {}
-    made |= {"steps": min(training.step, training.steps), "epoch": place.epoch, "precision": precision}
-    if params.keep == "best":
-        made["epoch"] = place.best_epoch(params.watch)
-        if not made["epoch"] and fabric.is_global_zero:
-            print("train: val was best before the first epoch: its weights stay as they started")
-    made["vivid"] = vivid(network, photos.val)
+    made |= _made(training, precision=precision)
     model = Model(network, _provenance(params, index, made))
     return Result(model, work, place, fabric.is_global_zero)
+
+
+def _made(training: Training, *, precision: str) -> dict[str, Any]:
+    """Return how the weights of a finished training came to be."""
+    params, place = training.params, training.place
+    epoch = place.best_epoch(params.watch) if params.keep == "best" else place.epoch
+    if not epoch and training.fabric.is_global_zero:
+        print("train: val was best before the first epoch: its weights stay as they started")
+    return {
+        "steps": min(training.step, training.steps),
+        "epoch": epoch,
+        "precision": precision,
+        "vivid": vivid(training.network, training.photos.val),
+    }
 
 
 def _announce(params: Params, network: Colorizer, photos: Photos, *, where: str) -> None:

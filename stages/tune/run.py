@@ -11,6 +11,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from stages import cache, tables
+from stages.errors import UngrayError
 from stages.params import Machine
 from stages.train.params import Params as TrainParams
 from stages.tune.params import Params
@@ -43,7 +44,10 @@ def prepare(params: Params, train: TrainParams, machine: Machine, *, prepared: P
     check_keys("fixed", params.fixed)
     budget = {"train.epochs": params.epochs, "train.minutes": params.minutes, "train.steps": 0}
     base = overlay(train.model_dump(), {**params.fixed, **budget})
-    typed(base)
+    try:
+        typed(base)
+    except UngrayError as error:
+        raise UngrayError(f"params.yaml: tune.fixed: {error}") from None
     check_each_value(base, params.space)
     index = tables.read(prepared / "index.csv", made_by="prepare")
     same = dict.fromkeys(params.space, "drawn")

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from stages.errors import UngrayError
-from stages.params import STAGES, put
+from stages.params import STAGES, explain, put
 from stages.train.params import Params as TrainParams
 
 Combination = dict[str, Any]
@@ -109,10 +109,7 @@ def typed(content: dict[str, Any]) -> TrainParams:
     try:
         return TrainParams.model_validate(content)
     except ValidationError as error:
-        item = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in ("train", *item["loc"]))
-        wanted = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-        raise UngrayError(f"{key} = {item['input']!r} is not allowed: it must be {wanted}") from None
+        raise UngrayError(explain("train", TrainParams, error.errors(include_url=False)[0])) from None
 
 
 def check_each_value(content: dict[str, Any], space: Mapping[str, Any]) -> None:

@@ -22,6 +22,7 @@ from optuna.trial import Trial, TrialState
 
 from stages.errors import UngrayError
 from stages.params import Machine
+from stages.train.loop import EndedError
 from stages.train.run import run as train
 from stages.tune.params import Params
 from stages.tune.space import Combination, overlay, typed
@@ -80,6 +81,8 @@ class Search:
             return float(twin.value)  # type: ignore[arg-type]
         try:
             return self._train(trial, drawn)
+        except EndedError:
+            raise optuna.TrialPruned from None
         except KeyboardInterrupt:
             trial.set_user_attr("stopped", True)
             raise
@@ -104,7 +107,7 @@ class Search:
                 raise UngrayError(f"val CIEDE2000 is {record[SCORE]} after epoch {epoch}")
             trial.report(record[SCORE], epoch)
             if trial.should_prune():
-                raise optuna.TrialPruned
+                raise EndedError
 
         folder = self.folder / f"trial-{trial.user_attrs['slot']:04}"
         folder.mkdir(parents=True, exist_ok=True)

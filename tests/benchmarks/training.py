@@ -4,7 +4,8 @@
     python tests/benchmarks/training.py --photos /my/photos   other real photos, a folder of JPEGs
     python tests/benchmarks/training.py --repeats 7 --batches 8
 
-For unet at its working size and cnn at 256, all on the same photos of 256x256, with the same batch size:
+For unet and lite_unet at their working size and cnn at 256, all on the same photos of 256x256, with the same
+batch size:
 
 (a) the loop as the stage runs it: batches from decoded photos, flips, Lab, step, bookkeeping;
 (b) the bare step on one batch in memory: forward, backward, optimizer, and nothing else;
@@ -36,7 +37,7 @@ from stages.train import device
 from stages.train.data import to_rgb
 
 ROOT = Path(__file__).parents[2]
-BARS = {"unet a/b": 0.92, "cnn a/b": 0.85, "cnn a/c": 2.5, "unet a / cnn c": 10.0}
+BARS = {"unet a/b": 0.92, "lite_unet a/b": 0.92, "cnn a/b": 0.85, "cnn a/c": 2.5, "unet a / cnn c": 10.0}
 
 
 # The race
@@ -86,6 +87,7 @@ def measure(shipped: dict[str, Any], paths: list[Path], options: argparse.Namesp
     }
     sections = {
         "unet": shipped["train"].model_copy(update=usual),
+        "lite_unet": shipped["train"].model_copy(update=usual | {"architecture": "lite_unet"}),
         "cnn": shipped["train"].model_copy(
             update=usual | {"architecture": "cnn", "working_size": SIDE, "lr": 5e-4}
         ),
@@ -169,6 +171,7 @@ def report(rates: dict[str, float], loops: dict[str, Loop], contestants: Any, op
             print(f"  {part:56} {1000 * sum(taken) / photos_seen:8.2f} (mean)")
     ratios = {
         "unet a/b": rates["unet a"] / rates["unet b"],
+        "lite_unet a/b": rates["lite_unet a"] / rates["lite_unet b"],
         "cnn a/b": rates["cnn a"] / rates["cnn b"],
         "cnn a/c": rates["cnn a"] / rates["cnn c"],
         "unet a / cnn c": rates["unet a"] / rates["cnn c"],

@@ -159,9 +159,9 @@ class Step:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bf16):
             prediction = self.network(inputs)
         loss = functional.l1_loss(prediction.float(), targets)
-        self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
+        self.optimizer.zero_grad()
 
 
 def rebuilt(

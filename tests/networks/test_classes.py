@@ -10,12 +10,10 @@ from stages.export.to_onnx import check_onnx, write_onnx
 from stages.networks import Model, build, lab, load_model, save_model
 from stages.networks.classes import AbClasses, in_gamut
 
-CONFIGURATION = {
-    "architecture": "unet",
-    "working_size": 64,
-    "channels": [4, 6, 8, 10],
-    "classes": {"grid": 10, "temperature": 0.38},
-}
+CLASSES = {"working_size": 64, "classes": {"grid": 10, "temperature": 0.38}}
+CONFIGURATION = {"architecture": "unet", "channels": [4, 6, 8, 10], **CLASSES}
+LITE = {"architecture": "lite_unet", "decoder": [16, 12, 8, 8], **CLASSES}
+classifiers = pytest.mark.parametrize("configuration", [CONFIGURATION, LITE], ids=["unet", "lite_unet"])
 
 
 def _photos(size=64):
@@ -108,8 +106,9 @@ def test_rare_colours_count_more_and_the_mean_weight_is_one():
     assert ratios[-1] == pytest.approx(99, rel=0.01)
 
 
-def test_the_network_says_classes_at_a_quarter_of_the_size_and_predicts_ab_at_full():
-    network = build(CONFIGURATION).eval()
+@classifiers
+def test_the_network_says_classes_at_a_quarter_of_the_size_and_predicts_ab_at_full(configuration):
+    network = build(configuration).eval()
     rgb = _photos()
     inputs, targets = network.pairs(rgb)
     assert targets.shape == (2, 2, 16, 16)
@@ -120,8 +119,9 @@ def test_the_network_says_classes_at_a_quarter_of_the_size_and_predicts_ab_at_fu
     assert network.predict_ab(lab.rgb_to_lab(rgb)[:, :1]).shape == (2, 2, 64, 64)
 
 
-def test_a_network_sure_of_the_truth_gives_the_photo_back():
-    network = build(CONFIGURATION)
+@classifiers
+def test_a_network_sure_of_the_truth_gives_the_photo_back(configuration):
+    network = build(configuration)
     rgb = _photos()
     _, targets = network.pairs(rgb)
     numbers, weights = network.classes.encode(network.ab_of(targets))
@@ -131,8 +131,9 @@ def test_a_network_sure_of_the_truth_gives_the_photo_back():
     assert (network.predict_ab(truth[:, :1]) - truth[:, 1:]).abs().mean() < 0.35 * truth[:, 1:].abs().mean()
 
 
-def test_every_weight_of_it_learns():
-    network = build(CONFIGURATION)
+@classifiers
+def test_every_weight_of_it_learns(configuration):
+    network = build(configuration)
     network(network.pairs(_photos())[0]).square().mean().backward()
     assert [n for n, w in network.named_parameters() if w.grad is None or not w.grad.any()] == []
 

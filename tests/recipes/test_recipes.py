@@ -83,6 +83,13 @@ def test_one_recipe_after_another_is_that_recipe():
     assert len({frozenset(found) for found in keys.values()}) == 1, keys
 
 
+@recipes
+def test_what_another_run_left_in_params_yaml_does_not_get_into_a_recipe(name):
+    shown = {"base", "grid_every", "grid_photos", "seed", "degradation_effects"}  # the last is unused without
+    plain = {key for key, value in load(ROOT / "params.yaml")["train"].items() if not isinstance(value, dict)}
+    assert {f"train.{key}" for key in plain - shown} <= overlay.overrides(name, []).keys()
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

@@ -9,10 +9,9 @@ import pandas as pd
 import pytest
 import torch
 
-from stages import cache
 from stages.errors import UngrayError
 from stages.train import device
-from stages.train.data import AHEAD, ahead, load_pixels, mixed_batches, to_rgb
+from stages.train.data import AHEAD, ahead, load_pixels, mixed_batches, pixels_path, to_rgb, write_header
 
 DRAWN = {"batch_size": 5, "seed": 3, "epoch": 1, "flip": True}
 
@@ -61,13 +60,9 @@ def test_of_decoded_photos_larger_than_memory_only_what_a_batch_needs_is_read(tm
     monkeypatch.chdir(tmp_path)
     index = pd.DataFrame({"file": [f"{n}.jpg" for n in range(350_000)], "digest": "d"})
     # A file with a hole: 69 GB by its length, nothing on the disk.
-    key = cache.fingerprint(index[["file", "digest"]].values.tolist(), 256)
-    path = cache.folder("pixels", key) / "pixels.npy"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
+    with pixels_path(index, 256).open("wb") as file:
         shape = (len(index), 256, 256, 3)
-        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
+        write_header(file, shape)
         file.truncate(file.tell() + np.prod(shape))
     pixels = load_pixels(index, tmp_path, size=256, workers=1)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stages.errors import UngrayError
-from stages.train import losses, objective
+from stages.train import checkpoints, losses, objective
 
 
 def refusal(trained, **changes):
@@ -96,7 +96,6 @@ def test_a_checkpoint_of_a_stopped_training_with_other_settings_is_named(trained
     (work,) = (here / ".cache/train").iterdir()
     assert json.loads((work / "settings.json").read_text())["train.lr"] == 0.001
     (checkpoint,) = here.glob(".cache/train/*/checkpoint.pt")
-    copied = torch.load(checkpoint, weights_only=True) | {"fingerprint": "of another"}
-    torch.save(copied, checkpoint)
+    checkpoints.write(checkpoint, checkpoints.read(checkpoint) | {"fingerprint": "of another"})
     trained()
     assert "belongs to a training with other params" in capsys.readouterr().err

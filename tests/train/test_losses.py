@@ -125,6 +125,6 @@ def test_the_prior_is_that_of_the_train_photos_and_lands_in_the_model(make, tiny
 def test_classes_with_a_network_that_cannot_classify_are_refused_with_both_keys(tiny):
     values = tiny["train"].model_dump() | {"loss": "classes", "architecture": "cnn"}
     with pytest.raises(
-        UngrayError, match=r"train\.loss = 'classes' needs train\.architecture = unet.*not cnn"
+        UngrayError, match=r"train\.loss = 'classes' needs train\.architecture = unet or lite_unet.*not cnn"
     ):
         Params.model_validate(values)

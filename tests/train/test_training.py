@@ -10,10 +10,11 @@ from stages import cache
 from stages.errors import UngrayError
 from stages.networks import save_model
 from stages.tables import read
-from stages.train import losses, objective
+from stages.train import data, losses, objective
 from stages.train.data import batches, load_pixels
 from stages.train.run import run
 from stages.train.stop import stoppable
+from stages.train.validate import Validation
 
 
 def train(tiny, prepared, report, **changes):
@@ -83,6 +84,29 @@ def test_interrupted_and_started_again_it_ends_with_the_very_same_files(
     assert files(here / "halves") == files(here / "whole")
 
 
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_interrupted_in_a_validation_it_ends_with_the_very_same_files(
+    tiny, prepared, here, monkeypatch, epoch
+):
+    whole = model_bytes(train(tiny, prepared, here / "whole"), here / "whole.safetensors")
+    validated = []
+    judge = Validation.__call__
+
+    def interrupt(self, network):
+        validated.append(network)
+        if len(validated) == epoch:  # the second is the last: no step follows
+            os.kill(os.getpid(), signal.SIGINT)
+        return judge(self, network)
+
+    monkeypatch.setattr(Validation, "__call__", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny, prepared, here / "halves")
+    assert len(validated) == epoch
+    resumed = model_bytes(train(tiny, prepared, here / "halves"), here / "halves.safetensors")
+    assert resumed == whole
+    assert files(here / "halves") == files(here / "whole")
+
+
 def test_a_checkpoint_of_other_params_is_left_alone(tiny, prepared, here, monkeypatch):
     monkeypatch.setattr(objective, "set_lr", lambda optimizer, lr: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
@@ -95,16 +119,29 @@ def test_a_checkpoint_of_other_params_is_left_alone(tiny, prepared, here, monkey
     assert len(list((here / ".cache").rglob("checkpoint.pt"))) == 1
 
 
-def test_a_damaged_checkpoint_is_named_and_training_starts_afresh(tiny, prepared, here, monkeypatch, capsys):
+def _cut_short(content):
+    return content[:1000]
+
+
+def _with_another_weight(content):
+    # PyTorch itself reads that and says nothing.
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 64]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize("damage", [_cut_short, _with_another_weight])
+def test_a_damaged_checkpoint_is_named_and_training_starts_afresh(
+    tiny, prepared, here, monkeypatch, capsys, damage
+):
     monkeypatch.setattr(objective, "set_lr", lambda optimizer, lr: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         train(tiny, prepared, here / "r")
     monkeypatch.undo()
     monkeypatch.chdir(here)
     (checkpoint,) = (here / ".cache").rglob("checkpoint.pt")
-    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    checkpoint.write_bytes(damage(checkpoint.read_bytes()))
     resumed = model_bytes(train(tiny, prepared, here / "r"), here / "a.safetensors")
-    assert "the checkpoint is damaged" in capsys.readouterr().err
+    assert "the checkpoint is damaged (its checksum is another)" in capsys.readouterr().err
     assert resumed == model_bytes(train(tiny, prepared, here / "s"), here / "b.safetensors")
 
 
@@ -156,6 +193,22 @@ def test_decoded_photos_are_kept_and_found_again(tiny, prepared, here):
     assert path.stat().st_mtime_ns == written
     assert isinstance(again, np.memmap)
     assert (first == again).all()
+
+
+def test_decoded_photos_that_are_not_whole_are_decoded_anew(tiny, prepared, here):
+    index = read(prepared / "index.csv", made_by="prepare")
+    first = np.array(load_pixels(index, prepared, size=32, workers=1))
+    (path,) = (here / ".cache").rglob("pixels.npy")
+    path.write_bytes(path.read_bytes()[:-1])
+    assert (load_pixels(index, prepared, size=32, workers=1) == first).all()
+
+
+def test_decoded_photos_are_kept_apart_where_another_library_decodes(tiny, prepared, here, monkeypatch):
+    index = read(prepared / "index.csv", made_by="prepare")
+    load_pixels(index, prepared, size=32, workers=1)
+    monkeypatch.setattr(data.PIL, "__version__", "another")
+    load_pixels(index, prepared, size=32, workers=1)
+    assert len(list((here / ".cache").rglob("pixels.npy"))) == 2
 
 
 def test_a_missing_prepared_photo_is_named(tiny, prepared, here):

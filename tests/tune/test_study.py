@@ -1,3 +1,4 @@
+import dataclasses
 import threading
 import time
 from collections import Counter
@@ -161,11 +162,13 @@ def test_a_trial_that_another_process_took_over_is_left_to_it(begin, trained, mo
     assert list(rows["state"]) == ["complete", "complete"]
 
 
-def test_the_median_pruner_ends_a_poor_trial_early_with_real_training(begin, monkeypatch):
+def test_the_median_pruner_ends_a_poor_trial_early_with_real_training(begin, tmp_path, monkeypatch):
     monkeypatch.setattr(study, "PRUNE_AFTER", 1)
     search = begin(
         pruner="median", trials=2, epochs=4, space={"train.lr": {"low": 0.0001, "high": 0.01}}, fixed={}
     )
+    often = search.machine.model_copy(update={"checkpoint_steps": 1})
+    search = dataclasses.replace(search, machine=often)
     # The first learns, the second hardly does.
     search.study.enqueue_trial({"train.lr": 0.01}, user_attrs={"slot": 0})
     search.study.enqueue_trial({"train.lr": 0.0001}, user_attrs={"slot": 1})
@@ -173,6 +176,7 @@ def test_the_median_pruner_ends_a_poor_trial_early_with_real_training(begin, mon
     assert list(rows["state"]) == ["complete", "pruned"]
     assert list(rows["epochs"]) == [4, 2]
     assert rows["ciede2000"][1] > rows["ciede2000"][0]
+    assert not list(tmp_path.rglob("checkpoint.pt")), "what is pruned never goes on"
 
 
 def test_hyperband_is_told_how_long_a_trial_can_be(begin, trained):
