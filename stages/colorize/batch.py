@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from tqdm import tqdm
 
 from stages import photos
-from stages.colorize import files
+from stages.colorize import exif, files
 from stages.colorize.inputs import FORMATS, OTHERS, Task
 from stages.colorize.summary import Result
 from stages.errors import UngrayError
@@ -254,4 +255,10 @@ def side_by_side(
     ``gray`` and ``coloured`` are (height, width, 3), of one type.
     """
     alpha = None if photo.alpha is None else np.hstack([photo.alpha] * 2)
-    return replace(photo, gray=np.hstack([photo.gray] * 2), alpha=alpha), np.hstack([gray, coloured])
+    levels = np.hstack([photo.gray] * 2)
+    about = photo.exif
+    if about:  # it says how wide the photo is
+        picture = Image.fromarray(levels)
+        picture.info["exif"] = about
+        about = exif.read(picture)
+    return replace(photo, gray=levels, alpha=alpha, exif=about), np.hstack([gray, coloured])

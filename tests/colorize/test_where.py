@@ -5,9 +5,11 @@ import shutil
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from stages.photos import read_rgb
+
+Base = ExifTags.Base
 
 
 @pytest.mark.parametrize(
@@ -198,6 +200,21 @@ def test_compare_shows_gray_left_and_coloured_right_beside_the_plain_outputs(
     left, right = np.split(read_rgb(tmp_path / "cat-compare.png").astype(int), 2, axis=1)
     assert np.abs(left - read_rgb(tmp_path / "cat.png")).max() <= 1
     assert np.array_equal(right, read_rgb(tmp_path / "cat-coloured.png"))
+
+
+def test_compare_has_exif_data_that_say_its_own_width(colorize, cats, tmp_path):
+    exif = Image.Exif()
+    exif[Base.Make] = "Voigtländer".encode()
+    exif[ExifTags.IFD.Exif] = {Base.ExifImageWidth: 90, Base.ExifImageHeight: 60, Base.LensModel: "Ultron"}
+    with Image.open(cats / "cat.jpg") as cat:
+        cat.save(tmp_path / "cat.jpg", exif=exif)
+    assert colorize(tmp_path / "cat.jpg", "--compare")[0] == 0
+    with Image.open(tmp_path / "cat-compare.jpg") as image:
+        about = image.getexif()
+        taken = about.get_ifd(ExifTags.IFD.Exif)
+        assert image.size == (180, 60)
+        assert (taken[Base.ExifImageWidth], taken[Base.ExifImageHeight]) == (180, 60)
+        assert (about[Base.Make].encode("latin-1"), taken[Base.LensModel]) == (exif[Base.Make], "Ultron")
 
 
 def test_compare_keeps_transparency(colorize, tmp_path):
