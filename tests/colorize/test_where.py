@@ -243,6 +243,9 @@ def test_a_dry_run_says_what_would_be_written_and_writes_nothing(colorize, scans
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        ([""], "a PHOTO is an empty text; name a file or a folder (. is this one)"),
+        (["{scans}", ""], "a PHOTO is an empty text"),
+        (["{scans}", "-o", ""], "-o is an empty text; name a file or a folder (. is this one)"),
         (["{scans}", "-o", "{scans}"], "is the folder of the photos itself"),
         (["{scans}", "-o", "{scans}/notes.txt"], "is a file; several photos need a folder"),
         (["{scans}", "-o", "{scans}/out.jpg"], "reads like a photo; several photos need a folder"),
