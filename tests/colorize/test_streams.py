@@ -11,6 +11,7 @@ from PIL import Image
 
 from stages.photos import read_rgb
 
+UNKNOWN = "not an image of a known format (JPEG, PNG, WebP, TIFF, BMP, GIF)"
 STRICT = {"PYTHONIOENCODING": "utf-8:strict"}
 
 
@@ -35,6 +36,31 @@ def noise(tmp_path):
     levels = np.random.default_rng(0).integers(0, 256, (700, 700), np.uint8)
     Image.fromarray(levels).save(path)
     return path
+
+
+def test_standard_input_goes_to_standard_output_in_its_own_format_or_another(process, cats):
+    for name, options, kept in (
+        ("png", [], b"\x89PNG"),
+        ("gif", [], b"\x89PNG"),
+        ("png", ["--format", "jpg"], b"\xff\xd8"),
+    ):
+        ended = subprocess.run(
+            **process("-", *options), input=(cats / f"cat.{name}").read_bytes(), capture_output=True
+        )
+        assert (ended.returncode, ended.stderr) == (0, b"")
+        assert ended.stdout.startswith(kept)
+        assert np.ptp(read_rgb(ended.stdout).astype(int), axis=-1).max() > 20
+    ended = subprocess.run(**process("-"), input=b"Dear all", capture_output=True, text=False)
+    assert (ended.returncode, ended.stdout) == (1, b"")
+    assert ended.stderr.decode() == f"error: -: {UNKNOWN}\n"
+
+
+def test_standard_input_can_go_to_a_file_and_a_file_to_standard_output(process, cats, tmp_path):
+    photo = (cats / "cat.png").read_bytes()
+    subprocess.run(**process("-", "-o", tmp_path / "out.webp"), input=photo, check=True)
+    assert read_rgb(tmp_path / "out.webp").shape == (60, 90, 3)
+    ended = subprocess.run(**process(cats / "cat.jpg", "-o", "-"), capture_output=True, check=True)
+    assert ended.stdout.startswith(b"\xff\xd8")
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
