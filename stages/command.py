@@ -17,31 +17,71 @@ from stages.files import whole_file
 TIMINGS = Path("reports/timings.json")
 """Seconds each stage took when it last ran here. No stage's output: it differs from run to run."""
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""The numbers by which the system says that a disk, or one's share of it, is full."""
 
-def run_command(main: Callable[[], None]) -> None:
+
+def run_command(
+    main: Callable[[], None],
+    *,
+    if_full: str = "free some space (`make clean-cache` empties .cache) and rerun",
+) -> None:
     """Call ``main`` and turn what a person can mend into one sentence on standard error.
 
-    Exit codes: 0 done, 1 for an :class:`UngrayError`, a full disk or a reader that left, 130 for Ctrl-C. Any
-    other exception is a fault of ours and keeps its traceback.
+    Exit codes: 0 done, 1 for an :class:`UngrayError`, a full disk (``if_full`` is the way out) or a reader
+    that left, 130 for Ctrl-C. Any other exception is a fault of ours and keeps its traceback.
     """
     try:
         main()
-        sys.stdout.flush()
+        if sys.stdout:  # None where it is closed
+            sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output has seen enough: `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except UngrayError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        say("interrupted")
         sys.exit(130)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in FULL:
             raise
         where = f" while writing {error.filename}" if error.filename else ""
-        sys.exit(
-            f"error: the disk is full{where}; free some space (`make clean-cache` empties .cache) and rerun"
-        )
+        sys.exit(f"error: the disk is full{where}; {if_full}")
+
+
+def say(line: str) -> None:
+    """Print a line on standard error, if it is open: where it is not, print takes standard output."""
+    if sys.stderr:
+        print(line, file=sys.stderr)
+
+
+def write_out(content: bytes | str) -> None:
+    """Write all of ``content`` to standard output, past Python's buffer.
+
+    An unbuffered stream (PYTHONUNBUFFERED) may take less than it is given and say so by a number alone; and
+    what an error leaves in a buffer would be tried again at the end. What the encoding of the stream lacks,
+    such as file names that are no text, is written as escapes: \\udcff.
+
+    Raises:
+        UngrayError: it cannot be written.
+        OSError: the disk is full, or, as a BrokenPipeError, the reader has left.
+    """
+    if isinstance(content, str):
+        content = content.encode(sys.stdout.encoding, "backslashreplace")
+    try:
+        sys.stdout.flush()
+        stream = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
+        left = memoryview(content)
+        while left:
+            written = stream.write(left)
+            if written is None:
+                raise BlockingIOError(errno.EAGAIN, "it does not wait for its reader")
+            left = left[written:]
+    except OSError as error:
+        if error.errno in (*FULL, errno.EPIPE):
+            raise OSError(error.errno, error.strerror, "standard output") from None
+        raise UngrayError(f"standard output cannot be written: {error.strerror}") from None
 
 
 Tool = Callable[[Sequence[str]], None]

@@ -1,4 +1,5 @@
 import errno
+import io
 import json
 import subprocess
 import sys
@@ -47,6 +48,29 @@ def test_a_reader_that_has_seen_enough_gets_no_traceback():
 def test_a_full_disk_says_so_and_what_to_do(capsys):
     code, _ = leaving(raising(OSError(errno.ENOSPC, "No space left on device", "data/raw/x.jpg")), capsys)
     assert code.startswith("error: the disk is full while writing data/raw/x.jpg; free some space")
+
+
+def test_the_way_out_of_a_full_disk_can_be_the_commands_own(capsys):
+    with pytest.raises(SystemExit) as left:
+        command.run_command(raising(OSError(errno.EDQUOT, "Disk quota exceeded")), if_full="delete a photo")
+    assert left.value.code == "error: the disk is full; delete a photo"
+
+
+def test_standard_output_gets_all_even_where_it_takes_little_at_a_time(monkeypatch):
+    taken = bytearray()
+
+    class Narrow(io.RawIOBase):
+        def writable(self):
+            return True
+
+        def write(self, content):
+            taken.extend(content[:3])
+            return min(len(content), 3)
+
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(Narrow(), encoding="ascii", write_through=True))
+    command.write_out(b"a photo, ")
+    command.write_out("caf\xe9 \udcff")
+    assert taken == rb"a photo, caf\xe9 \udcff"
 
 
 @pytest.mark.parametrize("error", [ValueError("ours"), OSError(errno.EIO, "broken disk")])

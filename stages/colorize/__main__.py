@@ -7,8 +7,11 @@ import math
 import sys
 from collections.abc import Callable
 
-from stages.colorize.inputs import UsageError
+from stages.colorize.outputs import UsageError
 from stages.command import run_command
+
+MEGAPIXELS = 178
+"""What stages.photos.MAX_PIXELS allows; importing that would make --help wait."""
 
 EXAMPLES = """examples:
   colorize grandmother.jpg                   grandmother-coloured.jpg, beside the photo
@@ -24,6 +27,10 @@ A photo whose output is there already is skipped, whatever model and options mad
 anew. A photo itself is never overwritten. Its lightness is kept as it is, at full resolution; only colour
 is added, and a colour photo is taken as gray. The colours are a guess: plausible at best, never evidence of
 what was there.
+
+A link to a photo is a photo of its own. A link to a folder is followed where you name it or a * of a pattern
+does, not where it lies below a folder or is met by **. No photo is coloured twice, whatever links lead to
+its folder.
 
 exit codes: 0 all is well, 1 some photo failed (the others are done), 2 wrong usage, 130 interrupted
 
@@ -41,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = _parser()
     chosen = parser.parse_args(arguments)
 
-    def run() -> None:
+    def colour() -> None:
         from stages.colorize.run import run
 
         try:
@@ -49,7 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
         except UsageError as error:
             parser.error(str(error))
 
-    run_command(run)
+    run_command(colour, if_full="free some space and run it again: what is done is kept")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         metavar="PHOTO",
         help="a file, a folder, a pattern, an http(s) address, or - for standard input; JPEG, PNG, TIFF, "
-        "WebP, BMP, GIF of any size",
+        f"WebP, BMP, GIF of up to {MEGAPIXELS} megapixels",
     )
     parser.add_argument(
         "-o",
@@ -85,41 +92,50 @@ def _parser() -> argparse.ArgumentParser:
         default="auto",
         help="what runs the model (default: onnxruntime where the model was exported, else torch)",
     )
-    look = parser.add_argument_group("colour")
-    look.add_argument(
+    _add_colour(parser.add_argument_group("colour"))
+    _add_files(parser.add_argument_group("files"))
+    _add_running(parser.add_argument_group("running"))
+    return parser
+
+
+def _add_colour(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--saturation",
         type=_number(float, 0, 10),
         default=1.0,
         metavar="X",
         help="how strong the colours are: 0 is gray, 1 what the model says (default)",
     )
-    look.add_argument("--vivid", action="store_true", help="livelier colours, at the price of more error")
-    look.add_argument("--compare", action="store_true", help="gray and coloured side by side in one picture")
-    written = parser.add_argument_group("files")
-    written.add_argument(
+    group.add_argument("--vivid", action="store_true", help="livelier colours, at the price of more error")
+    group.add_argument("--compare", action="store_true", help="gray and coloured side by side in one picture")
+
+
+def _add_files(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--format",
         choices=("jpg", "png", "webp", "tif"),
         help="of the outputs (default: the photo's own; GIF and BMP become PNG)",
     )
-    written.add_argument(
+    group.add_argument(
         "--quality",
         type=_number(int, 1, 100),
         default=95,
         metavar="Q",
         help="of JPEG and WebP, 1 to 100 (default: 95)",
     )
-    written.add_argument("--overwrite", action="store_true", help="make outputs anew that are there already")
-    run = parser.add_argument_group("running")
-    run.add_argument(
+    group.add_argument("--overwrite", action="store_true", help="make outputs anew that are there already")
+
+
+def _add_running(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--jobs",
         type=_number(int, 1, 256),
         default=0,
         metavar="N",
         help="photos in work at a time (default: one per core, 4 at most)",
     )
-    run.add_argument("--dry-run", action="store_true", help="say what would be written, and write nothing")
-    run.add_argument("--json", action="store_true", help="print a summary for programs on standard output")
-    return parser
+    group.add_argument("--dry-run", action="store_true", help="say what would be written, and write nothing")
+    group.add_argument("--json", action="store_true", help="print a summary for programs on standard output")
 
 
 def _number(kind: Callable[[str], float], low: float, high: float) -> Callable[[str], float]:

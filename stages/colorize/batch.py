@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -15,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from tqdm import tqdm
 
 from stages import photos
-from stages.colorize import files
-from stages.colorize.inputs import FORMATS, OTHERS, Task
+from stages.colorize import exif, files
+from stages.colorize.inputs import Task
+from stages.colorize.outputs import FORMATS, OTHERS
 from stages.colorize.summary import Result
+from stages.command import FULL, write_out
 from stages.errors import UngrayError
 from stages.files import whole_file
 
@@ -32,8 +34,6 @@ MAX_BYTES = 2_000_000_000
 
 PIXELS_AT_ONCE = 100_000_000
 """Photos in work have no more pixels than that together, or memory would grow with the number of jobs."""
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,9 @@ class Batch:
         running: set[Future[Result]] = set()
         pool = ThreadPoolExecutor(self.jobs, "colorize")
         try:
-            with tqdm(total=len(tasks), desc="colorize", unit="photo", disable=None) as bar:
+            # None: shown on a terminal alone; tqdm doesn't ask whether there is standard error at all.
+            hidden = None if sys.stderr else True
+            with tqdm(total=len(tasks), desc="colorize", unit="photo", disable=hidden) as bar:
                 while True:
                     # Few at a time: a hundred thousand photos are no more to remember than ten.
                     for task in islice(waiting, 2 * self.jobs - len(running)):
@@ -235,15 +237,15 @@ def write(output: Path | None, content: bytes) -> None:
     """
     try:
         if output is None:
-            sys.stdout.buffer.write(content)
-            sys.stdout.buffer.flush()
+            write_out(content)
             return
         with whole_file(output) as partial:
             partial.write_bytes(content)
     except OSError as error:
-        if error.errno in FULL:
-            raise
-        raise UngrayError(f"{output or 'standard output'} cannot be written: {error.strerror}") from None
+        name = str(output or "standard output")
+        if error.errno in FULL:  # the system names the half-written file, or none
+            raise OSError(error.errno, error.strerror, name) from None
+        raise UngrayError(f"{name} cannot be written: {error.strerror}") from None
 
 
 def side_by_side(
@@ -254,4 +256,10 @@ def side_by_side(
     ``gray`` and ``coloured`` are (height, width, 3), of one type.
     """
     alpha = None if photo.alpha is None else np.hstack([photo.alpha] * 2)
-    return replace(photo, gray=np.hstack([photo.gray] * 2), alpha=alpha), np.hstack([gray, coloured])
+    levels = np.hstack([photo.gray] * 2)
+    about = photo.exif
+    if about:  # it says how wide the photo is
+        picture = Image.fromarray(levels)
+        picture.info["exif"] = about
+        about = exif.read(picture)
+    return replace(photo, gray=levels, alpha=alpha, exif=about), np.hstack([gray, coloured])

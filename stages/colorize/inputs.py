@@ -1,30 +1,22 @@
-"""What to colour and where to write it: files, folders, globs, addresses, standard input."""
+"""What to colour: files, folders, patterns, addresses, standard input."""
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
+from stages.errors import UngrayError
+
 PHOTOS = {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
 """Extensions by which photos are found in folders and by patterns; a file that is named is always tried."""
-
-FORMATS = {".jpg": "jpg", ".jpeg": "jpg", ".png": "png", ".webp": "webp", ".tif": "tif", ".tiff": "tif"}
-"""The extensions that can be written, and the format that each asks for."""
-
-OTHERS = {".jpe": ".jpg", ".jfif": ".jpg", ".mpo": ".jpg", ".bmp": ".png", ".gif": ".png"}
-"""The extension that a photo gets whose own is not written."""
-
-BESIDE, COMPARED = "-coloured", "-compare"
-
-
-class UsageError(Exception):
-    """What was asked for makes no sense as a whole; exit code 2."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,84 +36,84 @@ class Task:
     trouble: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What is to be done, in order; ``own`` counts what was left alone as an output of this command."""
-
-    tasks: list[Task]
-    own: int = 0
-
-
-def plan(arguments: Sequence[str], *, output: str | None, format: str | None, compare: bool) -> Plan:
-    """Find the photos that ``arguments`` name and give each a name to be written under.
+def find(arguments: Sequence[str], *, output: Path | None) -> list[Task]:
+    """Return the photos that ``arguments`` name, each once, and what could not be looked at.
 
     Args:
         arguments: paths, folders, glob patterns, addresses, or "-".
-        output: a file for one photo, a folder for several, "-" for standard output, None: beside the photo.
-        format: jpg, png, webp or tif for all outputs; None keeps each photo's own.
-        compare: whether outputs are comparisons; those in folders bear another name than colourings.
+        output: a folder, there or not, in which no photos are looked for.
+    """
+    return _each_once(task for argument in arguments for task in _find(argument, arguments, output))
+
+
+def look_at(path: Path) -> os.stat_result | None:
+    """Return what the system says of a path, links followed; None: nothing is there.
 
     Raises:
-        UsageError: arguments that contradict each other.
+        UngrayError: it does not say; a few words tell why, such as a locked folder above, a name that is too
+            long, or links that lead in a circle.
     """
-    folder = Path(output) if output not in (None, "-") and not _names_a_file(arguments, str(output)) else None
-    tasks = _each_once(task for argument in arguments for task in _find(argument, arguments, folder))
-    if any(task.kind == "input" for task in tasks) and len(tasks) > 1:
-        raise UsageError("- (standard input) is one photo, and nothing else can be coloured with it")
-    originals = _without_own_outputs(tasks)
-    if folder:
-        _check_folder(arguments, folder)
-        named = [_named(t, folder / t.below.parent, COMPARED if compare else "", format) for t in originals]
-    elif output == "-" or (output is None and arguments[0] == "-"):
-        if len(originals) != 1:
-            raise UsageError("-o - (standard output) takes one photo")
-        named = [replace(originals[0], by_content=format is None)]
-    elif output is not None:
-        named = [replace(task, output=_one_file(Path(output), format)) for task in originals]
-    else:
-        tag = COMPARED if compare else BESIDE
-        named = [_named(task, _home(task), tag, format) for task in originals]
-    return Plan(tasks=_spare_sources(_apart(named)), own=len(tasks) - len(originals))
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise UngrayError(error.strerror or str(error)) from None
 
 
-def _names_a_file(arguments: Sequence[str], output: str) -> bool:
-    """Say whether -o is a file: for one photo, unless it is a folder or has no extension."""
-    (first, *others) = arguments
-    one = not others and not Path(first).is_dir() and not _is_glob(first)
-    path = Path(output)
-    is_folder = output.endswith(("/", os.sep)) or path.is_dir() or (first != "-" and not path.suffix)
-    return one and not is_folder
+def is_folder(path: Path) -> bool:
+    """Say whether a path is a folder, or a link to one; what cannot be looked at is none."""
+    try:
+        there = look_at(path)
+    except UngrayError:
+        return False
+    return there is not None and stat.S_ISDIR(there.st_mode)
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file or folder from all others, whatever links lead there; None: nothing does."""
+    try:
+        there = look_at(path)
+    except UngrayError:
+        return None
+    return (there.st_dev, there.st_ino) if there else None
+
+
+def is_pattern(argument: str) -> bool:
+    """Say whether an argument is a glob pattern; a file that reads like one is that file."""
+    return glob.has_magic(argument) and not os.path.lexists(argument) and "://" not in argument
 
 
 def _find(argument: str, arguments: Sequence[str], output: Path | None) -> Iterator[Task]:
+    path = Path(argument)
     if argument == "-":
         yield Task(photo="-", kind="input", below=Path("stdin"))
-    elif re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", argument):
+        return
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", argument):
         yield _address(argument)
-    elif Path(argument).is_dir():
+        return
+    try:
+        look_at(path)
+    except UngrayError as error:
+        yield _missing(argument, str(error))
+        return
+    search = Search(output)
+    if is_folder(path):
         # Several folders stay apart below -o, as they would with cp -r.
-        top = Path(Path(argument).resolve().name if len(arguments) > 1 else "")
-        found = [_file(path, top / path.relative_to(argument)) for path in _walk(Path(argument), output)]
-        yield from found or [_missing(argument, "no photo in this folder")]
-    elif _is_glob(argument):
-        top = Path(*_plain_parts(argument))
-        names = sorted(Path(name) for name in glob.glob(argument, recursive=True))  # noqa: PTH207
-        paths = [path for name in names for path in ([name] if name.is_file() else _walk(name, output))]
-        own = output.resolve() if output and output.resolve() != top.resolve() else None
-        found = [
-            _file(path, path.relative_to(top))
-            for path in paths
-            if path.suffix.lower() in PHOTOS and own not in path.resolve().parents
-        ]
-        yield from found or [_missing(argument, "no photo matches this pattern")]
+        top = Path(path.resolve().name if len(arguments) > 1 else "")
+        found = [_file(photo, top / photo.relative_to(path)) for photo in search.below(path)]
+        yield from [*found, *search.troubles] or [search.nothing(argument, "no photo in this folder")]
+    elif is_pattern(argument):
+        plain = Path(*_plain_parts(argument))
+        parts = path.parts[len(plain.parts) :]
+        # As in a shell, a slash at the end asks for folders.
+        matches = search.matching(plain, [*parts, ""] if argument.endswith("/") else parts)
+        found = [_file(photo, photo.relative_to(plain)) for photo in sorted(matches)]
+        yield from [*found, *search.troubles] or [search.nothing(argument, "no photo matches this pattern")]
     elif not os.path.lexists(argument):
         yield _missing(argument, "not found")
     else:
-        yield _file(Path(argument), Path(Path(argument).name))
-
-
-def _is_glob(argument: str) -> bool:
-    return glob.has_magic(argument) and not os.path.lexists(argument) and "://" not in argument
+        yield _file(path, Path(path.name))
 
 
 def _plain_parts(pattern: str) -> Iterator[str]:
@@ -153,128 +145,118 @@ def _address(url: str) -> Task:
     return task
 
 
-def _walk(top: Path, output: Path | None) -> Iterator[Path]:
-    """Yield the photos in a folder and below it, sorted; not those in hidden folders or in ``output``."""
-    if not top.is_dir():
-        return
-    own = output.resolve() if output else None
-    for folder, folders, names in os.walk(top):
-        here = Path(folder)
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and (here / name).resolve() != own
-        )
-        for name in sorted(names):
+class Search:
+    """Looks for photos in folders and by patterns, not in hidden folders nor in ``output``.
+
+    What could not be looked at is in ``troubles``. A link to a folder is followed where it is named or a part
+    of a pattern such as * names it; those met otherwise are left alone (``linked``), since links can lead in
+    circles.
+    """
+
+    def __init__(self, output: Path | None) -> None:
+        self.own = identity(output) if output else None
+        self.troubles: list[Task] = []
+        self.linked = False
+
+    def nothing(self, argument: str, why: str) -> Task:
+        """Return what to say of an argument that gave no photo."""
+        return _missing(argument, why + "; linked folders are not followed: name them" * self.linked)
+
+    def below(self, top: Path) -> Iterator[Path]:
+        """Yield the photos in a folder and below it, sorted in each folder."""
+        for folder, folders, names in os.walk(top, onerror=self._unread):
+            here = Path(folder)
+            folders[:] = [name for name in sorted(folders) if self._enters(here / name)]
             # Names with a dot in front: metadata of macOS, and what a killed run left half-written.
-            path = here / name
-            # Not pipes, which would be waited for; links that lead nowhere are told in the end.
-            a_file = path.is_file() or not path.exists()
-            if a_file and path.suffix.lower() in PHOTOS and not name.startswith("."):
-                yield path
+            for name in sorted(names):
+                if not name.startswith(".") and Path(name).suffix.lower() in PHOTOS:
+                    yield from self._photo(here / name)
+
+    def matching(self, folder: Path, parts: Sequence[str]) -> Iterator[Path]:
+        """Yield the photos that the ``parts`` of a pattern below ``folder`` name, and those in folders that
+        they name; some twice."""
+        if not parts:
+            yield from self.below(folder) if is_folder(folder) else self._photo(folder)
+            return
+        part, *rest = parts
+        if part == "**":
+            yield from self.matching(folder, rest)
+            for path, real_folder in self._inside(folder) if rest else ():
+                if (real_folder or is_folder(path)) and self._enters(path):
+                    yield from self.matching(path, parts)
+        elif glob.has_magic(part):
+            for path, real_folder in self._inside(folder):
+                hidden = path.name.startswith(".") and not part.startswith(".")
+                if fnmatch.fnmatch(path.name, part) and not hidden and not self._is_own(path):
+                    yield from self._further(path, rest, real_folder=real_folder)
+        elif self._is_there(folder / part):
+            yield from self._further(folder / part, rest)
+
+    def _further(self, path: Path, rest: Sequence[str], *, real_folder: bool = False) -> Iterator[Path]:
+        if not rest or real_folder or is_folder(path):
+            yield from self.matching(path, rest)
+        elif path.suffix.lower() not in PHOTOS and os.path.islink(path):  # noqa: PTH114, see _enters
+            yield from self._photo(path)  # it may have led to a folder
+
+    def _inside(self, folder: Path) -> list[tuple[Path, bool]]:
+        """Return what is in a folder, sorted, and whether each is a folder, not a link to one."""
+        try:
+            with os.scandir(folder) as entries:
+                return sorted((folder / entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+        except (FileNotFoundError, NotADirectoryError):  # the plain part of a pattern
+            return []
+        except OSError as error:
+            self._unread(error)
+            return []
+
+    def _enters(self, folder: Path) -> bool:
+        """Say whether to look into a folder that was met on the way."""
+        if folder.name.startswith(".") or self._is_own(folder):
+            return False
+        # Not Path.is_symlink, which raises where the folder above is locked.
+        linked = os.path.islink(folder)  # noqa: PTH114
+        self.linked |= linked
+        return not linked
+
+    def _is_own(self, path: Path) -> bool:
+        return self.own is not None and identity(path) == self.own
+
+    def _is_there(self, path: Path) -> bool:
+        try:
+            path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:  # of the folder: nobody knows whether there is such a path
+            self.troubles.append(_missing(str(path.parent), f"cannot be searched: {error.strerror}"))
+            return False
+        return True
+
+    def _photo(self, path: Path) -> Iterator[Path]:
+        """Yield a path unless it is no photo; a link that leads nowhere is a trouble."""
+        try:
+            there, why = look_at(path), "not found"
+        except UngrayError as error:
+            there, why = None, str(error)
+        if there is None:
+            self.troubles.append(_missing(str(path), why))
+        elif stat.S_ISREG(there.st_mode) and path.suffix.lower() in PHOTOS:  # not pipes: who would write?
+            yield path
+
+    def _unread(self, error: OSError) -> None:
+        self.troubles.append(_missing(str(error.filename), f"cannot be read: {error.strerror}"))
 
 
 def _each_once(tasks: Iterable[Task]) -> list[Task]:
-    """Leave out what was named twice, such as a folder and a photo in it."""
+    """Leave out what was named twice, such as a folder and a photo in it, whatever links lead to a folder."""
+    real: dict[Path, str] = {}
     by_photo: dict[str, Task] = {}
     for task in tasks:
-        # Not Path.resolve: a link beside a photo is a photo of its own.
-        name = os.path.abspath(task.photo) if task.kind == "file" else task.photo  # noqa: PTH100
+        name = task.photo
+        if task.kind == "file":
+            # Of the folder, not of the photo: a link beside a photo is a photo of its own.
+            path = Path(task.photo)
+            if path.parent not in real:
+                real[path.parent] = os.path.realpath(path.parent)
+            name = f"{real[path.parent]}/{path.name}"
         by_photo.setdefault(name, task)
     return list(by_photo.values())
-
-
-def _without_own_outputs(tasks: list[Task]) -> list[Task]:
-    """Leave out what this command made of other photos of ``tasks``, or each run would colour the last."""
-    made = set()
-    for task in tasks:
-        if task.kind == "file" and not task.trouble:
-            path = Path(task.photo)
-            for stem in (path.stem, _with_extension(path)):
-                made |= {path.parent / (stem + tag) for tag in (BESIDE, COMPARED)}
-    return [task for task in tasks if task.kind != "file" or Path(task.photo).with_suffix("") not in made]
-
-
-def _check_folder(arguments: Sequence[str], folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"-o {folder} is a file; several photos need a folder")
-    if not folder.is_dir() and folder.suffix.lower() in PHOTOS:
-        raise UsageError(f"-o {folder} reads like a photo; several photos need a folder")
-    for argument in arguments:
-        if Path(argument).is_dir() and folder.resolve() == Path(argument).resolve():
-            raise UsageError(
-                f"-o {folder} is the folder of the photos itself; without -o each is written beside its photo"
-            )
-
-
-def _one_file(output: Path, format: str | None) -> Path:
-    written = FORMATS.get(output.suffix.lower())
-    if written is None:
-        raise UsageError(f"-o {output}: this extension is not written; use {', '.join(FORMATS)}")
-    if format not in (None, written):
-        raise UsageError(f"-o {output} and --format {format} contradict each other")
-    return output
-
-
-def _home(task: Task) -> Path:
-    return Path(task.photo).parent if task.kind == "file" else Path()
-
-
-def _named(task: Task, folder: Path, tag: str, format: str | None) -> Task:
-    suffix = task.below.suffix
-    known = suffix.lower() in PHOTOS
-    stem = task.below.stem if known else task.below.name
-    if format:
-        suffix = f".{format}"
-    elif known:
-        suffix = OTHERS.get(suffix.lower(), suffix)
-    else:
-        suffix = ""
-    return replace(task, output=folder / f"{stem}{tag}{suffix}", by_content=not suffix)
-
-
-def _with_extension(path: Path) -> str:
-    """Return the stem that a photo gets whose output would have the name of another's: a.png is a_png."""
-    return f"{path.stem}_{path.suffix[1:]}" if path.suffix else path.name
-
-
-def _apart(tasks: list[Task]) -> list[Task]:
-    """Give photos whose outputs would have one name, such as a.jpg and a.png, a name each."""
-    holders: dict[Path, Task] = {}
-    settled: dict[str, Task] = {}
-
-    def kept(task: Task) -> bool:
-        return task.output is not None and task.below.suffix == task.output.suffix
-
-    # Those that keep their extension first: their names do not hang on which others are there.
-    for task in sorted((task for task in tasks if task.output and not task.trouble), key=kept, reverse=True):
-        output = task.output or Path()
-        holder = holders.get(output)
-        if holder and holder.below.suffix != task.below.suffix:
-            stem = _with_extension(task.below) + output.stem.removeprefix(task.below.stem)
-            output = output.with_name(stem + output.suffix)
-            holder = holders.get(output)
-        task = replace(task, output=output)
-        if holder:
-            why = f"would be written to {output}, as {holder.photo} is"
-            task = replace(task, trouble=f"{why}; name the folder above both, or another -o")
-        holders.setdefault(output, task)
-        settled[task.photo] = task
-    return [settled.get(task.photo, task) for task in tasks]
-
-
-def _spare_sources(tasks: list[Task]) -> list[Task]:
-    """Refuse outputs that are one of the photos themselves, whatever link or spelling leads there."""
-    sources = {_identity(Path(task.photo)) for task in tasks if task.kind == "file"} - {None}
-    return [
-        replace(task, trouble=f"its output {task.output} is a photo itself; choose another -o")
-        if task.output and not task.trouble and _identity(task.output) in sources
-        else task
-        for task in tasks
-    ]
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        about = path.stat()
-    except OSError:
-        return None
-    return about.st_dev, about.st_ino

@@ -8,10 +8,11 @@ import sys
 import warnings
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
 
-from stages.colorize.inputs import FORMATS, Task, UsageError, plan
+from stages.colorize.inputs import Task, look_at
+from stages.colorize.outputs import FORMATS, UsageError, plan
 from stages.colorize.summary import Result, Summary
+from stages.command import say, write_out
 from stages.errors import UngrayError
 
 
@@ -19,31 +20,28 @@ def run(chosen: Namespace) -> None:
     """Do what the arguments of ``colorize`` ask for; see its ``--help``.
 
     Raises:
-        UsageError: arguments that contradict each other.
+        UsageError: arguments that contradict each other, or a stream that is closed.
         UngrayError: there is no model, or the one photo failed.
+        OSError: the disk is full.
         SystemExit: some of the photos failed (1).
     """
     found = plan(chosen.photos, output=chosen.output, format=chosen.format, compare=chosen.compare)
     _check_streams(found.tasks, chosen)
-    summary = Summary(own=found.own)
+    summary = Summary(tasks=found.tasks, own=found.own)
     to_do = []
     for task in found.tasks:
-        if task.trouble:
-            summary.add(Result(task, "failed", reason=task.trouble))
-        elif (existing := output_there(task)) and not chosen.overwrite:
-            summary.add(Result(task, "skipped", output=existing))
+        if known := _known(task, overwrite=chosen.overwrite):
+            summary.add(known)
         else:
             to_do.append(task)
-    about: dict[str, Any] = {"saturation": chosen.saturation, "vivid": chosen.vivid}
+    about: dict[str, str] = {}
     if chosen.dry_run:
         for task in to_do:
             summary.add(Result(task, "planned", output=task.output))
             if not chosen.json:
-                print(f"{task.photo} -> {_name(task)}")
+                write_out(f"{task.photo} -> {_name(task)}\n")
     elif to_do:
-        about = _colour(to_do, chosen, summary) | about
-    order = {task: number for number, task in enumerate(found.tasks)}
-    summary.results.sort(key=lambda result: order[result.task])
+        about = _colour(to_do, chosen, summary)
     _tell(summary, chosen, about)
     failed = summary.of("failed")
     if len(summary.results) == 1 and failed:
@@ -52,7 +50,18 @@ def run(chosen: Namespace) -> None:
         sys.exit(1)
 
 
-def _colour(to_do: list[Task], chosen: Namespace, summary: Summary) -> dict[str, Any]:
+def _known(task: Task, *, overwrite: bool) -> Result | None:
+    """Return what becomes of a task without any colouring; None if it is to be done."""
+    if task.trouble:
+        return Result(task, "failed", reason=task.trouble)
+    try:
+        existing = output_there(task)
+    except UngrayError as error:
+        return Result(task, "failed", reason=str(error))
+    return Result(task, "skipped", output=existing) if existing and not overwrite else None
+
+
+def _colour(to_do: list[Task], chosen: Namespace, summary: Summary) -> dict[str, str]:
     """Colour ``to_do``, count it in ``summary`` and return what the summary says of the model."""
     # Here, not above: nothing of this is needed where all is done already.
     import cv2
@@ -66,7 +75,6 @@ def _colour(to_do: list[Task], chosen: Namespace, summary: Summary) -> dict[str,
     # stages.photos switches it off too, but not for several threads at once.
     warnings.simplefilter("ignore", DecompressionBombWarning)
     memory.keep_freed()
-    all_in_all = len(summary.results) + len(to_do)
     jobs = min(chosen.jobs or min(cores(), 4), len(to_do))
     threads = max(1, cores() // jobs)  # for each job, or they would fight for cores
     cv2.setNumThreads(threads)
@@ -83,32 +91,45 @@ def _colour(to_do: list[Task], chosen: Namespace, summary: Summary) -> dict[str,
         Batch(colorizer, look, jobs=jobs).run(to_do, summary.add)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C waits for nothing at all
-        _tell(summary, chosen, about, untouched=all_in_all - len(summary.results))
-        print("interrupted", file=sys.stderr)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _tell(summary, chosen, about)
+        say("interrupted")
         os._exit(130)  # the ordinary end would wait for the photos in work
+    except OSError:  # the disk is full, and what is done is done
+        _tell(summary, chosen, about)
+        raise
     return about
 
 
 def output_there(task: Task) -> Path | None:
-    """Return the output of ``task`` if it is there; where the content gives the format, in any of them."""
+    """Return the output of ``task`` if it is there; where the content gives the format, in any of them.
+
+    Raises:
+        UngrayError: it cannot be looked at.
+    """
     if task.output is None:
         return None
-    if not task.by_content:
-        return task.output if task.output.exists() else None
-    names = (task.output.with_name(task.output.name + suffix) for suffix in FORMATS)
-    return next((path for path in names if path.exists()), None)
+    suffixes = FORMATS if task.by_content else [""]
+    for path in (task.output.with_name(task.output.name + suffix) for suffix in suffixes):
+        try:
+            if look_at(path):
+                return path
+        except UngrayError as error:
+            raise UngrayError(f"its output {path} cannot be looked at: {error}; choose another -o") from None
+    return None
 
 
 def _check_streams(tasks: list[Task], chosen: Namespace) -> None:
-    to_stdout = any(task.output is None and not task.trouble for task in tasks)
+    to_stdout = not chosen.dry_run and any(task.output is None and not task.trouble for task in tasks)
+    from_stdin = not chosen.dry_run and any(task.kind == "input" for task in tasks)
     if to_stdout and chosen.json:
         raise UsageError("--json and the photo cannot both go to standard output; name a file with -o")
-    if to_stdout and sys.stdout.isatty() and not chosen.dry_run:
+    if sys.stdout is None and (to_stdout or chosen.json or chosen.dry_run):
+        raise UsageError("standard output is closed, and something is to go there; redirect it: > FILE")
+    if to_stdout and sys.stdout.isatty():
         raise UsageError("the photo would go to the terminal; name a file with -o, or redirect: > out.jpg")
-    if any(task.kind == "input" for task in tasks) and sys.stdin.isatty():
-        raise UsageError("- reads standard input, and that is the terminal; redirect it: < photo.jpg")
+    if from_stdin and (sys.stdin is None or sys.stdin.isatty()):
+        what = "closed" if sys.stdin is None else "the terminal"
+        raise UsageError(f"- reads standard input, and that is {what}; redirect it: < photo.jpg")
 
 
 def _name(task: Task) -> str:
@@ -117,9 +138,10 @@ def _name(task: Task) -> str:
     return f"{task.output}.(its own format)" if task.by_content else str(task.output)
 
 
-def _tell(summary: Summary, chosen: Namespace, about: dict[str, Any], *, untouched: int = 0) -> None:
+def _tell(summary: Summary, chosen: Namespace, about: dict[str, str]) -> None:
     if chosen.json:
-        print(summary.as_json(**about))
+        told = summary.as_json(**about, saturation=chosen.saturation, vivid=chosen.vivid)
+        write_out(told + "\n")
     if len(summary.results) > 1 or not summary.of("failed"):
-        for line in summary.lines(untouched=untouched):
-            print(line, file=sys.stderr)
+        for line in summary.lines():
+            say(line)

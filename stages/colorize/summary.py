@@ -25,8 +25,9 @@ class Result:
 
 @dataclass
 class Summary:
-    """All that became of a run; ``own`` counts the outputs of earlier runs that were not taken for photos."""
+    """All that became of the ``tasks`` of a run; ``own`` counts outputs of earlier runs, which are none."""
 
+    tasks: list[Task]
     own: int = 0
     results: list[Result] = field(default_factory=list)
 
@@ -34,12 +35,18 @@ class Summary:
         """Count one more photo."""
         self.results.append(result)
 
-    def of(self, status: Status) -> list[Result]:
-        """Return the results of that status."""
-        return [result for result in self.results if result.status == status]
+    def in_order(self) -> list[Result]:
+        """Return the results in the order of the tasks: they came as each was done."""
+        order = {task: number for number, task in enumerate(self.tasks)}
+        return sorted(self.results, key=lambda result: order[result.task])
 
-    def lines(self, *, untouched: int = 0) -> list[str]:
-        """Return the summary in plain words; ``untouched`` photos were not reached before Ctrl-C."""
+    def of(self, status: Status) -> list[Result]:
+        """Return the results of that status, in order."""
+        return [result for result in self.in_order() if result.status == status]
+
+    def lines(self) -> list[str]:
+        """Return the summary in plain words; after Ctrl-C or on a full disk some photos are not done yet."""
+        untouched = len(self.tasks) - len(self.results)
         count = Counter(result.status for result in self.results)
         done = self.of("coloured")
         to_screen = len(self.results) == 1 and done and done[0].output is None
@@ -63,7 +70,10 @@ class Summary:
         return lines + [f"  {result.task.photo}: {result.reason}" for result in failed]
 
     def as_json(self, **about: Any) -> str:
-        """Return the summary for programs: ``about`` the run, how many of each status, then every photo."""
+        """Return the summary for programs: ``about`` the run, how many of each status, then every photo.
+
+        It is ASCII: names of files need not be text, and any terminal and pipe takes it.
+        """
         counts = {status: len(self.of(status)) for status in ("coloured", "skipped", "planned", "failed")}
         rows = [
             {
@@ -72,9 +82,9 @@ class Summary:
                 "output": str(result.output) if result.output else None,
                 "reason": result.reason or None,
             }
-            for result in self.results
+            for result in self.in_order()
         ]
-        return json.dumps(about | counts | {"photos": rows}, indent=2, ensure_ascii=False)
+        return json.dumps(about | counts | {"photos": rows}, indent=2)
 
 
 def _photos(number: int) -> str:

@@ -1,6 +1,9 @@
 """Models that colour, the command as a user runs it, and photos to run it on."""
 
+import os
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +15,8 @@ from stages.colorize.__main__ import main
 from stages.colorize.api import Colorizer
 from stages.export.to_onnx import write_onnx
 from stages.networks import Model, save_model
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +49,16 @@ def colorize(painter, capsys):
         return code, out, err + said
 
     return run
+
+
+@pytest.fixture
+def process(painter):
+    """A function that gives the command line of a process of its own, and its environment."""
+    command = [sys.executable, "-m", "stages.colorize"]
+    return lambda *arguments: {
+        "args": [*command, *map(str, arguments), "--model", str(painter)],
+        "env": os.environ | {"PYTHONPATH": str(ROOT)},
+    }
 
 
 @pytest.fixture(scope="session")

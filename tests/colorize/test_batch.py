@@ -19,23 +19,13 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from stages import memory
+from stages import memory, photos
 from stages.colorize import batch
 from stages.colorize.__main__ import main
 from stages.photos import read_rgb
 
 ROOT = Path(__file__).parents[2]
 UNKNOWN = "not an image of a known format (JPEG, PNG, WebP, TIFF, BMP, GIF)"
-
-
-@pytest.fixture
-def process(painter):
-    """A function that gives the command line of a process of its own, and its environment."""
-    command = [sys.executable, "-m", "stages.colorize"]
-    return lambda *arguments: {
-        "args": [*command, *map(str, arguments), "--model", str(painter)],
-        "env": os.environ | {"PYTHONPATH": str(ROOT)},
-    }
 
 
 def wait_until(condition):
@@ -128,15 +118,26 @@ def test_a_file_that_cannot_be_written_is_named(colorize, scans, tmp_path):
 def test_a_full_disk_ends_the_run_in_one_sentence_and_leaves_nothing_half_written(
     colorize, scans, tmp_path, files_below, monkeypatch
 ):
-    def full(path, content):
-        path.write_text("half")
-        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+    write_bytes = Path.write_bytes
 
-    monkeypatch.setattr(Path, "write_bytes", lambda path, content: full(path, content))
-    code, _, err = colorize(scans, "-o", tmp_path / "out", "--jobs", 1)
+    def write(path, content):
+        if path.parent == tmp_path / "out":
+            return write_bytes(path, content)
+        path.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", write)
+    code, out, err = colorize(scans, "-o", tmp_path / "out", "--jobs", 1, "--json")
     assert code == 1
-    assert err.splitlines()[-1].startswith("error: the disk is full")
-    assert files_below(tmp_path / "out") == []
+    assert err == (
+        f"coloured 1 photo: {tmp_path}/out/a.jpg; 1 not done yet\n"
+        f"error: the disk is full while writing {tmp_path}/out/1912/summer/b.png; "
+        "free some space and run it again: what is done is kept"
+    )
+    assert [(row["photo"], row["status"]) for row in json.loads(out)["photos"]] == [
+        (f"{scans}/a.jpg", "coloured")
+    ]
+    assert files_below(tmp_path / "out") == ["a.jpg"]
 
 
 def test_a_missing_model_is_one_sentence_and_nothing_is_written(scans, files_below, capsys):
@@ -222,31 +223,6 @@ def test_killed_in_the_middle_of_many_every_output_is_whole(process, tmp_path):
     assert all(read_rgb(path).shape == (900, 900, 3) for path in done)
 
 
-def test_standard_input_goes_to_standard_output_in_its_own_format_or_another(process, cats):
-    for name, options, kept in (
-        ("png", [], b"\x89PNG"),
-        ("gif", [], b"\x89PNG"),
-        ("png", ["--format", "jpg"], b"\xff\xd8"),
-    ):
-        ended = subprocess.run(
-            **process("-", *options), input=(cats / f"cat.{name}").read_bytes(), capture_output=True
-        )
-        assert (ended.returncode, ended.stderr) == (0, b"")
-        assert ended.stdout.startswith(kept)
-        assert np.ptp(read_rgb(ended.stdout).astype(int), axis=-1).max() > 20
-    ended = subprocess.run(**process("-"), input=b"Dear all", capture_output=True, text=False)
-    assert (ended.returncode, ended.stdout) == (1, b"")
-    assert ended.stderr.decode() == f"error: -: {UNKNOWN}\n"
-
-
-def test_standard_input_can_go_to_a_file_and_a_file_to_standard_output(process, cats, tmp_path):
-    photo = (cats / "cat.png").read_bytes()
-    subprocess.run(**process("-", "-o", tmp_path / "out.webp"), input=photo, check=True)
-    assert read_rgb(tmp_path / "out.webp").shape == (60, 90, 3)
-    ended = subprocess.run(**process(cats / "cat.jpg", "-o", "-"), capture_output=True, check=True)
-    assert ended.stdout.startswith(b"\xff\xd8")
-
-
 def test_a_progress_bar_is_shown_on_a_terminal_and_nowhere_else(process, scans, tmp_path):
     quiet = subprocess.run(**process(scans, "-o", tmp_path / "1"), capture_output=True, text=True)
     assert (quiet.stdout, quiet.stderr) == ("", "coloured 2 photos\n")
@@ -286,6 +262,7 @@ def test_help_has_examples_and_imports_nothing_heavy():
     assert not imported & {"torch", "numpy", "cv2", "PIL", "tqdm", "httpx", "onnxruntime", "pandas", "gradio"}
     assert "colorize scans/ -o coloured/" in shown.stdout
     assert all(len(line) <= 110 for line in shown.stdout.splitlines())
+    assert f"up to {photos.MAX_PIXELS / 1e6:.0f} megapixels" in " ".join(shown.stdout.split())
 
 
 def test_where_all_is_done_no_model_is_loaded(colorize, scans, tmp_path):

@@ -5,9 +5,11 @@ import shutil
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from stages.photos import read_rgb
+
+Base = ExifTags.Base
 
 
 @pytest.mark.parametrize(
@@ -200,6 +202,21 @@ def test_compare_shows_gray_left_and_coloured_right_beside_the_plain_outputs(
     assert np.array_equal(right, read_rgb(tmp_path / "cat-coloured.png"))
 
 
+def test_compare_has_exif_data_that_say_its_own_width(colorize, cats, tmp_path):
+    exif = Image.Exif()
+    exif[Base.Make] = "Voigtländer".encode()
+    exif[ExifTags.IFD.Exif] = {Base.ExifImageWidth: 90, Base.ExifImageHeight: 60, Base.LensModel: "Ultron"}
+    with Image.open(cats / "cat.jpg") as cat:
+        cat.save(tmp_path / "cat.jpg", exif=exif)
+    assert colorize(tmp_path / "cat.jpg", "--compare")[0] == 0
+    with Image.open(tmp_path / "cat-compare.jpg") as image:
+        about = image.getexif()
+        taken = about.get_ifd(ExifTags.IFD.Exif)
+        assert image.size == (180, 60)
+        assert (taken[Base.ExifImageWidth], taken[Base.ExifImageHeight]) == (180, 60)
+        assert (about[Base.Make].encode("latin-1"), taken[Base.LensModel]) == (exif[Base.Make], "Ultron")
+
+
 def test_compare_keeps_transparency(colorize, tmp_path):
     alpha = np.zeros((30, 40), np.uint8)
     alpha[5:20] = 200
@@ -226,6 +243,9 @@ def test_a_dry_run_says_what_would_be_written_and_writes_nothing(colorize, scans
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        ([""], "a PHOTO is an empty text; name a file or a folder (. is this one)"),
+        (["{scans}", ""], "a PHOTO is an empty text"),
+        (["{scans}", "-o", ""], "-o is an empty text; name a file or a folder (. is this one)"),
         (["{scans}", "-o", "{scans}"], "is the folder of the photos itself"),
         (["{scans}", "-o", "{scans}/notes.txt"], "is a file; several photos need a folder"),
         (["{scans}", "-o", "{scans}/out.jpg"], "reads like a photo; several photos need a folder"),
