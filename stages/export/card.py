@@ -94,8 +94,11 @@ def _start(provenance: dict[str, Any], configuration: dict[str, Any]) -> str:
 
 def _verdict(metrics: dict[str, Any], yardstick: str, *, word: str) -> str:
     found = metrics[f"ciede2000_minus_{yardstick}"]
-    interval = f", 95 % interval {found['low']:+.2f} to {found['high']:+.2f}" if "low" in found else ""
+    interval = ""
+    if "low" in found:
+        interval = f"95 % interval of the difference {found['low']:+.2f} to {found['high']:+.2f}; "
     return (
-        f"Beside the {COLUMNS[yardstick]}: **{word}**. CIEDE2000 differs from its by {found['mean']:+.2f}"
-        f"{interval}, on {metrics['photos']} test photos in {metrics['groups']} groups (under 0 is better)."
+        f"Beside the {COLUMNS[yardstick]}: **{word}**. CIEDE2000 is {abs(found['mean']):.2f} "
+        f"{'lower' if found['mean'] < 0 else 'higher'} than the {COLUMNS[yardstick]}'s ({interval}lower is "
+        f"better), on {metrics['photos']} test photos in {metrics['groups']} groups."
     )

@@ -4,6 +4,7 @@ import base64
 import io
 import zipfile
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -26,6 +27,8 @@ def server(tiny, tmp_path_factory):
     torch.manual_seed(0)
     network = networks.build(tiny["train"].network())
     networks.save_model(top / "tiny.safetensors", networks.Model(network, {}))
+    wide = "".join(f"| colourfulness{number} " for number in range(12))
+    (top / "model_card.md").write_text(f"# Model card\n\n{wide}|\n{'|---' * 12}|\n{wide}|\n")
     server = Server(top, "--model", top / "tiny.safetensors")
     yield server
     server.stop()
@@ -126,6 +129,42 @@ def test_a_bad_file_is_named_and_the_page_goes_on(visit):
     expect(page.locator("#facts")).to_contain_text("second.png · 600 × 400 pixels · PNG")
 
 
+def test_what_is_too_large_is_refused_in_the_words_of_the_page(visit, tmp_path):
+    page = visit()
+    expect(page.locator("#drop ~ .hint").first).to_contain_text("up to 64 MB")
+    large, half = tmp_path / "harbour.tif", tmp_path / "sea.tif"
+    for path, size in ((large, 64_000_001), (half, 52_000_000)):
+        with path.open("wb") as file:
+            file.truncate(size)
+    limits = (
+        "too large; a photo may have 64 MB, all that come at once 256 MB: save it smaller, or bring fewer"
+    )
+    page.set_input_files("#drop input[type=file]", files=large)
+    expect(page.get_by_role("alert")).to_have_text(f"Not coloured. harbour.tif: {limits}")
+    drop(page, photo())
+    pictures(page)
+    expect(page.get_by_role("alert")).to_have_count(0)
+    page.evaluate(
+        """() => {
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File([new Uint8Array(64000001)], "dropped.tif"));
+          document.querySelector("#drop button").dispatchEvent(
+            new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+        }"""
+    )
+    expect(page.get_by_role("alert")).to_have_text(f"Not coloured. dropped.tif: {limits}")
+    page.get_by_role("tab", name="Several photos").click()
+    page.set_input_files("#photos input[type=file]", files=[half] * 5)
+    expect(page.get_by_role("alert")).to_have_text(f"Not coloured. 5 photos: {limits}")
+
+
+def test_a_thin_photo_is_shown(visit):
+    page = visit()
+    drop(page, photo("thin.png", "PNG", np.full((1, 5000, 3), 120, np.uint8)))
+    expect(page.locator("#facts")).to_contain_text("thin.png · 5,000 × 1 pixels · PNG")
+    pictures(page)
+
+
 def test_a_pasted_photo_and_an_address_that_is_private(visit):
     page = visit()
     pasted = base64.b64encode(photo()["buffer"]).decode()
@@ -158,12 +197,50 @@ def test_several_photos_and_their_zip(visit):
     )  # fmt: skip
 
 
+CONTRAST = """([where, pseudo]) => {
+  const paint = document.createElement("canvas").getContext("2d");
+  const luminance = (...colours) => {
+    for (const colour of colours) {  // each over the one before
+      paint.fillStyle = colour;
+      paint.fillRect(0, 0, 1, 1);
+    }
+    const levels = [...paint.getImageData(0, 0, 1, 1).data].slice(0, 3).map((level) => level / 255);
+    const [r, g, b] = levels.map((x) => (x <= 0.03928 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const element = document.querySelector(where), grounds = [];
+  for (let one = element; one; one = one.parentElement)
+    grounds.unshift(getComputedStyle(one).backgroundColor);
+  const ground = luminance("white", ...grounds);
+  const text = luminance("white", ...grounds, getComputedStyle(element, pseudo).color);
+  return (Math.max(ground, text) + 0.05) / (Math.min(ground, text) + 0.05);
+}"""
+"""The contrast that WCAG defines, of an element's text; opaque as the page's texts are."""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_can_be_read(visit, scheme):
+    page = visit(color_scheme=scheme)
+    for where, pseudo in (
+        ("#save", None),
+        ("#fetch", None),
+        (".hint p", None),
+        ("button[role=tab].selected", None),
+        ("#address input", "::placeholder"),
+        (".controls .block .info, .controls [data-testid=block-info]", None),
+    ):
+        assert page.evaluate(CONTRAST, [where, pseudo]) >= 4.5, where
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_on_a_phone(visit, scheme):
     page = visit(**PHONE, color_scheme=scheme)
     page.locator("#examples img").nth(1).tap()
     pictures(page)
     expect(page.locator("#facts")).to_contain_text("cat.jpg")
+    page.locator("#card button").first.tap()
+    expect(page.locator("#card td").first).to_be_visible()
+    assert page.locator("#card td").first.evaluate("(cell) => cell.clientHeight") < 60  # its word in one line
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     for part in ("#drop", "#address", "#slider", "#save", "#examples", "#card"):
         box = page.locator(part).bounding_box()

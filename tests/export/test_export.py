@@ -107,14 +107,18 @@ def test_the_card_says_what_how_good_and_not_for_what(base):
         parameters=4_300_000,
     )
     assert (
-        "Beside the gray photo: **worse**. CIEDE2000 differs from its by +0.50, 95 % interval +0.10 to +0.90"
-        in card
-    )
+        "Beside the gray photo: **worse**. CIEDE2000 is 0.50 higher than the gray photo's (95 % interval of "
+        "the difference +0.10 to +0.90; lower is better), on 2 test photos in 2 groups."
+    ) in card
     assert "1 files from folder" in card
     assert "4.30 million" in card
     assert ("| model | base model | gray photo | mean colour |" in card) == base
     assert (
-        "Beside the base model: **can't tell**. CIEDE2000 differs from its by -0.10, on 2" in card
+        (
+            "Beside the base model: **can't tell**. CIEDE2000 is 0.10 lower than the base model's (lower is "
+            "better), on 2 test photos"
+        )
+        in card
     ) == base
     assert "all rights are reserved" in card
     assert "## Not for" in card

@@ -17,7 +17,7 @@ from stages.colorize.serve.examples import write_examples
 from stages.colorize.serve.models import Models
 from stages.colorize.serve.page import build, look
 from stages.colorize.serve.sessions import Sessions
-from stages.colorize.serve.uploads import API, REQUEST_PHOTOS, Guard, Uploads
+from stages.colorize.serve.uploads import API, Guard, Uploads
 
 __all__ = ["Limits", "application"]
 
@@ -67,16 +67,15 @@ def application(models: Models, *, folder: Path, limits: Limits, host: str) -> F
         footer_links=[],
         run_history=False,
         show_error=False,
-        max_file_size=limits.max_bytes,
         ssr_mode=False,
         enable_monitoring=False,
         pwa=False,
         mcp_server=False,
-        **look(),
+        **look(uploads),
     )
     if host in LOOPBACK:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK))
-    app.add_middleware(Guard, max_upload=REQUEST_PHOTOS * limits.max_bytes + 100_000)
+    app.add_middleware(Guard, max_upload=uploads.max_request + 100_000)
     return app
 
 

@@ -6,13 +6,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import PurePath
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from stages import photos
-from stages.colorize import files
+from stages.colorize import encoding, files
 from stages.colorize.api import Colorizer, Prediction
 
 SHOWN_SIDE = 1280
@@ -51,16 +52,13 @@ def predict_shown(content: bytes, model: Colorizer) -> Prediction:
         PhotoError: it cannot be read.
     """
     with _room_for(content):
-        rgb = photos.read_rgb(content)
-        scale = SHOWN_SIDE / max(rgb.shape[:2])
-        if scale < 1:
-            rgb = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.uint8)
-    return model.predict(rgb)
+        small = _small(files.read(content))
+    return model.predict(small)
 
 
 def color_whole(
     content: bytes, model: Colorizer, *, format: str, saturation: float, vivid: bool
-) -> tuple[bytes, str, NDArray[np.uint8]]:
+) -> tuple[bytes, str, bytes]:
     """Colour a photo at its own size.
 
     Args:
@@ -71,7 +69,7 @@ def color_whole(
         vivid: whether to take the vivid colours.
 
     Returns:
-        The coloured photo's file with the metadata of ``content``, its extension, and a copy to show.
+        The coloured photo's file with the EXIF data of ``content``, its extension, and :func:`picture` of it.
 
     Raises:
         PhotoError: the photo cannot be read, or is too large for the format.
@@ -81,21 +79,40 @@ def color_whole(
         rgb = model.predict(photo).render(saturation=saturation, vivid=vivid)
         extension = FORMATS[format] or _own_format(content)
         encoded = files.encode(photo, rgb, format=extension)
-        eight = (rgb >> 8).astype(np.uint8) if rgb.dtype == np.uint16 else rgb
-        scale = min(1.0, SHOWN_SIDE / max(eight.shape[:2]))
-        shown = cv2.resize(eight, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return encoded, extension, shown.astype(np.uint8)
+        shown = picture(_small(photo), _shrunk(rgb))
+    return encoded, extension, shown
 
 
-def picture(rgb: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
-    """Return what is shown in the browser: WebP of 8-bit RGB (height, width, 3)."""
-    eight = (rgb >> 8).astype(np.uint8) if rgb.dtype == np.uint16 else rgb
-    return photos.encode_rgb(eight.astype(np.uint8), suffix=".webp", quality=90)
+def picture(photo: files.Photo, rgb: NDArray[Any]) -> bytes:
+    """Return what is shown in the browser: the JPEG that a download would be, laid on white as that is.
+
+    ``photo`` is small, as that of :func:`predict_shown`; ``rgb`` uint8 or uint16 (height, width, 3).
+    """
+    return files.encode(photo, rgb, format="jpg", quality=90)
 
 
 def coloured_name(name: str, extension: str) -> str:
     """Return the file name of a coloured photo, such as ``aunt-coloured.jpg``."""
     return f"{PurePath(name).stem or 'photo'}-coloured.{extension}"
+
+
+def _small(photo: files.Photo) -> files.Photo:
+    """Return a copy small enough to show: gray levels and alpha, no metadata."""
+    gray = _shrunk(photo.gray)
+    if photo.alpha is None:
+        return files.from_array(gray)
+    return files.from_array(np.dstack([gray, _shrunk(encoding.with_bits(photo.alpha, 16))]))
+
+
+def _shrunk(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Return pixels, (height, width) or with channels, of :data:`SHOWN_SIDE` at most and 1 at least."""
+    height, width = pixels.shape[:2]
+    scale = SHOWN_SIDE / max(height, width)
+    if scale >= 1:
+        return pixels
+    # OpenCV, asked for a factor, makes nothing of the short side of a very thin photo, and fails.
+    size = [max(1, round(side * scale)) for side in (width, height)]
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
 
 
 def _own_format(content: bytes) -> str:

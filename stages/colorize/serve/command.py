@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
+import errno
 import os
 import shutil
 import signal
@@ -26,6 +28,12 @@ MAX_BYTES = 64_000_000
 MAX_PIXELS = 100_000_000
 QUEUE = 32
 PREFIX = "colorize-serve-"
+
+ARENAS = 2
+"""Pools in which glibc keeps freed memory: it would have eight a core, each with the room of some photos."""
+
+M_ARENA_MAX = -8
+"""From glibc's malloc.h."""
 
 EXAMPLES = """examples:
   colorize serve                                        opens the page in your browser
@@ -93,7 +101,7 @@ def serve(
         port: None for :data:`PORT` or, if it is taken, a free one; 0 for a free one.
         max_bytes: a larger file is refused.
         max_pixels: a photo of more is refused before it is decoded.
-        queue: so many requests may wait; who comes then is told that the page is busy.
+        queue: so many requests may wait; whoever comes then is told that the page is busy.
         browser: whether to open it in a browser.
 
     Raises:
@@ -103,6 +111,7 @@ def serve(
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name) and threading.current_thread() is threading.main_thread():
             signal.signal(getattr(signal, name), _interrupt)
+    _limit_arenas()
     with _listening(host, port) as listener, _own_folder() as folder:
         # Here, not above: they take seconds to import, and gradio reads its settings when it is imported.
         from stages.colorize.serve.application import Limits, application
@@ -135,14 +144,25 @@ def _run(app: object, listener: socket.socket, *, where: str, names: list[str], 
     print("\ncolorize: ended; no photo is left", file=sys.stderr)
 
 
+def _limit_arenas() -> None:
+    """Keep threads from pooling freed memory each for itself, which under many visitors looks like a leak."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):  # glibc's; musl has none, and needs none
+            libc.mallopt(M_ARENA_MAX, ARENAS)
+
+
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
 def _count(text: str) -> int:
-    number = int(text.replace("_", ""))
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
     if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
+        raise argparse.ArgumentTypeError(f"{text} is no whole number of 1 or more, such as 2000000")
     return number
 
 
@@ -193,20 +213,27 @@ def _listening(host: str, port: int | None) -> Iterator[socket.socket]:
     """
     try:
         family = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]
-    except OSError:
-        raise UngrayError(f"--host {host} is no address of this machine; 127.0.0.1 is the default") from None
+    except OSError as error:
+        raise _unavailable(host, port or 0, error) from None
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         if os.name == "posix":
             # Else a page just ended would hold its port for a minute.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, PORT if port is None else port))
-        except (OSError, OverflowError) as error:
-            if port is not None:
-                reason = getattr(error, "strerror", None) or "it is no port"
-                raise UngrayError(
-                    f"{host}, port {port} can't be had ({reason.lower()}); name another --port or --host"
-                ) from None
-            listener.bind((host, 0))
+        for tried in [PORT, 0] if port is None else [port]:
+            try:
+                listener.bind((host, tried))
+                break
+            except (OSError, OverflowError) as error:
+                failure = _unavailable(host, tried, error)
+        else:
+            raise failure
         listener.listen(128)
         yield listener
+
+
+def _unavailable(host: str, port: int, error: OSError | OverflowError) -> UngrayError:
+    """Return what to say of an address that can't be had."""
+    if isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
+        return UngrayError(f"--host {host} is no address of this machine; {HOST} is the default")
+    reason = getattr(error, "strerror", None) or "it is no port"
+    return UngrayError(f"{host}, port {port} can't be had ({reason.lower()}); name another --port or --host")

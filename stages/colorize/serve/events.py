@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import html
 import re
+import traceback
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +25,7 @@ from stages.colorize.serve.uploads import MOST_FILES, Uploads, safe_name
 from stages.errors import UngrayError
 
 FETCH_SECONDS = 30.0
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Shown = tuple[str, str]
 """Paths of the gray and the coloured picture, as gr.ImageSlider takes them."""
@@ -41,9 +44,10 @@ Event = TypeVar("Event", bound=Callable[..., Any])
 
 
 def told(others: int) -> Callable[[Event], Event]:
-    """Show what a person can mend as a message that passes, and again as the last of what the event gives.
+    """Show what went wrong as a message that passes, and again as the last of what the event gives.
 
-    What was shown before, in the event's first ``others`` outputs, stays.
+    What was shown before, in the event's first ``others`` outputs, stays. Nothing fails without a sentence:
+    gradio would say "Error", or nothing at all.
     """
 
     def wrapped(event: Event) -> Event:
@@ -51,8 +55,8 @@ def told(others: int) -> Callable[[Event], Event]:
         def call(*arguments: Any, **named: Any) -> Any:
             try:
                 return event(*arguments, **named)
-            except (UngrayError, MemoryError) as error:
-                said = str(error) or "this needs more memory than there is"
+            except Exception as error:
+                said = _reason(error)
                 # Gradio takes such texts for HTML; a file's name may hold anything.
                 gr.Warning(html.escape(said), title="Not coloured", duration=20)
                 return *[gr.skip()] * others, f"**Not coloured.** {_plain(said)}"
@@ -60,6 +64,19 @@ def told(others: int) -> Callable[[Event], Event]:
         return call  # type: ignore[return-value]
 
     return wrapped
+
+
+def _reason(error: Exception) -> str:
+    """Return in one sentence what went wrong; a fault of ours is also told on the server's terminal."""
+    if isinstance(error, UngrayError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "this needs more memory than there is; take a smaller photo"
+    if isinstance(error, OSError) and error.errno in FULL:
+        return "the disk of the machine that serves this page is full; free some space there"
+    traceback.print_exception(error)
+    first = str(error).strip().partition("\n")[0]
+    return f"a fault of this page, told on its terminal ({type(error).__name__}: {first}); take another photo"
 
 
 def _plain(text: str) -> str:
@@ -129,7 +146,7 @@ class Events:
     def whole(
         self, model: str, saturation: float, vivid: bool, format: str, request: gr.Request
     ) -> tuple[str | None, str]:
-        """Return the path of the coloured photo at its own size, its metadata kept."""
+        """Return the path of the coloured photo at its own size, its EXIF data kept."""
         session = self._session(request)
         with session.lock:
             if not session.name:
@@ -172,21 +189,22 @@ class Events:
                 for path in progress.tqdm(paths, desc="photos"):
                     name = PurePath(path).name
                     try:
-                        content, name = self.uploads.take(path)
-                        coloring.check(content, max_pixels=self.limits.max_pixels)
-                        encoded, extension, shown = coloring.color_whole(
-                            content,
-                            self.models.load(model),
-                            format=format,
-                            saturation=saturation,
-                            vivid=vivid,
-                        )
+                        with _naming(name):
+                            content, _ = self.uploads.take(path)
+                            coloring.check(content, max_pixels=self.limits.max_pixels)
+                            encoded, extension, shown = coloring.color_whole(
+                                content,
+                                self.models.load(model),
+                                format=format,
+                                saturation=saturation,
+                                vivid=vivid,
+                            )
                     except UngrayError as error:
-                        failures.append(f"{name}: {error}")
+                        failures.append(str(error))
                         continue
                     unique = _unlike(coloring.coloured_name(name, extension), names)
                     file.writestr(unique, encoded)
-                    seen = session.write("many", coloring.picture(shown), "coloured.webp")
+                    seen = session.write("many", shown, "coloured.jpg")
                     pictures.append((str(seen), unique))
         said = f"{len(pictures)} of {len(paths)} photos coloured."
         if failures:
@@ -226,20 +244,22 @@ class Events:
             return coloring.predict_shown(content, self.models.load(model))
 
         prediction = self.sessions.prediction(session, model, predict)
+        photo = prediction.photo
         if not session.files["gray"]:
-            session.write("gray", coloring.picture(prediction.render(saturation=0.0)), "gray.webp")
+            gray = prediction.render(saturation=0.0)
+            session.write("gray", coloring.picture(photo, gray), "gray.jpg")
         coloured = prediction.render(saturation=saturation, vivid=vivid)
-        path = session.write("shown", coloring.picture(coloured), "coloured.webp", keep=3)
+        path = session.write("shown", coloring.picture(photo, coloured), "coloured.jpg", keep=3)
         return str(session.files["gray"][-1]), str(path)
 
 
 @contextmanager
 def _naming(name: str) -> Iterator[None]:
-    """Put what the visitor calls a photo in front of what is wrong with it."""
+    """Put what the visitor calls a photo in front of what is wrong with it, whatever that is."""
     try:
         yield
-    except UngrayError as error:
-        raise UngrayError(f"{name}: {error}") from None
+    except Exception as error:
+        raise UngrayError(f"{name}: {_reason(error)}") from None
 
 
 def _unlike(name: str, names: set[str]) -> str:

@@ -11,3 +11,25 @@ document.addEventListener("paste", (event) => {
   visible.files = taken.files;
   visible.dispatchEvent(new Event("change", { bubbles: true }));
 });
+
+// What is too large is refused here. Gradio would give the limit in a unit of its own; the server, the last to
+// refuse, wants the whole file first.
+function refuse(event) {
+  const zone = event.target.closest?.("#drop, #photos");
+  if (!zone) return;
+  document.querySelectorAll(".refusal").forEach((earlier) => earlier.remove());
+  const limit = document.querySelector("meta[name=too-large]");
+  const photos = [...(event.target.files ?? event.dataTransfer?.files ?? [])];
+  const large = photos.find((photo) => photo.size > Number(limit.dataset.photo));
+  const together = photos.reduce((sum, photo) => sum + photo.size, 0) > Number(limit.dataset.request);
+  if (!large && !together) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  if (event.target.files) event.target.value = "";
+  const refusal = document.createElement("p");
+  refusal.className = "refusal";
+  refusal.setAttribute("role", "alert");
+  refusal.textContent = `Not coloured. ${large?.name ?? `${photos.length} photos`}: ${limit.content}`;
+  zone.after(refusal);
+}
+for (const kind of ["change", "drop"]) window.addEventListener(kind, refuse, true);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +12,7 @@ from gradio.data_classes import FileData
 
 from stages.colorize.serve.coloring import AS_IT_CAME, FORMATS
 from stages.colorize.serve.events import Events
-from stages.colorize.serve.uploads import MOST_FILES
+from stages.colorize.serve.uploads import MOST_FILES, Uploads
 
 INTRODUCTION = """# Ungray
 Gives a gray photo colour; a colour photo is taken as gray. The colours are a guess: plausible at best, never
@@ -30,6 +31,16 @@ THEME = {
     "secondary_hue": "teal",
     "neutral_hue": "gray",
 }
+LEGIBLE = {
+    "body_text_color_subdued": "*neutral_500",
+    "input_placeholder_color": "*neutral_600",
+    "input_placeholder_color_dark": "*neutral_300",
+    "button_primary_background_fill": "*primary_700",
+    "button_primary_background_fill_dark": "*primary_700",
+    "button_primary_background_fill_hover": "*primary_800",
+    "button_primary_background_fill_hover_dark": "*primary_800",
+}
+"""Gradio's own are too pale to read: at least 4.5 to 1 is what WCAG wants."""
 
 
 Block = TypeVar("Block", bound=gr.components.Component)
@@ -195,12 +206,16 @@ DOWNLOAD = """(file) => {
 }"""
 
 
-def look() -> dict[str, Any]:
+def look(uploads: Uploads) -> dict[str, Any]:
     """Return what gradio's mount takes for the page's looks: all from here, nothing from the network."""
     here = files("stages.colorize.serve")
     script = (here / "page.js").read_text()
+    limits = (
+        f'<meta name="too-large" content="{html.escape(uploads.too_large)}" '
+        f'data-photo="{uploads.max_bytes}" data-request="{uploads.max_request}">'
+    )
     return {
-        "theme": gr.themes.Base(**THEME),
+        "theme": gr.themes.Base(**THEME).set(**LEGIBLE),
         "css": (here / "page.css").read_text(),
-        "head": f'<script type="module">\n{script}</script>',
+        "head": f'{limits}\n<script type="module">\n{script}</script>',
     }

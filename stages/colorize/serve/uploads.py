@@ -59,6 +59,7 @@ class Uploads:
     def __init__(self, folder: Path, *, max_bytes: int) -> None:
         self.folder = folder
         self.max_bytes = max_bytes
+        self.max_request = REQUEST_PHOTOS * max_bytes
         folder.mkdir(parents=True, exist_ok=True)
 
     async def receive(self, request: Request) -> Response:
@@ -106,9 +107,11 @@ class Uploads:
 
     @property
     def too_large(self) -> str:
-        """What is said of a file beyond the limit."""
-        most = f"{self.max_bytes / 1e6:g} MB"
-        return f"The file is too large: {most} a photo, {REQUEST_PHOTOS} times that at once."
+        """What is said of a file beyond the limit, or of several; MB are millions of bytes."""
+        return (
+            f"too large; a photo may have {self.max_bytes / 1e6:g} MB, all that come at once "
+            f"{self.max_request / 1e6:g} MB: save it smaller, or bring fewer"
+        )
 
     def _keep(self, file: UploadFile) -> Path:
         path = self.folder / secrets.token_urlsafe(16) / safe_name(file.filename or "")

@@ -12,7 +12,10 @@ from stages import networks
 
 from .visitor import Server
 
-CARD = "# Model card: first\n\n## Verdict\n\nBeside the gray photo: **worse**. CIEDE2000 differs by +1.00.\n"
+VERDICT = (
+    "Beside the gray photo: **worse**. CIEDE2000 is 1.00 higher than the gray photo's (lower is better)."
+)
+CARD = f"# Model card: first\n\n## Verdict\n\n{VERDICT}\n"
 MAX_BYTES, MAX_PIXELS = 1_500_000, 1_000_000
 
 

@@ -14,7 +14,7 @@ from stages.colorize.api import Colorizer
 from .visitor import Busy, Visitor, addresses
 
 CLOSE = 4.0
-"""Levels; how far WebP of quality 90 may lie from what it shows, on average."""
+"""Levels; how far JPEG of quality 90 may lie from what it shows, on average."""
 
 
 def pixels(content):

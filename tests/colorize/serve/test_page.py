@@ -19,14 +19,15 @@ from PIL import Image
 from skimage import data
 
 from stages.colorize.api import Colorizer
-from stages.colorize.serve import command
+from stages.colorize.encoding import srgb_profile
+from stages.colorize.serve import coloring, command, events
 from stages.colorize.serve.events import Events, Limits
 from stages.colorize.serve.models import Models
 from stages.colorize.serve.sessions import Sessions
 from stages.colorize.serve.uploads import Uploads
 from stages.errors import UngrayError
 
-from .conftest import CARD, MAX_BYTES, MAX_PIXELS, encoded, pixels
+from .conftest import CARD, MAX_BYTES, MAX_PIXELS, VERDICT, encoded, pixels
 from .visitor import ROOT, Server, Visitor, addresses, file
 
 
@@ -51,6 +52,28 @@ def chroma(rgb):
     return (rgb.max(axis=-1) - rgb.min(axis=-1)).mean()
 
 
+async def saved(visitor, kind="as it came"):
+    """The photo's download, as an image."""
+    made, _ = await visitor.call(("save", "click"), "first", 1, False, kind)
+    return Image.open(io.BytesIO(await visitor.fetch(f"/gradio_api/file={made['path']}")))
+
+
+@pytest.fixture
+def local(models, tmp_path):
+    """The page's events without a server, and what brings a photo to them: ``events, upload``."""
+    uploads = Uploads(tmp_path / "uploads", max_bytes=MAX_BYTES)
+    limits = Limits(max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS, queue=1)
+    events = Events(Models(models), Sessions(tmp_path / "sessions"), uploads, [], limits)
+
+    def upload(name, content):
+        path = tmp_path / "uploads" / name.partition(".")[0] / name
+        path.parent.mkdir()
+        path.write_bytes(content)
+        return str(path)
+
+    return events, upload
+
+
 @visiting
 async def test_a_photo_is_shown_gray_and_coloured_as_the_model_says(visitor, page, cat, models):
     (gray, coloured), said = await visitor.open("my cat.png", cat, "first")
@@ -59,7 +82,7 @@ async def test_a_photo_is_shown_gray_and_coloured_as_the_model_says(visitor, pag
     assert said == "`my cat.png` · 451 × 300 pixels · PNG"
     assert gray.shape == coloured.shape == (300, 451, 3)
     assert chroma(gray) < 1 < chroma(expected)
-    assert np.abs(coloured - expected).mean() < 3  # WebP of quality 90
+    assert np.abs(coloured - expected).mean() < 3  # JPEG of quality 90
 
 
 @visiting
@@ -77,18 +100,14 @@ async def test_controls_change_the_colour_of_the_same_photo(visitor, page, cat):
     assert np.abs(pixels(await visitor.fetch(addresses(shown)[1])) - first).mean() > 1
 
 
-def test_controls_do_not_ask_the_network_again(models, tmp_path, cat, monkeypatch):
+def test_controls_do_not_ask_the_network_again(local, tmp_path, cat, monkeypatch):
     asked = []
     monkeypatch.setattr(
         Colorizer, "predict", lambda *a, predict=Colorizer.predict: asked.append(1) or predict(*a)
     )
-    uploads = Uploads(tmp_path / "uploads", max_bytes=MAX_BYTES)
-    limits = Limits(max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS, queue=1)
-    events = Events(Models(models), Sessions(tmp_path / "sessions"), uploads, [], limits)
+    events, upload = local
     visitor = SimpleNamespace(session_hash="x")
-    (tmp_path / "uploads/y").mkdir()
-    (tmp_path / "uploads/y/cat.png").write_bytes(cat)
-    shown, _ = events.open_upload(str(tmp_path / "uploads/y/cat.png"), "first", 1, False, visitor)
+    shown, _ = events.open_upload(upload("cat.png", cat), "first", 1, False, visitor)
     others = [events.change("first", 0.1 * step, step % 2 == 1, visitor)[0] for step in range(10)]
     assert asked == [1]
     assert len({paths[1] for paths in [shown, *others]}) == 11
@@ -99,14 +118,54 @@ def test_controls_do_not_ask_the_network_again(models, tmp_path, cat, monkeypatc
 
 
 @visiting
-async def test_the_download_has_the_photos_size_and_metadata(visitor, page):
+async def test_a_photo_of_one_pixels_height_is_coloured_as_any(visitor, page):
+    for height, width in ((1, 5000), (5000, 1)):
+        thin = encoded(np.full((height, width, 3), 120, np.uint8))
+        shown, said = await visitor.open("thin.png", thin, "first")
+        assert said == f"`thin.png` · {width:,} × {height:,} pixels · PNG"
+        assert pixels(await visitor.fetch(shown[1])).shape[:2] == (min(height, 1280), min(width, 1280))
+        assert (await saved(visitor)).size == (width, height)
+
+
+@visiting
+async def test_what_is_shown_is_what_is_downloaded_also_where_it_is_transparent(visitor, page):
+    hidden = np.dstack([data.chelsea(), np.full((300, 451), 255, np.uint8)])
+    hidden[:, :200, 3], hidden[:, 200:300, 3] = 0, 128
+    shown, _ = await visitor.open("cut out.png", encoded(hidden), "first")
+    shown = pixels(await visitor.fetch(shown[1]))
+    jpeg = np.asarray((await saved(visitor, "JPEG")).convert("RGB")).astype(int)
+    whole = await saved(visitor)
+    on_white = Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole).convert("RGB")
+    assert whole.mode == "RGBA"
+    assert (shown[:, :190] > 250).all()
+    for download in (jpeg, np.asarray(on_white).astype(int)):
+        assert np.abs(shown - download).mean() < 3  # JPEG of quality 90
+    several, _, _ = await visitor.call(
+        ("go", "click"), [file(path) for path in await visitor.upload(("a.png", encoded(hidden)))],
+        "first", 1, False, "PNG",
+    )  # fmt: skip
+    again = pixels(await visitor.fetch(f"/gradio_api/file={several[0]['image']['path']}"))
+    assert np.abs(again - jpeg).mean() < 3
+
+
+@visiting
+async def test_a_photo_of_16_bits_is_shown_rounded_as_its_download(visitor, page):
+    dark = io.BytesIO()
+    Image.fromarray(np.full((40, 60), 250, np.uint16)).save(dark, "PNG")  # 0.97 of a level of 8 bits
+    (gray, _), _ = await visitor.open("dark.png", dark.getvalue(), "first")
+    assert (pixels(await visitor.fetch(gray)) == 1).all()
+
+
+@visiting
+async def test_the_download_has_the_photos_size_and_exif_data(visitor, page):
     about = Image.Exif()
     about[0x010F], about[0x0112] = "Box Brownie", 6  # lies on its side
     lying = np.rot90(data.coffee())
     await visitor.open("grandmother.jpg", encoded(lying, "JPEG", exif=about, quality=95), "first")
     made, _ = await visitor.call(("save", "click"), "first", 1, False, "as it came")
     assert made["orig_name"] == "grandmother-coloured.jpg"
-    got = Image.open(io.BytesIO(await visitor.fetch(f"/gradio_api/file={made['path']}")))
+    got = await saved(visitor)
+    assert got.info["icc_profile"] == srgb_profile()
     assert (got.format, got.size) == ("JPEG", (600, 400))
     assert (got.getexif()[0x010F], got.getexif().get(0x0112, 1)) == ("Box Brownie", 1)
     made, _ = await visitor.call(("save", "click"), "first", 1, False, "TIFF")
@@ -126,6 +185,43 @@ async def test_several_photos_come_back_as_a_zip_and_the_bad_one_is_named(visito
 
 
 @visiting
+async def test_a_thin_photo_among_several_takes_nothing_from_the_others(visitor, page, cat):
+    thin = encoded(np.full((1, 5000, 3), 120, np.uint8))
+    paths = await visitor.upload(("a.png", cat), ("thin.png", thin), ("b.png", cat))
+    files = [file(path) for path in paths]
+    _, ready, said = await visitor.call(("go", "click"), files, "first", 1, False, "as it came")
+    assert said == "3 of 3 photos coloured."
+    archive = zipfile.ZipFile(io.BytesIO(await visitor.fetch(f"/gradio_api/file={ready['value']['path']}")))
+    assert archive.namelist() == ["a-coloured.png", "thin-coloured.png", "b-coloured.png"]
+
+
+def test_a_fault_of_ours_is_a_sentence_and_the_other_photos_go_on(local, cat, monkeypatch, capsys):
+    page, upload = local
+    colour, visitor = coloring.color_whole, SimpleNamespace(session_hash="x")
+
+    def faulty(content, *arguments, **named):
+        if content == b"faulty":
+            raise ZeroDivisionError("of a kind\nthat nobody foresaw")
+        return colour(content, *arguments, **named)
+
+    monkeypatch.setattr(coloring, "color_whole", faulty)
+    monkeypatch.setattr(coloring, "predict_shown", faulty)
+    monkeypatch.setattr(coloring, "check", lambda content, **limits: ("PNG", 1, 1))
+    warned = []
+    monkeypatch.setattr(events.gr, "Warning", lambda said, **named: warned.append(said))
+    paths = [upload(f"{name}.png", b"faulty" if name == "b" else cat) for name in "abc"]
+    pictures, ready, said = page.many(paths, "first", 1, False, "PNG", visitor)
+    assert [name for _, name in pictures] == ["a-coloured.png", "c-coloured.png"]
+    assert zipfile.ZipFile(ready["value"]).namelist() == ["a-coloured.png", "c-coloured.png"]
+    fault = "b.png: a fault of this page, told on its terminal (ZeroDivisionError: of a kind)"
+    assert said.replace("\\", "").startswith(f"2 of 3 photos coloured.\n- {fault}")
+    _, said = page.open_upload(upload("b.png", b"faulty"), "first", 1, False, visitor)
+    assert said.replace("\\", "").startswith(f"**Not coloured.** {fault}")
+    assert warned == [f"{fault}; take another photo"]
+    assert capsys.readouterr().err.count("ZeroDivisionError: of a kind") == 2  # with the traceback
+
+
+@visiting
 async def test_an_example_needs_no_file(visitor, page):
     shown, said = await visitor.call(("examples", "click"), 1, "first", 1, False)
     assert said.startswith("`cat.jpg`")
@@ -135,7 +231,7 @@ async def test_an_example_needs_no_file(visitor, page):
 @visiting
 async def test_what_it_says_of_a_model(visitor, page):
     about, card = await visitor.call(("Model", "change"), "first")
-    assert about.startswith("**first** (unet). Beside the gray photo: **worse**. CIEDE2000 differs by +1.00.")
+    assert about == f"**first** (unet). {VERDICT}"
     assert card == CARD.strip()
 
 
@@ -262,7 +358,7 @@ def test_nothing_stays_when_a_visitor_leaves(page, cat):
         return mine
 
     mine = asyncio.run(visit())
-    assert {path.name for path in mine} >= {"photo", "gray.webp", "coloured.webp", "cat-coloured.png"}
+    assert {path.name for path in mine} >= {"photo", "gray.jpg", "coloured.jpg", "cat-coloured.png"}
     assert not [path for path in mine if path.exists()]
 
 
@@ -295,8 +391,18 @@ def test_a_taken_port_and_a_foreign_host_are_said():
             command._listening("127.0.0.1", port),
         ):
             pass
-    with (
-        pytest.raises(UngrayError, match="no address of this machine"),
-        command._listening("no.such.host.invalid", 0),
-    ):
-        pass
+    for host in ("no.such.host.invalid", "192.0.2.1"):  # the second is nobody's, by RFC 5737
+        for port in (0, None):
+            with (
+                pytest.raises(UngrayError, match=f"--host {host} is no address of this machine; 127.0.0.1"),
+                command._listening(host, port),
+            ):
+                pass
+
+
+@pytest.mark.parametrize("given", ["abc", "0", "1.5"])
+def test_a_limit_that_is_no_number_hears_what_is_one(given, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["--max-bytes", given])
+    said = f"argument --max-bytes: {given} is no whole number of 1 or more, such as 2000000\n"
+    assert capsys.readouterr().err.endswith(said)
