@@ -179,6 +179,6 @@ def _like(given: Image.Image | NDArray[Any], photo: files.Photo, rgb: NDArray[An
     if photo.alpha is not None:
         image.putalpha(Image.fromarray(encoding.with_bits(photo.alpha, 8)))
     image.info["icc_profile"] = encoding.srgb_profile()
-    if photo.exif:
-        image.info["exif"] = photo.exif
+    said = {name: value for name, value in vars(photo.about).items() if value}
+    image.info.update(said)
     return image
