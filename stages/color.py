@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Rgb = NDArray[np.uint8]
+from stages.photos import Rgb
+
 Float = NDArray[np.float32]
 
 RGB_TO_XYZ = np.array(

@@ -2,6 +2,7 @@
 
 Files are made by ImageMagick, exiftool, libjpeg's cjpeg, tifffile and Pillow, with real profiles where the
 system has them, and compared in Lab with the photo they were made from or with ImageMagick's own reading.
+What colorize reads of them, which has 16 bits where the file has, must have the same lightness.
 """
 
 import io
@@ -19,7 +20,9 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 from skimage import data
+from skimage.color import rgb2lab
 
+from stages.colorize import files
 from stages.photos import PhotoError, probe, read_rgb
 
 PROFILES = Path("/usr/share/color/icc")
@@ -62,14 +65,38 @@ def make(tmp_path):
     return run
 
 
-def by_magick(path):
-    """ImageMagick's own reading of a file's first picture: upright sRGB on white."""
+def by_magick(path, *, on_white=True):
+    """ImageMagick's own reading of a file's first picture: upright sRGB, on white or as if opaque."""
     written, srgb = path.with_suffix(".read.png"), path.with_suffix(".srgb.icc")
     srgb.write_bytes(srgb_profile())
-    on_white = ["-background", "white", "-alpha", "remove", "-alpha", "off"]
+    opaque = [*(["-background", "white", "-alpha", "remove"] if on_white else []), "-alpha", "off"]
     srgb_of_8_bits = ["-profile", srgb, "-colorspace", "sRGB", "-depth", "8"]
-    magick(f"{path}[0]", "-auto-orient", *srgb_of_8_bits, *on_white, f"png24:{written}")
+    magick(f"{path}[0]", "-auto-orient", *srgb_of_8_bits, *opaque, f"png24:{written}")
     return cv2.imread(str(written))[..., ::-1]
+
+
+def gray_level(rgb):
+    """Gray, 0..255, of the lightness of a photo: CIE 15 and sRGB, by scikit-image."""
+    lightness = rgb2lab(rgb)[..., 0]
+    y = np.where(lightness > 8, ((lightness + 16) / 116) ** 3, lightness / 903.3)
+    return 255 * np.where(y > 0.0031308, 1.055 * y ** (1 / 2.4) - 0.055, 12.92 * y)
+
+
+def assert_same_gray(path, rgb, *, most=1):
+    """What colorize reads has the lightness of rgb, to one level of 8 bits."""
+    photo = files.read(path if isinstance(path, bytes) else path.read_bytes())
+    assert (photo.height, photo.width) == rgb.shape[:2]
+    off = np.abs(photo.gray / 257 - gray_level(rgb))
+    if photo.alpha is not None:  # rgb is on white
+        off = off[photo.alpha == np.iinfo(photo.alpha.dtype).max]
+    assert off.max() <= most, f"{off.max()} at most, {off.mean()} on average"
+
+
+def read_by_both(path):
+    """The photo in 8 bits, as the stages read it, once colorize is found to read the same lightness."""
+    rgb = read_rgb(path)
+    assert_same_gray(path, rgb)
+    return rgb
 
 
 def lab_distance(read, expected):
@@ -120,7 +147,7 @@ def test_orientation_written_by_exiftool_is_applied(tmp_path, orientation):
     command = [tool("exiftool"), "-q", "-n", f"-IFD0:Orientation={orientation}", "-overwrite_original"]
     subprocess.run([*command, *files], check=True)
     for file in files:
-        assert_same_colours(read_rgb(file), SCENE, mean=1.2, p99=4)
+        assert_same_colours(read_by_both(file), SCENE, mean=1.2, p99=4)
 
 
 # ---- colour profiles
@@ -140,12 +167,37 @@ def test_orientation_written_by_exiftool_is_applied(tmp_path, orientation):
 def test_a_photo_in_another_colour_space_has_its_colours(make, name, mean, p99):
     icc = profile(name)
     for file in ("a.png", "a.tif"):
-        assert_same_colours(read_rgb(make(file, icc=icc)), SCENE, mean=mean, p99=p99)
-    assert_same_colours(read_rgb(make("b.tif", "-depth", "16", icc=icc)), SCENE, mean=mean, p99=p99)
+        assert_same_colours(read_by_both(make(file, icc=icc)), SCENE, mean=mean, p99=p99)
+    deep = make("b.tif", "-depth", "16", icc=icc)
+    assert_same_colours(read_rgb(deep), SCENE, mean=mean, p99=p99)
+    assert_same_gray(deep, by_magick(deep), most=1.2)  # read_rgb rounds before it converts
     jpeg = make("a.jpg", "-quality", "98", "-sampling-factor", "4:4:4", icc=icc)
-    assert_same_colours(read_rgb(jpeg), by_magick(jpeg))
+    assert_same_colours(read_by_both(jpeg), by_magick(jpeg))
     webp = make("a.webp", "-define", "webp:lossless=true", icc=icc)
-    assert_same_colours(read_rgb(webp), SCENE, mean=mean, p99=p99)
+    assert_same_colours(read_by_both(webp), SCENE, mean=mean, p99=p99)
+
+
+@pytest.mark.parametrize(
+    ("name", "light"),
+    [
+        ("Gray.icc", lambda level: level),  # name of the profile, linear light of a level
+        (
+            "Gray-CIE_L.icc",
+            lambda level: np.where(level > 0.08, ((100 * level + 16) / 116) ** 3, level / 9.033),
+        ),
+        ("ProPhotoRGB.icc", lambda level: level**1.8),
+        ("AdobeRGB1998.icc", lambda level: level ** (563 / 256)),
+    ],
+)
+def test_tones_of_16_bits_are_those_of_their_profiles_formula(name, light):
+    ramp = np.tile(np.arange(0, 65536, 16, dtype=np.uint16), (4, 1))
+    y = light(ramp / 65535)
+    expected = 255 * np.where(y > 0.0031308, 1.055 * y ** (1 / 2.4) - 0.055, 12.92 * y)
+    stored = {"minisblack": ramp, "rgb": np.dstack([ramp] * 3)}
+    for kind in ["minisblack"] if name.startswith("Gray") else stored:
+        written = io.BytesIO()
+        tifffile.imwrite(written, stored[kind], photometric=kind, iccprofile=profile(name).read_bytes())
+        assert np.abs(files.read(written.getvalue()).gray / 257 - expected).max() <= 0.1
 
 
 def display_p3():
@@ -172,7 +224,7 @@ def test_a_photo_of_a_telephone_in_display_p3_has_its_colours(image_format):
         written = io.BytesIO()
         options = {"lossless": True} if image_format == "WEBP" else {"quality": 100, "subsampling": 0}
         Image.new("RGB", (16, 16), p3).save(written, image_format, icc_profile=display_p3(), **options)
-        read = read_rgb(written.getvalue())
+        read = read_by_both(written.getvalue())
         assert np.abs(read.astype(int) - srgb).max() <= 3
 
 
@@ -183,6 +235,7 @@ def test_a_gray_photo_with_a_tone_curve_of_its_own_has_its_tones(make, name, fil
     options = ["-quality", "98", "-colorspace", "Gray", "-profile", profile("sgray.icc")]
     path = make(file, *options, "-profile", profile(name), *depth)
     read = read_rgb(path)
+    assert_same_gray(path, by_magick(path) if depth else read)  # read_rgb rounds before it converts
     assert np.ptp(read, axis=2).max() <= 1
     # Gray.icc is linear light, so its 8 bits are few in the shadows.
     assert_same_colours(read, by_magick(path), mean=0.6, p99=6)
@@ -195,7 +248,7 @@ def test_a_gray_photo_with_a_profile_for_rgb_has_that_profiles_tones():
     for image in (Image.fromarray(gray), Image.fromarray(gray).convert("RGB")):
         written = io.BytesIO()
         image.save(written, "PNG", icc_profile=adobe)
-        pictures.append(read_rgb(written.getvalue()))
+        pictures.append(read_by_both(written.getvalue()))
     assert np.array_equal(*pictures)
     assert not np.array_equal(pictures[0][..., 0], gray)
 
@@ -206,13 +259,13 @@ def test_a_photo_for_print_has_its_colours_by_its_profile(make, file):
     path = make(file, "-quality", "98", *depth, icc=profile("default_cmyk.icc"))
     with Image.open(path) as image:
         assert image.mode == "CMYK"
-    assert_same_colours(read_rgb(path), by_magick(path), mean=1, p99=2.5)
+    assert_same_colours(read_by_both(path), by_magick(path), mean=1, p99=2.5)
 
 
 @pytest.mark.parametrize("file", ["a.jpg", "a.tif"])
 def test_a_photo_for_print_without_a_profile_has_the_plain_colours_of_its_inks(make, file):
     path = make(file, "-colorspace", "CMYK", "-quality", "98")
-    assert_same_colours(read_rgb(path), SCENE, mean=1, p99=3)
+    assert_same_colours(read_by_both(path), SCENE, mean=1, p99=3)
 
 
 def test_a_jpeg_of_adobe_in_luma_chroma_and_black_has_its_colours(tmp_path):
@@ -224,7 +277,7 @@ def test_a_jpeg_of_adobe_in_luma_chroma_and_black_has_its_colours(tmp_path):
     content = bytearray((tmp_path / "a.jpg").read_bytes())
     content[content.index(b"Adobe") + 11] = 2  # the transform: YCCK
     (tmp_path / "a.jpg").write_bytes(content)
-    read = read_rgb(tmp_path / "a.jpg")
+    read = read_by_both(tmp_path / "a.jpg")
     assert_same_colours(read, by_magick(tmp_path / "a.jpg"))
     assert_same_colours(read, SCENE, mean=1.5, p99=5)
 
@@ -233,12 +286,12 @@ def test_a_profile_for_another_kind_of_photo_is_ignored(tmp_path):
     for name in ("default_cmyk.icc", "Gray.icc", "ITULab.icc", "LCMSXYZI.ICM"):
         written = io.BytesIO()
         Image.fromarray(SCENE).save(written, "PNG", icc_profile=profile(name).read_bytes())
-        assert np.array_equal(read_rgb(written.getvalue()), SCENE)
+        assert np.array_equal(read_by_both(written.getvalue()), SCENE)
     inks = Image.fromarray(SCENE).convert("CMYK")
     plain, wrong = io.BytesIO(), io.BytesIO()
     inks.save(plain, "TIFF")
     inks.save(wrong, "TIFF", icc_profile=profile("AdobeRGB1998.icc").read_bytes())
-    assert np.array_equal(read_rgb(plain.getvalue()), read_rgb(wrong.getvalue()))
+    assert np.array_equal(read_by_both(plain.getvalue()), read_by_both(wrong.getvalue()))
 
 
 def test_a_photo_whose_profile_is_srgb_costs_no_conversion():
@@ -272,6 +325,11 @@ def test_a_photo_whose_profile_is_srgb_costs_no_conversion():
         ("a.tif", ["-depth", "16", "-compress", "Zip", "-endian", "MSB"]),
         ("a.tif", ["-depth", "16", "-interlace", "plane"]),
         ("a.tif", ["-depth", "16", "-define", "tiff:tile-geometry=64x64"]),
+        ("a.tif", ["-depth", "16", "-interlace", "plane", "-define", "tiff:tile-geometry=64x64"]),
+        ("a.tif", ["-depth", "16", "-interlace", "plane", "-compress", "Zip"]),
+        ("a.tif", ["-depth", "16", "-compress", "Zstd"]),
+        ("a.tif", ["-depth", "16", "-compress", "LZMA"]),
+        ("a.png", ["-define", "png:bit-depth=16", "-interlace", "PNG"]),
         ("a.tif", ["-compress", "RLE"]),
         ("a.tif", ["-interlace", "plane"]),
         ("a.png", ["-interlace", "PNG"]),
@@ -286,7 +344,7 @@ def test_a_photo_whose_profile_is_srgb_costs_no_conversion():
 )
 def test_a_colour_photo_of_any_kind_is_the_scene(make, name, arguments):
     path = make(name, *arguments)
-    read = read_rgb(path)
+    read = read_by_both(path)
     assert probe(path.read_bytes())[1:] == (160, 120)
     assert_same_colours(read, by_magick(path), mean=0.4, p99=1)
     # A GIF has 256 colours.
@@ -297,13 +355,24 @@ def test_a_colour_photo_of_any_kind_is_the_scene(make, name, arguments):
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("planar", ["contig", "separate"])
 @pytest.mark.parametrize(
-    "options", [{}, {"compression": "zlib", "predictor": True}, {"bigtiff": True}, {"byteorder": ">"}]
+    "options",
+    [
+        {},
+        {"compression": "zlib", "predictor": True},
+        {"compression": "zstd"},
+        {"compression": "lzma"},
+        {"tile": (64, 64)},
+        {"bigtiff": True},
+        {"byteorder": ">"},
+    ],
+    ids=str,
 )
 def test_a_scan_written_by_tifffile_is_the_scene(tmp_path, dtype, planar, options):
     stored = SCENE.astype(dtype) * (257 if dtype == np.uint16 else 1)
     stored = np.ascontiguousarray(np.moveaxis(stored, 2, 0)) if planar == "separate" else stored
     tifffile.imwrite(tmp_path / "a.tif", stored, photometric="rgb", planarconfig=planar, **options)
-    assert np.array_equal(read_rgb(tmp_path / "a.tif"), SCENE)
+    assert np.array_equal(read_by_both(tmp_path / "a.tif"), SCENE)
+    assert files.read((tmp_path / "a.tif").read_bytes()).bits == 8 * stored.itemsize
 
 
 WHITE_IS_ZERO = ["-define", "quantum:polarity=min-is-white"]
@@ -329,7 +398,7 @@ FLOAT = ["-define", "quantum:format=floating-point"]
 )
 def test_a_gray_photo_of_any_depth_has_its_tones(make, name, arguments):
     path = make(name, "-colorspace", "Gray", *arguments)
-    assert_same_colours(read_rgb(path), by_magick(path), mean=0.4, p99=1)
+    assert_same_colours(read_by_both(path), by_magick(path), mean=0.4, p99=1)
 
 
 @pytest.mark.parametrize("depth", [8, 16])
@@ -337,7 +406,7 @@ def test_a_scan_whose_white_is_zero_is_no_negative(tmp_path, depth):
     gray = in_gray().astype(np.uint16)
     stored = (255 - gray).astype(np.uint8) if depth == 8 else (65535 - gray * 257)
     tifffile.imwrite(tmp_path / "a.tif", stored, photometric="miniswhite")
-    assert_same_colours(read_rgb(tmp_path / "a.tif"), np.dstack([gray.astype(np.uint8)] * 3))
+    assert_same_colours(read_by_both(tmp_path / "a.tif"), np.dstack([gray.astype(np.uint8)] * 3))
 
 
 ALPHA = ["(", "-size", "160x120", "gradient:", ")", "-alpha", "off", "-compose", "CopyOpacity", "-composite"]
@@ -347,7 +416,7 @@ ALPHA = ["(", "-size", "160x120", "gradient:", ")", "-alpha", "off", "-compose",
     ("name", "arguments"),
     [
         ("a.png", [*ALPHA]),
-        ("a.png", [*ALPHA, "-depth", "16"]),
+        ("a.png", [*ALPHA, "-define", "png:bit-depth=16"]),
         ("a.tif", [*ALPHA]),
         ("a.tif", [*ALPHA, "-depth", "16"]),
         ("a.tif", [*ALPHA, "-define", "tiff:alpha=associated"]),
@@ -355,7 +424,7 @@ ALPHA = ["(", "-size", "160x120", "gradient:", ")", "-alpha", "off", "-compose",
         ("a.webp", [*ALPHA, "-define", "webp:lossless=true"]),
         ("a.bmp", [*ALPHA]),
         ("a.png", ["-colorspace", "Gray", *ALPHA]),
-        ("a.png", ["-colorspace", "Gray", *ALPHA, "-depth", "16"]),
+        ("a.png", ["-colorspace", "Gray", *ALPHA, "-define", "png:bit-depth=16"]),
         ("a.tif", ["-colorspace", "Gray", *ALPHA]),
         ("png8:a.png", [*ALPHA, "-colors", "64"]),
         ("png8:a.png", ["-colors", "64"]),
@@ -375,7 +444,13 @@ def test_alpha_is_laid_on_white_and_a_palette_has_its_colours(make, tmp_path, na
         path = tmp_path / name
     else:
         path = make(name, *arguments)
-    assert_same_colours(read_rgb(path), by_magick(path), mean=0.6, p99=1.5)
+    assert_same_colours(read_by_both(path), by_magick(path), mean=0.6, p99=1.5)
+    photo = files.read(path.read_bytes())
+    if photo.alpha is not None:
+        # Where hardly anything is left of colours multiplied by alpha, 8 bits tell no more.
+        seen = photo.alpha > 0.7 * photo.alpha.max()
+        off = np.abs(photo.gray / 257 - gray_level(by_magick(path, on_white=False)))
+        assert off[seen].max() <= 1.5
 
 
 @pytest.mark.parametrize("arguments", [ALPHA, ["-colorspace", "Gray", *ALPHA], ["-colors", "64"]])
@@ -383,7 +458,7 @@ def test_alpha_and_palettes_go_with_a_profile(make, arguments):
     gray = "Gray" in arguments
     options = ["-profile", profile("sgray.icc"), "-profile", profile("Gray-CIE_L.icc")] if gray else []
     path = make("a.png", *arguments, *options, icc=None if gray else profile("AdobeRGB1998.icc"))
-    assert_same_colours(read_rgb(path), by_magick(path), mean=0.8, p99=2.5)
+    assert_same_colours(read_by_both(path), by_magick(path), mean=0.8, p99=2.5)
 
 
 def test_a_gray_tone_of_16_bits_marked_as_transparent_comes_out_white():
@@ -394,15 +469,52 @@ def test_a_gray_tone_of_16_bits_marked_as_transparent_comes_out_white():
     mark = b"tRNS" + struct.pack(">H", int(gray[0, 9]))
     chunk = struct.pack(">I", 2) + mark + struct.pack(">I", zlib.crc32(mark))
     at = content.index(b"IDAT") - 4
-    read = read_rgb(content[:at] + chunk + content[at:])[..., 0]
+    read = read_by_both(content[:at] + chunk + content[at:])[..., 0]
     expected = (gray >> 8).astype(np.uint8)
     expected[:, 9] = 255
     assert np.array_equal(read, expected)
+    photo = files.read(content[:at] + chunk + content[at:])
+    assert photo.bits == 16
+    assert np.array_equal(photo.gray, gray)
+    assert np.array_equal(photo.alpha == 0, gray == gray[0, 9])
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("kind", ["unspecified", "assocalpha", "unassalpha"])
+def test_a_fourth_channel_is_taken_for_what_the_file_says_it_is(tmp_path, kind, dtype, planar):
+    top = np.iinfo(dtype).max
+    alpha = np.tile(np.linspace(0.5, 1, 160), (120, 1))
+    colours = SCENE / 255 * (alpha[..., None] if kind == "assocalpha" else 1)
+    stored = (np.dstack([colours, alpha]) * top + 0.5).astype(dtype)
+    planes = np.ascontiguousarray(np.moveaxis(stored, 2, 0))
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        stored if planar == "contig" else planes,
+        photometric="rgb",
+        planarconfig=planar,
+        extrasamples=[kind],
+    )
+    photo = files.read((tmp_path / "a.tif").read_bytes())
+    assert np.abs(photo.gray / 257 - gray_level(SCENE)).max() <= (2.1 if dtype == np.uint8 else 0.1)
+    if kind == "unspecified":  # of infrared, as scanners give it
+        assert photo.alpha is None
+    else:
+        assert np.array_equal(photo.alpha, stored[..., 3])
+
+
+def test_a_tiff_of_16_bits_in_any_compression_is_read_in_silence(tmp_path, capfd):
+    for compression in ("zlib", "lzw", "zstd", "lzma"):
+        tifffile.imwrite(
+            tmp_path / "a.tif", SCENE.astype(np.uint16) * 257, photometric="rgb", compression=compression
+        )
+        assert files.read((tmp_path / "a.tif").read_bytes()).bits == 16
+    assert capfd.readouterr().err == ""
 
 
 def test_a_photo_in_lab_has_its_colours(make):
     # In 8 bits a step of a or b is 1.
-    assert_same_colours(read_rgb(make("a.tif", "-colorspace", "Lab")), SCENE, mean=1.5, p99=4)
+    assert_same_colours(read_by_both(make("a.tif", "-colorspace", "Lab")), SCENE, mean=1.5, p99=4)
 
 
 @pytest.mark.parametrize(
@@ -415,7 +527,7 @@ def test_a_jpeg_of_any_coding_is_read(tmp_path, options):
     ran = subprocess.run([*command, "-outfile", tmp_path / "a.jpg", tmp_path / "a.ppm"], capture_output=True)
     if ran.returncode:
         pytest.skip(f"this cjpeg knows no {options[0]}")
-    assert_same_colours(read_rgb(tmp_path / "a.jpg"), SCENE, mean=1.2, p99=4)
+    assert_same_colours(read_by_both(tmp_path / "a.jpg"), SCENE, mean=1.2, p99=4)
 
 
 # ---- what is not read says so
@@ -435,7 +547,7 @@ def test_a_jpeg_of_any_coding_is_read(tmp_path, options):
 )
 def test_a_tiff_of_a_kind_that_is_not_read_says_what_it_is_and_what_to_do(tmp_path, pixels, options, words):
     tifffile.imwrite(tmp_path / "a.tif", pixels, **options)
-    for read in (probe, read_rgb):
+    for read in (probe, read_rgb, files.read):
         with pytest.raises(PhotoError, match=f"{words} is not read; save it as RGB of 8 or 16 bits"):
             read((tmp_path / "a.tif").read_bytes())
 
@@ -451,8 +563,9 @@ def test_a_tiff_of_a_kind_that_is_not_read_says_what_it_is_and_what_to_do(tmp_pa
 )
 def test_numbers_whose_white_cannot_be_told_are_refused_not_guessed(tmp_path, pixels, words):
     tifffile.imwrite(tmp_path / "a.tif", pixels)
-    with pytest.raises(PhotoError, match=words):
-        read_rgb(tmp_path / "a.tif")
+    for read in (read_rgb, lambda path: files.read(path.read_bytes())):
+        with pytest.raises(PhotoError, match=words):
+            read(tmp_path / "a.tif")
 
 
 def test_a_jpeg_with_hardly_any_data_for_its_size_is_refused_before_it_is_decoded():
@@ -466,7 +579,7 @@ def test_a_jpeg_with_hardly_any_data_for_its_size_is_refused_before_it_is_decode
             read(bytes(content))
     flat = io.BytesIO()
     Image.new("L", (3000, 2000), 128).save(flat, "JPEG", quality=1, optimize=True, progressive=True)
-    assert read_rgb(flat.getvalue()).shape == (2000, 3000, 3)
+    assert read_by_both(flat.getvalue()).shape == (2000, 3000, 3)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")

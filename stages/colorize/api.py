@@ -24,7 +24,7 @@ True
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -49,9 +49,13 @@ Input = TypeVar("Input", Image.Image, NDArray[Any])
 
 
 def default_model() -> Path:
-    """Return the base model of the checkout, or, where there is none, the model trained in it."""
-    base = ROOT / "data/base/colorizer.safetensors"
-    return base if base.is_file() else ROOT / "data/models/colorizer.safetensors"
+    """Return the base model of the checkout, or, where there is none, the model trained in it.
+
+    Of each its .safetensors file, or, where there is none, its .onnx file.
+    """
+    suffixes = engines.SUFFIXES.values()
+    paths = [ROOT / f"data/{of}/colorizer{suffix}" for of in ("base", "models") for suffix in suffixes]
+    return next((path for path in paths if path.is_file()), paths[2])
 
 
 @dataclass(frozen=True)
@@ -116,24 +120,29 @@ class Colorizer:
         """Return the photo in colour, at its own size and lightness.
 
         Args:
-            photo: a Pillow image of any mode, or an array, uint8 or uint16, (height, width) or (height,
-                width, channels) with 1 to 4 channels: gray or RGB, and alpha. Colours it has are ignored.
+            photo: a Pillow image of any mode (integers, mode I, are levels of 8 bits where none is above
+                255, else of 16; fractions, mode F, are in 0..1), or an array, uint8 or uint16 of either byte
+                order, (height, width) or (height, width, channels) with 1 to 4 channels: gray or RGB, and
+                alpha. Colours it has are ignored.
             saturation: see :meth:`Prediction.render`, as is ``vivid``.
             vivid: stronger colours.
 
         Returns:
-            For an image an upright image, RGB or RGBA of 8 bits, with ``exif`` and ``icc_profile`` in its
-            ``info``; for an array an array of its type with 3 channels, or 4 if it has alpha.
+            For an image an upright image, RGB or RGBA of 8 bits, with ``icc_profile`` in its ``info``, and
+            ``exif``, ``xmp`` and ``dpi`` where it had them; for an array an array of its type, in the byte
+            order of the machine, with 3 channels, or 4 if it has alpha.
 
         Raises:
-            UngrayError: it is no photo, or the saturation is negative.
+            UngrayError: it is no photo (a path, None, an array of another type or shape, numbers that are no
+                levels), or the saturation is negative.
         """
         return self.colorize_batch([photo], saturation=saturation, vivid=vivid)[0]
 
     def colorize_batch(
-        self, photos: Sequence[Input], *, saturation: float = 1.0, vivid: bool = False
+        self, photos: Iterable[Input], *, saturation: float = 1.0, vivid: bool = False
     ) -> list[Input]:
         """Return the photos in colour; see :meth:`colorize`. Those of one shape share runs of the network."""
+        photos = list(photos)
         predictions = self.predict_batch(photos)
         return [
             _like(photo, prediction.photo, prediction.render(saturation=saturation, vivid=vivid))
@@ -144,7 +153,7 @@ class Colorizer:
         """Ask the network for the colours of one photo; see :meth:`Prediction.render`."""
         return self.predict_batch([photo])[0]
 
-    def predict_batch(self, photos: Sequence[Image.Image | NDArray[Any] | files.Photo]) -> list[Prediction]:
+    def predict_batch(self, photos: Iterable[Image.Image | NDArray[Any] | files.Photo]) -> list[Prediction]:
         """Ask the network for the colours of several photos; those of one shape are asked for together."""
         taken = [_photo(photo) for photo in photos]
         copies = [
@@ -168,7 +177,11 @@ class Colorizer:
 def _photo(photo: Image.Image | NDArray[Any] | files.Photo) -> files.Photo:
     if isinstance(photo, files.Photo):
         return photo
-    return files.from_image(photo) if isinstance(photo, Image.Image) else files.from_array(photo)
+    if isinstance(photo, Image.Image):
+        return files.from_image(photo)
+    if isinstance(photo, np.ndarray):
+        return files.from_array(photo)
+    raise UngrayError(f"{photo!r:.99} is no photo; give a Pillow image, as of Image.open(path), or an array")
 
 
 def _like(given: Image.Image | NDArray[Any], photo: files.Photo, rgb: NDArray[Any]) -> Any:
@@ -179,6 +192,6 @@ def _like(given: Image.Image | NDArray[Any], photo: files.Photo, rgb: NDArray[An
     if photo.alpha is not None:
         image.putalpha(Image.fromarray(encoding.with_bits(photo.alpha, 8)))
     image.info["icc_profile"] = encoding.srgb_profile()
-    if photo.exif:
-        image.info["exif"] = photo.exif
+    said = {name: value for name, value in vars(photo.about).items() if value}
+    image.info.update(said)
     return image

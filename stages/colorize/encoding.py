@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from functools import lru_cache
 from typing import Any
 
@@ -13,12 +14,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, TiffImagePlugin
 
 from stages import photos
-from stages.colorize.exif import as_bytes
+from stages.colorize.exif import About, as_bytes, with_types
 from stages.errors import UngrayError
 
 FORMATS = ("jpg", "png", "webp", "tif")
 LONGEST = {"jpg": 65_500, "webp": 16_383}
 """The most pixels a side may have."""
+
+XMP_IN_JPEG = b"http://ns.adobe.com/xap/1.0/\0"
+"""What XMP begins with in a JPEG; OpenCV leaves it to us."""
 
 TO_8_BITS = ((np.arange(65536) + 128) // 257).astype(np.uint8)
 
@@ -28,7 +32,7 @@ def encode(
     *,
     format: str,
     alpha: NDArray[Any] | None,
-    exif: bytes | None,
+    about: About,
     quality: int,
     halved: bool = False,
 ) -> bytes:
@@ -50,21 +54,26 @@ def encode(
         alpha = with_bits(alpha, 8 * rgb.dtype.itemsize)
         rgb = _on_white(rgb, alpha) if format == "jpg" else np.dstack([rgb, alpha])
     if format == "tif":
-        return _tiff(rgb, exif)
-    about = {cv2.IMAGE_METADATA_ICCP: srgb_profile()}
-    if exif:
-        about[cv2.IMAGE_METADATA_EXIF] = exif.removeprefix(b"Exif\0\0")
+        return _tiff(rgb, about)
+    carried = {cv2.IMAGE_METADATA_ICCP: srgb_profile()}
+    if about.exif:
+        carried[cv2.IMAGE_METADATA_EXIF] = about.exif.removeprefix(b"Exif\0\0")
+    if about.xmp and format != "png":
+        carried[cv2.IMAGE_METADATA_XMP] = XMP_IN_JPEG * (format == "jpg") + about.xmp
     # Not Pillow's: it has no PNG of 16 bits, and while it writes a JPEG no other thread can use Python.
     done, content = cv2.imencodeWithMetadata(
         f".{format}",
         cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR if rgb.shape[2] == 3 else cv2.COLOR_RGBA2BGRA),
-        list(about),
-        [np.frombuffer(value, np.uint8) for value in about.values()],
+        list(carried),
+        [np.frombuffer(value, np.uint8) for value in carried.values()],
         photos.codec_options(format, quality, halved=halved),
     )
     if not done:
         raise UngrayError(f"a photo of {width}x{height} could not be written as {format}")
-    return content.tobytes()
+    written = content.tobytes()
+    if format == "jpg" and about.dpi:
+        return _jfif(written, about.dpi)
+    return _png(written, about) if format == "png" else written
 
 
 @lru_cache(maxsize=1)
@@ -90,16 +99,40 @@ def _on_white(rgb: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(image)
 
 
-def _tiff(rgb: NDArray[Any], exif: bytes | None) -> bytes:
+def _jfif(jpeg: bytes, dpi: tuple[float, float]) -> bytes:
+    """Return a JPEG by OpenCV whose first segment, JFIF, gives a resolution."""
+    across, down = (max(1, round(value)) for value in dpi)
+    return jpeg[:13] + struct.pack(">B2H", 1, across, down) + jpeg[18:]
+
+
+def _png(png: bytes, about: About) -> bytes:
+    """Return a PNG that also has a resolution and XMP, behind its header (OpenCV writes XMP with no end)."""
+    chunks = b""
+    if about.dpi:
+        across, down = (max(1, round(value / 0.0254)) for value in about.dpi)
+        chunks += _chunk(b"pHYs", struct.pack(">2IB", across, down, 1))
+    if about.xmp:
+        chunks += _chunk(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + about.xmp)
+    return png[:33] + chunks + png[33:]
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    check = zlib.crc32(name + content)
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", check)
+
+
+def _tiff(rgb: NDArray[Any], about: About) -> bytes:
     """Return a TIFF, not compressed: Pillow writes its directory; of RGB of 16 bits it knows no more."""
     height, width, channels = rgb.shape
     ifd = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II")
-    if exif:
-        about = Image.Exif()
-        about.load(exif)
-        for tag in about:
+    if about.exif:
+        exif = Image.Exif()
+        exif.load(about.exif)
+        for tag in exif:
             inner = tag in TiffImagePlugin.TiffTags.TAGS_V2_GROUPS
-            ifd[tag] = about.get_ifd(tag) if inner else as_bytes(about[tag])
+            ifd[tag] = exif.get_ifd(tag) if inner else as_bytes(exif[tag])
+    if about.xmp:
+        ifd[TiffImagePlugin.XMP] = about.xmp
     if channels == 4:
         ifd[TiffImagePlugin.EXTRASAMPLES] = 2  # alpha, not multiplied into the colours
     pixels = rgb.astype(rgb.dtype.newbyteorder("<"), copy=False).tobytes()
@@ -116,4 +149,4 @@ def _tiff(rgb: NDArray[Any], exif: bytes | None) -> bytes:
     ifd[TiffImagePlugin.ICCPROFILE] = srgb_profile()
     stream = io.BytesIO()
     ifd.save(stream)
-    return stream.getvalue() + pixels
+    return with_types(stream.getvalue()) + pixels

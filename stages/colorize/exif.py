@@ -1,17 +1,22 @@
-"""EXIF data carried from a photo to its coloured copy."""
+"""What is said about a photo, carried to its coloured copy: EXIF data, XMP and resolution."""
 
 from __future__ import annotations
 
+import math
+import struct
+from dataclasses import dataclass
 from typing import Any
 
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, JpegImagePlugin, TiffTags
+
+from stages.colorize import xmp
 
 Base, Ifd = ExifTags.Base, ExifTags.IFD
 
 ABOUT = {
     *(Base.DocumentName, Base.ImageDescription, Base.Make, Base.Model, Base.Software, Base.DateTime),
     *(Base.Artist, Base.HostComputer, Base.Copyright, Base.XResolution, Base.YResolution),
-    Base.ResolutionUnit,
+    *(Base.ResolutionUnit, Base.Orientation),
 }
 """Tags up to :data:`LAYOUT` that say what a photo is."""
 
@@ -21,8 +26,28 @@ LAYOUT = 0x0214
 BESIDE = {0x02BC, 0x83BB, 0x8649, 0x8773, 0x935C, Ifd.Exif, Ifd.GPSInfo}
 """Tags with data of other kinds: XMP, IPTC, Photoshop's, the colour profile; and directories."""
 
-MOST = 64_000
-"""Bytes that a JPEG has room for."""
+UNDEFINED: dict[int, set[int]] = {
+    Ifd.Exif: {0x8828, 0x9000, 0x9101, 0x927C, 0x9286, 0xA000, 0xA20C, 0xA300, 0xA301, 0xA302, 0xA40B, 0xA462}
+    | {0xEA1C},
+    Ifd.GPSInfo: {0x001B, 0x001C},
+}
+"""Tags of any bytes, which Pillow would write as numbers (EXIF 2.32, 4.6.5 and 4.6.6; and padding)."""
+
+SIGNED = {0x9201, 0x9203, 0x9204}
+"""Tags of fractions that may be negative, which Pillow would write as others: shutter, brightness, bias."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What a file can say of a photo.
+
+    ``exif`` as written into a file, without its thumbnail, upright; ``xmp`` a packet, UTF-8; ``dpi`` pixels
+    an inch, across and down.
+    """
+
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    dpi: tuple[float, float] | None = None
 
 
 def orientation(image: Image.Image) -> int:
@@ -33,37 +58,92 @@ def orientation(image: Image.Image) -> int:
         return 1
 
 
-def read(image: Image.Image) -> bytes | None:
-    """Return the EXIF data of a decoded photo, for its upright copy in sRGB; None where there is none.
+def read(image: Image.Image, *, turned: bool) -> About:
+    """Return what a decoded photo says of itself, for its upright copy in sRGB.
 
-    The orientation is 1 and the size that of the upright photo; the thumbnail is left out, since it shows the
-    photo as it was; so is what cannot be read, and the camera maker's note where all is too long for a JPEG.
+    EXIF data: the orientation is 1 and the size that of the upright photo; the thumbnail is left out, since
+    it shows the photo as it was; so is what cannot be read, and the camera maker's note where all is too long
+    for a JPEG. The resolution is that of the file's own header, or of EXIF, and goes into both.
+
+    ``turned``: the photo was stored lying on its side (Pillow has set a TIFF upright by now).
     """
     try:
-        exif = image.getexif()
-        found = {
-            tag: value
-            for tag, value in exif.items()
-            if tag not in BESIDE and (tag in ABOUT or tag > LAYOUT) and tag != Ifd.IFD1
-        }
-        taken, place = dict(exif.get_ifd(Ifd.Exif)), dict(exif.get_ifd(Ifd.GPSInfo))
-        turned = orientation(image) > 4
+        found, taken, place = _directories(image)
     except Exception:  # see orientation
-        return None
-    if not (found or taken or place or Base.Orientation in exif):
-        return None
-    width, height = image.size[::-1] if turned else image.size
+        found, taken, place = {}, {}, {}
+    across, down = Base.XResolution, Base.YResolution
+    if turned and {across, down} <= found.keys():
+        found |= {across: found[down], down: found[across]}
+    own = _own_dpi(image)
+    dpi = own[::-1] if own and turned else own
+    if dpi and not {across, down} <= found.keys():
+        found |= {across: dpi[0], down: dpi[1], Base.ResolutionUnit: 2}
+    dpi = dpi or _dpi(found.get(across), found.get(down), unit=found.get(Base.ResolutionUnit, 2))
+    if not (found or taken or place):
+        return About(None, xmp.read(image), dpi)
+    width, height = image.size[::-1] if orientation(image) > 4 else image.size
     now = {Base.ExifImageWidth: width, Base.ExifImageHeight: height, Base.ColorSpace: 1}
     taken |= {tag: value for tag, value in now.items() if tag in taken}
     taken.pop(Ifd.Interop, None)  # says whether colours are those of sRGB or Adobe RGB
-    content = _write(found, taken, place)
-    return content if len(content) <= MOST else _write(found, taken | {Ifd.MakerNote: b""}, place)
+    exif = _write(found, taken, place)
+    if len(exif) > xmp.MOST:
+        exif = _write(found, taken | {Ifd.MakerNote: b""}, place)
+    return About(exif, xmp.read(image), dpi)
+
+
+def with_types(tiff: bytes) -> bytes:
+    """Return a TIFF by Pillow whose EXIF tags have the types that the standard gives them."""
+    content = bytearray(tiff)
+    order = "<" if content[:2] == b"II" else ">"
+    directories: list[tuple[int, int]] = [(0, *struct.unpack_from(f"{order}I", content, 4))]
+    for directory, start in directories:
+        (count,) = struct.unpack_from(f"{order}H", content, start)
+        for entry in range(start + 2, start + 2 + 12 * count, 12):
+            tag, kind = struct.unpack_from(f"{order}2H", content, entry)
+            if tag in UNDEFINED and not directory:
+                directories.append((tag, *struct.unpack_from(f"{order}I", content, entry + 8)))
+            if kind == TiffTags.BYTE and tag in UNDEFINED.get(directory, ()):
+                struct.pack_into(f"{order}H", content, entry + 2, TiffTags.UNDEFINED)
+            if kind == TiffTags.RATIONAL and directory == Ifd.Exif and tag in SIGNED:
+                struct.pack_into(f"{order}H", content, entry + 2, TiffTags.SIGNED_RATIONAL)
+    return bytes(content)
 
 
 def as_bytes(value: Any) -> Any:
     """Return a text as the bytes it was read from: Pillow reads any, but writes no other than ASCII."""
     beyond = isinstance(value, str) and not value.isascii()
     return value.encode("latin-1", "replace") if beyond else value
+
+
+def _directories(image: Image.Image) -> tuple[dict[int, Any], dict[int, Any], dict[int, Any]]:
+    """Return the EXIF tags of a photo that count for its copy: on the photo, how it was taken, and where."""
+    exif = image.getexif()
+    found = {
+        tag: value
+        for tag, value in exif.items()
+        if tag not in BESIDE and (tag in ABOUT or tag > LAYOUT) and tag != Ifd.IFD1
+    }
+    return found, dict(exif.get_ifd(Ifd.Exif)), dict(exif.get_ifd(Ifd.GPSInfo))
+
+
+def _own_dpi(image: Image.Image) -> tuple[float, float] | None:
+    """Return the resolution of a file's own header."""
+    if isinstance(image, JpegImagePlugin.JpegImageFile) and image.info.get("jfif_unit") not in (1, 2):
+        return None  # the resolution is EXIF's, or made up by Pillow
+    given = image.info.get("dpi")
+    return _dpi(*given, unit=2) if isinstance(given, tuple) and len(given) == 2 else None
+
+
+def _dpi(across: Any, down: Any, *, unit: Any) -> tuple[float, float] | None:
+    """Return a resolution in inches (``unit`` 2) or centimetres (3) in inches; None where it is none."""
+    if unit not in (2, 3):
+        return None
+    try:
+        # Metres in a PNG's header leave 299.9994 of 300.
+        across, down = (round(float(value) * (2.54 if unit == 3 else 1), 2) for value in (across, down))
+    except (TypeError, ValueError, ArithmeticError):
+        return None
+    return (across, down) if all(math.isfinite(v) and 0 < v < 65535 for v in (across, down)) else None
 
 
 def _write(found: dict[int, Any], taken: dict[int, Any], place: dict[int, Any]) -> bytes:
@@ -76,13 +156,13 @@ def _write(found: dict[int, Any], taken: dict[int, Any], place: dict[int, Any]) 
         kept = {tag: value for tag, value in values.items() if value != b"" and _writable(tag, value)}
         if kept:
             exif[directory] = kept
-    return exif.tobytes()
+    return b"Exif\0\0" + with_types(exif.tobytes().removeprefix(b"Exif\0\0"))
 
 
 def _writable(tag: int, value: Any) -> bool:
     exif = Image.Exif()
     exif[tag] = value
     try:
-        return len(exif.tobytes()) <= MOST
+        return len(exif.tobytes()) <= xmp.MOST
     except Exception:  # a value of another type than the tag's
         return False

@@ -1,4 +1,4 @@
-"""Photo files of any kind in, coloured photos out: lightness, transparency and EXIF data are kept.
+"""Photo files of any kind in, coloured photos out: lightness, transparency and what is said of it are kept.
 
 >>> from pathlib import Path
 >>> from stages.colorize import files
@@ -14,28 +14,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import nanoarrow
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, JpegImagePlugin, TiffImagePlugin
+from PIL import Image, ImageOps, JpegImagePlugin
 
 from stages import photos
-from stages.colorize import encoding
+from stages.colorize import encoding, sixteen_bits
 from stages.colorize import exif as exif_data
+from stages.colorize.exif import About, Base
 from stages.painting import Gray, gray_levels
-
-TURNS: dict[int, Any] = {
-    2: lambda pixels: pixels[:, ::-1],
-    3: lambda pixels: pixels[::-1, ::-1],
-    4: lambda pixels: pixels[::-1],
-    5: lambda pixels: pixels.swapaxes(0, 1),
-    6: lambda pixels: pixels[::-1].swapaxes(0, 1),
-    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
-    8: lambda pixels: pixels[:, ::-1].swapaxes(0, 1),
-}
-"""What sets a photo upright, by its orientation in EXIF."""
-
 
 BAND = 1 << 21
 """Pixels taken from Pillow at once."""
@@ -46,14 +34,14 @@ class Photo:
     """A photo made gray.
 
     ``gray`` uint16 (height, width), levels of the sRGB curve (a photo of 8 bits has every 257th, or between
-    them where it was coloured); ``alpha`` uint8 or uint16 (height, width); ``exif`` as written into a file,
-    without its thumbnail, upright; ``bits`` 8 or 16; ``format`` an extension: jpg, png, webp, tif, bmp, gif;
-    ``halved``: it was a JPEG whose colour has half the resolution (4:2:0), as most cameras write them.
+    them where it was coloured); ``alpha`` uint8 or uint16 (height, width); ``about``: EXIF data, XMP and
+    resolution; ``bits`` 8 or 16; ``format`` an extension: jpg, png, webp, tif, bmp, gif; ``halved``: it was a
+    JPEG whose colour has half the resolution (4:2:0), as most cameras write them.
     """
 
     gray: Gray
     alpha: NDArray[Any] | None
-    exif: bytes | None
+    about: About
     bits: int
     format: str
     halved: bool = False
@@ -72,8 +60,9 @@ class Photo:
 def read(content: bytes) -> Photo:
     """Return the photo in a file.
 
-    Of an animation or several pages the first is taken. Sixteen bits are kept of gray and RGB photos, in PNG
-    and TIFF; other photos of more than 8 bits are taken at 8.
+    Of an animation or several pages the first is taken. Sixteen bits are kept of gray and RGB photos, with or
+    without alpha, in PNG and TIFF; photos for print (CMYK) of 16 bits, and gray ones of 32, are taken at 8.
+    Refused are TIFFs of gray and alpha at 16 bits, and those of 32 bits in colour.
 
     Raises:
         PhotoError: not an image of a known format, of a kind that is not read, damaged or truncated, or too
@@ -81,49 +70,54 @@ def read(content: bytes) -> Photo:
     """
     try:
         with photos.open_image(content) as image:
-            deep = _sixteen_bits(image, content)
-            return from_image(image, deep=deep)
+            return from_image(image, content=content)
     except photos.PhotoError:
         raise
     except Exception as error:  # decoders of damaged and hostile files raise anything
         raise photos.damaged(error) from None
 
 
-def from_image(image: Image.Image, *, deep: NDArray[np.uint16] | None = None) -> Photo:
-    """Return what is in a Pillow image of any mode; ``deep``: its pixels at 16 bits, where Pillow has 8."""
-    image.load()
-    about = exif_data.read(image)
+def from_image(image: Image.Image, *, content: bytes | None = None) -> Photo:
+    """Return what is in a Pillow image of any mode.
+
+    ``content`` is the file it came from, for RGB of 16 bits, which Pillow has at 8. Integers (mode I) are
+    levels of 8 bits where none is above 255, else of 16.
+
+    Raises:
+        PhotoError: numbers that are no levels: integers beyond 0..65535, fractions (mode F) beyond 0..1.
+    """
+    stored = exif_data.orientation(image) if image.format == "TIFF" else 1
+    image.load()  # sets a TIFF upright and forgets that it was not
+    orientation = exif_data.orientation(image)
+    about = exif_data.read(image, turned=max(stored, orientation) > 4)
     kind = photos.FORMATS.get(image.format or "", "png")
     halved = isinstance(image, JpegImagePlugin.JpegImageFile) and JpegImagePlugin.get_sampling(image) == 2
-    if deep is None and image.mode.startswith("I;16") and "transparency" not in image.info:
-        deep = _gray_of_tiff(image)
-    if deep is not None:
-        if profile := image.info.get("icc_profile"):
-            deep = _to_srgb(deep, profile)
-        deep = TURNS.get(exif_data.orientation(image), lambda pixels: pixels)(deep)
-        return from_array(deep, exif=about, format=kind)
-    if exif_data.orientation(image) != 1:
-        image = ImageOps.exif_transpose(image)
-    colours, transparency = photos.split_alpha(image)
+    if deep := sixteen_bits.read(image, content, orientation=max(stored, orientation)):
+        return Photo(gray_levels(deep[0]), deep[1], about, 16, kind)
+    if image.mode == "I" and not hasattr(image, "tag_v2"):
+        image = image.convert("L")  # as its levels are; those of a TIFF have 32 bits
     profile = image.info.get("icc_profile")
-    if colours.mode != "L" or profile:
-        colours = photos.to_srgb_colours(colours, profile)
+    flat, transparency = photos.split_alpha(image)
+    flat = _upright(flat, orientation)
+    if flat.mode != "L" or profile:
+        flat = photos.to_srgb_colours(flat, profile)
     return Photo(
-        gray=_gray(colours),
-        alpha=None if transparency is None else np.asarray(transparency),
-        exif=about,
+        gray=_gray(flat),
+        alpha=None if transparency is None else np.asarray(_upright(transparency, orientation)),
+        about=about,
         bits=8,
         format=kind,
         halved=halved,
     )
 
 
-def from_array(pixels: NDArray[Any], *, exif: bytes | None = None, format: str = "png") -> Photo:
+def from_array(pixels: NDArray[Any]) -> Photo:
     """Return what is in an array, uint8 or uint16: (height, width), or 1 to 4 channels: gray or RGB, alpha.
 
     Raises:
         PhotoError: another shape or type.
     """
+    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     shape = pixels.shape
     known = len(shape) == 2 or (len(shape) == 3 and 1 <= shape[2] <= 4)
     if pixels.dtype not in (np.uint8, np.uint16) or not known or 0 in shape:
@@ -136,11 +130,11 @@ def from_array(pixels: NDArray[Any], *, exif: bytes | None = None, format: str =
         pixels, alpha = pixels[..., :-1], pixels[..., -1]
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
-    return Photo(gray_levels(pixels), alpha, exif, 8 * pixels.dtype.itemsize, format)
+    return Photo(gray_levels(pixels), alpha, About(), 8 * pixels.dtype.itemsize, "png")
 
 
 def encode(photo: Photo, rgb: NDArray[Any], *, format: str, quality: int = 95) -> bytes:
-    """Return the coloured ``photo`` as a file: its EXIF data and its alpha kept, tagged sRGB.
+    """Return the coloured ``photo`` as a file: what is said of it and its alpha kept, tagged sRGB.
 
     Args:
         photo: what was coloured.
@@ -153,8 +147,15 @@ def encode(photo: Photo, rgb: NDArray[Any], *, format: str, quality: int = 95) -
         UngrayError: another format, or a photo too large for it.
     """
     return encoding.encode(
-        rgb, format=format, alpha=photo.alpha, exif=photo.exif, quality=quality, halved=photo.halved
+        rgb, format=format, alpha=photo.alpha, about=photo.about, quality=quality, halved=photo.halved
     )
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    if orientation == 1:
+        return image
+    image.getexif()[Base.Orientation] = orientation
+    return ImageOps.exif_transpose(image)
 
 
 def _gray(colours: Image.Image) -> Gray:
@@ -178,59 +179,3 @@ def _pixels(image: Image.Image) -> NDArray[np.uint8]:
         except ValueError:  # not in one piece: PILLOW_BLOCK_SIZE can say so
             pass
     return np.asarray(image)
-
-
-def _sixteen_bits(image: Image.Image, content: bytes) -> NDArray[np.uint16] | None:
-    """Return the pixels of an RGB photo of 16 bits; None for any other, which Pillow reads as it is."""
-    if image.format == "PNG":
-        deep = content[24] == 16 and image.mode in ("RGB", "RGBA")
-    elif image.format == "TIFF":
-        bits = image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, ())  # type: ignore[attr-defined]
-        deep = set(bits) == {16} and image.mode in ("RGB", "RGBA", "RGBX")
-    else:
-        deep = False
-    if not deep:
-        return None
-    image.load()  # says what is wrong with a damaged file; OpenCV fills in what is missing
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
-        return None
-    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
-
-
-def _to_srgb(pixels: NDArray[np.uint16], profile: bytes) -> NDArray[np.uint16]:
-    """Return pixels, gray or RGB (and alpha), in sRGB; as they are if the profile is damaged or for others.
-
-    Pillow's colour management has 8 bits; this is the same one, Little CMS, with 16.
-    """
-    import imagecodecs  # not above: few photos need it
-
-    kind = {b"GRAY": "gray", b"RGB ": "rgb"}.get(profile[16:20])
-    gray = pixels.ndim == 2
-    if kind is None or (kind == "gray" and not gray):
-        return pixels
-    converted = np.empty((*pixels.shape[:2], 3), np.uint16)
-    try:
-        for top in range(0, len(pixels), BAND):
-            band = pixels[top : top + BAND]
-            if gray and kind == "rgb":  # that profile's tones, in three equal channels
-                band = np.repeat(band[..., None], 3, axis=2)
-            band = np.ascontiguousarray(band[..., :3] if kind == "rgb" else band)
-            converted[top : top + BAND] = imagecodecs.cms_transform(
-                band, profile, encoding.srgb_profile(), colorspace=kind, outcolorspace="rgb"
-            )
-    except imagecodecs.CmsError:
-        return pixels
-    return converted if gray or pixels.shape[2] == 3 else np.dstack([converted, pixels[..., 3]])
-
-
-def _gray_of_tiff(image: Image.Image) -> NDArray[np.uint16]:
-    """Return a gray photo of 9 to 16 bits at 16 bits."""
-    tags = getattr(image, "tag_v2", {})
-    values = np.asarray(image).astype(np.uint16)
-    bits = max(tags.get(TiffImagePlugin.BITSPERSAMPLE, (16,)))
-    if bits < 16:
-        values = (values.astype(np.uint32) * 65535 // (2**bits - 1)).astype(np.uint16)
-    if tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0:  # white is zero
-        values = 65535 - values
-    return values

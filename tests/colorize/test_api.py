@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 from skimage import data
 from skimage.color import rgb2lab
 from sklearn.datasets import load_sample_image
@@ -167,6 +167,68 @@ def test_an_array_with_or_without_alpha_gives_an_array(colorizer, channels):
         np.testing.assert_array_equal(coloured[..., 3], photo[..., -1])
 
 
+@pytest.mark.parametrize("top", [255, 65535])
+def test_integers_are_levels_of_8_bits_or_of_16(colorizer, top):
+    gray = np.asarray(Image.fromarray(PHOTOS["coffee"]).convert("L"))
+    integers = Image.fromarray(gray.astype(np.int32) * (top // 255))
+    assert integers.mode == "I"
+    coloured = np.asarray(colorizer.colorize(integers))
+    assert np.abs(gray_level(coloured) - gray).max() <= 1
+    assert colorizer.predict(integers).photo.bits == (8 if top == 255 else 16)
+
+
+def test_fractions_are_levels_in_0_to_1(colorizer):
+    gray = np.asarray(Image.fromarray(PHOTOS["coffee"]).convert("L"))
+    coloured = np.asarray(colorizer.colorize(Image.fromarray(gray / np.float32(255))))
+    assert np.abs(gray_level(coloured) - gray).max() <= 1
+
+
+def test_numbers_that_are_no_levels_are_refused(colorizer):
+    for integers in ([[-1, 9]], [[0, 65536]]):
+        with pytest.raises(
+            UngrayError, match=r"integers in .* is no photo; give levels in 0..255 or 0..65535"
+        ):
+            colorizer.colorize(Image.fromarray(np.int32(integers)))
+    with pytest.raises(UngrayError, match=r"floating-point values beyond 0\.\.1"):
+        colorizer.colorize(Image.fromarray(np.float32([[20, 200]])))
+
+
+def test_an_array_of_another_byte_order_is_the_same_photo(colorizer):
+    deep = PHOTOS["coffee"].astype(np.uint16) * 257
+    coloured = colorizer.colorize(deep.astype(">u2"))
+    assert coloured.dtype == np.uint16
+    np.testing.assert_array_equal(coloured, colorizer.colorize(deep))
+
+
+def test_photos_may_come_one_by_one(colorizer):
+    photos = [PHOTOS["coffee"], PHOTOS["rocket"]]
+    for found, expected in zip(
+        colorizer.colorize_batch(photo for photo in photos), colorizer.colorize_batch(photos), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
+    assert len(colorizer.predict_batch(iter(photos))) == 2
+    assert colorizer.colorize_batch(iter([])) == []
+
+
+def test_an_image_keeps_what_is_said_of_it(colorizer):
+    image = Image.fromarray(PHOTOS["coffee"])
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "Agfa"
+    image.info |= {"dpi": (300, 300), "exif": exif.tobytes()}
+    coloured = colorizer.colorize(image)
+    assert coloured.info["dpi"] == (300, 300)
+    assert coloured.getexif()[ExifTags.Base.Make] == "Agfa"
+
+
+@pytest.mark.parametrize("bad", ["photo.jpg", None, Path("photo.jpg"), [[0, 9]], b"\xff\xd8"])
+def test_what_is_neither_an_image_nor_an_array_is_refused_in_a_sentence(colorizer, bad):
+    for ask in (colorizer.colorize, colorizer.predict):
+        with pytest.raises(
+            UngrayError, match=r"is no photo; give a Pillow image, .*Image\.open.*, or an array"
+        ):
+            ask(bad)
+
+
 def test_what_is_no_photo_is_refused_in_a_sentence(colorizer):
     for bad in (np.zeros((4, 4)), np.zeros((4, 4, 5), np.uint8), np.zeros((0, 4), np.uint8)):
         with pytest.raises(UngrayError, match="is no photo; give uint8 or uint16"):
@@ -215,6 +277,22 @@ def test_the_exported_file_beside_a_model_is_taken_if_it_is_of_the_same_training
     shutil.copy(colourful, path)
     path.with_suffix(".onnx").write_bytes(b"no model")
     assert Colorizer.load(path).engine == "torch"
+
+
+def test_the_base_model_is_the_default_in_either_file_and_else_the_one_trained_here(
+    colourful, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(api, "ROOT", tmp_path)
+    with pytest.raises(UngrayError, match=r"data/models/colorizer\.safetensors not found"):
+        Colorizer.load()
+    for name in ("models/colorizer.onnx", "models/colorizer.safetensors", "base/colorizer.onnx"):
+        path = tmp_path / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(colourful.with_suffix(path.suffix), path)
+        assert api.default_model() == path
+        assert Colorizer.load().path.parent == path.parent
+    shutil.copy(colourful, tmp_path / "data/base/colorizer.safetensors")
+    assert api.default_model() == tmp_path / "data/base/colorizer.safetensors"
 
 
 def test_a_model_that_is_none_is_named(colourful, tmp_path):

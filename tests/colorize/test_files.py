@@ -1,12 +1,15 @@
 """Any photo in, coloured files out: depth, transparency, EXIF data, profiles."""
 
 import io
+import json
+import shutil
+import subprocess
 
 import cv2
 import numpy as np
 import pytest
 import tifffile
-from PIL import ExifTags, Image, ImageCms, JpegImagePlugin
+from PIL import ExifTags, Image, ImageCms, ImageOps, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 from skimage import data
 
 from stages.colorize import files
@@ -197,6 +200,170 @@ def test_what_is_written_is_tagged_srgb(format):
     assert "sRGB" in ImageCms.getProfileDescription(profile)
     lossless = format in ("png", "tif")
     assert np.abs(np.asarray(opened(content)).astype(int) - PHOTO).max() <= (0 if lossless else 60)
+
+
+PACKET = b"""<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:xmp="http://ns.adobe.com/xap/1.0/"
+  xmlns:tiff="http://ns.adobe.com/tiff/1.0/" xmlns:exif="http://ns.adobe.com/exif/1.0/"
+  xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" tiff:Make="Voigtl\xc3\xa4nder" tiff:Orientation="6"
+  exif:PixelXDimension="150" xmp:Rating="4" hdrgm:Version="1.0">
+  <xmp:Thumbnails><rdf:Alt><rdf:li>/9j/4AAQ</rdf:li></rdf:Alt></xmp:Thumbnails>
+  <tiff:ImageWidth>150</tiff:ImageWidth>
+  <dc:title><rdf:Alt><rdf:li xml:lang="x-default">Gro\xc3\x9fmutter &amp; Kind</rdf:li></rdf:Alt></dc:title>
+</rdf:Description></rdf:RDF></x:xmpmeta>
+
+<?xpacket end="w"?>"""
+
+
+def with_xmp(packet, format):
+    if format == "PNG":  # Pillow writes none
+        about = PngImagePlugin.PngInfo()
+        about.add_itxt("XML:com.adobe.xmp", packet.decode())
+        return file(Image.fromarray(PHOTO), "PNG", pnginfo=about)
+    if format == "TIFF":
+        return file(Image.fromarray(PHOTO), "TIFF", tiffinfo={700: packet})
+    return file(Image.fromarray(PHOTO), format, xmp=packet)
+
+
+def exiftool(content, tmp_path, *options):
+    """What exiftool finds in a file, by name; the group before it where an option asks for it."""
+    if not shutil.which("exiftool"):
+        pytest.skip("exiftool is not installed")
+    (tmp_path / "photo").write_bytes(content)
+    command = ["exiftool", "-json", "-n", *options, tmp_path / "photo"]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)[0]
+
+
+@pytest.mark.parametrize("target", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_xmp_is_kept_but_for_what_is_no_longer_so(tmp_path, source, target):
+    photo = files.read(with_xmp(PACKET, source))
+    assert (photo.width, photo.height) == (100, 150), "the orientation in XMP counts where EXIF has none"
+    written = files.encode(photo, PHOTO.swapaxes(0, 1).copy(), format=target)
+    found = opened(written)
+    packet = found.info["xmp"]
+    assert "Großmutter &amp; Kind" in packet.decode()
+    assert 'tiff:Make="Voigtländer"' in packet.decode()
+    for gone in (
+        b"Thumbnails",
+        b"9j/4AAQ",
+        b"Orientation",
+        b"ImageWidth",
+        b"PixelXDimension",
+        b"hdrgm:Version",
+    ):
+        assert gone not in packet
+    assert found.size == ImageOps.exif_transpose(found).size == (100, 150)
+    tags = exiftool(written, tmp_path, "-XMP:all")
+    assert (tags["Title"], tags["Rating"], tags["Make"]) == ("Großmutter & Kind", 4, "Voigtländer")
+    assert "Orientation" not in tags
+    assert "Warning" not in exiftool(written, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"junk",
+        b"<a/>",
+        PACKET[:400],
+        b"<a>" * 5000 + b"</a>" * 5000,
+        PACKET.replace(b"Kind", bytes(300_000)),
+        b'<!DOCTYPE a [<!ENTITY b "' + b"c" * 1000 + b'">]>' + PACKET.replace(b"Kind", b"&b;"),
+        PACKET.replace(b"Kind", b"k" * 70_000),
+    ],
+    ids=["junk", "other XML", "cut", "nested", "zeros", "entities", "long"],
+)
+def test_xmp_that_is_damaged_or_too_long_for_a_jpeg_is_dropped_and_the_photo_read(packet):
+    photo = files.read(with_xmp(packet, "TIFF"))
+    for format in ("jpg", "png", "webp", "tif"):
+        assert "xmp" not in opened(files.encode(photo, PHOTO, format=format)).info
+
+
+@pytest.mark.parametrize("target", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("source", ["JPEG", "PNG", "TIFF", "BMP", "WEBP", "turned"])
+def test_the_resolution_is_kept_in_exif_and_in_the_files_own_header(tmp_path, source, target):
+    exif = Image.Exif()
+    exif[Base.XResolution], exif[Base.YResolution], exif[Base.ResolutionUnit] = 300, 600, 2
+    options = {"exif": exif} if source == "WEBP" else {"dpi": (300, 600)}
+    across, down = 300, 600
+    if source == "turned":
+        turn = Image.Exif()
+        turn[Base.Orientation] = 6
+        options["exif"] = turn
+        across, down = 600, 300
+    photo = files.read(file(Image.fromarray(PHOTO), "JPEG" if source == "turned" else source, **options))
+    rgb = np.zeros((photo.height, photo.width, 3), np.uint8)
+    written = files.encode(photo, rgb, format=target)
+    tags = exiftool(written, tmp_path, "-G")
+    assert tags["EXIF:XResolution"] == pytest.approx(across, abs=0.02)
+    assert tags["EXIF:YResolution"] == pytest.approx(down, abs=0.02)
+    assert tags["EXIF:ResolutionUnit"] == 2
+    if target == "jpg":
+        assert [tags[f"JFIF:{side}Resolution"] for side in "XY"] == [across, down]
+    if target == "png":
+        metres = [tags[f"PNG:PixelsPerUnit{side}"] * 0.0254 for side in "XY"]
+        assert metres == pytest.approx([across, down], abs=0.02)
+    assert "ExifTool:Warning" not in tags
+    if target != "webp":
+        assert opened(written).info["dpi"] == pytest.approx((across, down), abs=0.02)
+
+
+def test_a_resolution_in_centimetres_stays_so_in_exif_and_is_one_in_inches_in_the_header():
+    exif = Image.Exif()
+    exif[Base.XResolution], exif[Base.YResolution], exif[Base.ResolutionUnit] = 100, 100, 3
+    found = opened(
+        files.encode(files.read(file(Image.fromarray(PHOTO), "WEBP", exif=exif)), PHOTO, format="jpg")
+    )
+    assert (found.info["jfif_unit"], found.info["jfif_density"]) == (1, (254, 254))
+    assert (found.getexif()[Base.XResolution], found.getexif()[Base.ResolutionUnit]) == (100, 3)
+
+
+@pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP"])
+def test_a_photo_of_no_resolution_gets_none(source):
+    exif = Image.Exif()
+    exif[Base.Make] = "Agfa"
+    for options in ({}, {"exif": exif}):
+        photo = files.read(file(Image.fromarray(PHOTO), source, **options))
+        assert photo.about.dpi is None
+        assert Base.XResolution not in opened(files.encode(photo, PHOTO, format="png")).getexif()
+        assert opened(files.encode(photo, PHOTO, format="jpg")).info["jfif_unit"] == 0
+
+
+@pytest.mark.parametrize("bad", [(0, 0), (1e9, 300), (float("nan"), 300)])
+def test_a_resolution_that_is_none_is_left_out(bad):
+    image = Image.fromarray(PHOTO)
+    image.info["dpi"] = bad
+    assert files.from_image(image).about.dpi is None
+
+
+@pytest.mark.parametrize("target", ["jpg", "png", "webp", "tif"])
+def test_exif_data_has_the_types_of_the_standard(tmp_path, target):
+    exif = Image.Exif()
+    exif[Base.Make], exif[Base.Orientation], exif[Base.YCbCrPositioning] = "Agfa", 6, 1
+    exif[Base.XResolution], exif[Base.YResolution], exif[Base.ResolutionUnit] = 72, 72, 2
+    exif[ExifTags.IFD.Exif] = {
+        Base.ExifVersion: b"0232",
+        Base.FlashPixVersion: b"0100",
+        Base.ComponentsConfiguration: b"\1\2\3\0",
+        Base.UserComment: b"ASCII\0\0\0hello",
+        Base.MakerNote: b"Agfa\0 of its own kind",
+        Base.SceneType: b"\1",
+        Base.FileSource: b"\3",
+        Base.ShutterSpeedValue: TiffImagePlugin.IFDRational(13, 2),
+        Base.ExposureBiasValue: TiffImagePlugin.IFDRational(1, 2),
+        Base.ExifImageWidth: 150,
+        Base.ExifImageHeight: 100,
+        Base.ColorSpace: 1,
+    }
+    exif[ExifTags.IFD.GPSInfo] = {0: b"\2\3\0\0", 1: "N", 2: (48.0, 12.0, 30.0), 27: b"ASCII\0\0\0GPS"}
+    photo = files.read(file(Image.fromarray(PHOTO), "JPEG", exif=exif))
+    written = files.encode(photo, PHOTO.swapaxes(0, 1).copy(), format=target)
+    about = exiftool(written, tmp_path, "-validate", "-warning", "-a", "-G4")
+    assert not [said for said in about.values() if "Non-standard" in str(said)]
+    taken = opened(written).getexif().get_ifd(ExifTags.IFD.Exif)
+    assert taken[Base.MakerNote] == b"Agfa\0 of its own kind"
+    assert taken[Base.ExposureBiasValue] == 0.5
 
 
 def linear_profile():
