@@ -1,5 +1,6 @@
 """Freed memory: a process that keeps it does not have the kernel clear it again and again."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -57,3 +58,46 @@ def test_other_c_libraries_are_left_alone(monkeypatch):
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     monkeypatch.delattr(memory.ctypes, "CDLL")
     assert not memory.keep_freed()
+    assert not memory.limit_arenas()
+
+
+POOLS = """
+import threading
+from stages import memory
+assert {limited} or memory.limit_arenas()
+
+barrier = threading.Barrier(12)
+def work():
+    held = [bytearray(100_000) for _ in range(20)]  # below the size that has a mapping of its own
+    barrier.wait()
+
+threads = [threading.Thread(target=work) for _ in range(12)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+import ctypes, os
+libc = ctypes.CDLL(None)
+libc.fopen.restype = ctypes.c_void_p
+libc.malloc_info.argtypes = [ctypes.c_int, ctypes.c_void_p]
+libc.fclose.argtypes = [ctypes.c_void_p]
+stream = libc.fopen(b"pools.xml", b"w")
+libc.malloc_info(0, stream)
+libc.fclose(stream)
+print(open("pools.xml").read().count("<heap nr="))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has such pools")
+def test_threads_share_few_pools_of_freed_memory(tmp_path):
+    counts = []
+    for limited in (True, False):
+        done = subprocess.run(
+            [sys.executable, "-c", POOLS.format(limited=limited)],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        counts.append(int(done.stdout))
+    usual, few = counts
+    assert few <= memory.ARENAS < usual

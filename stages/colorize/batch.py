@@ -257,9 +257,9 @@ def side_by_side(
     """
     alpha = None if photo.alpha is None else np.hstack([photo.alpha] * 2)
     levels = np.hstack([photo.gray] * 2)
-    about = photo.exif
-    if about:  # it says how wide the photo is
+    about = photo.about
+    if about.exif:  # it says how wide the photo is
         picture = Image.fromarray(levels)
-        picture.info["exif"] = about
-        about = exif.read(picture)
-    return replace(photo, gray=levels, alpha=alpha, exif=about), np.hstack([gray, coloured])
+        picture.info["exif"] = about.exif
+        about = replace(about, exif=exif.read(picture, turned=False).exif)
+    return replace(photo, gray=levels, alpha=alpha, about=about), np.hstack([gray, coloured])

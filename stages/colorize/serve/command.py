@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
 import errno
 import os
 import shutil
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import psutil
 
+from stages import memory
 from stages.command import run_command
 from stages.errors import UngrayError
 
@@ -28,12 +28,6 @@ MAX_BYTES = 64_000_000
 MAX_PIXELS = 100_000_000
 QUEUE = 32
 PREFIX = "colorize-serve-"
-
-ARENAS = 2
-"""Pools in which glibc keeps freed memory: it would have eight a core, each with the room of some photos."""
-
-M_ARENA_MAX = -8
-"""From glibc's malloc.h."""
 
 EXAMPLES = """examples:
   colorize serve                                        opens the page in your browser
@@ -111,7 +105,7 @@ def serve(
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name) and threading.current_thread() is threading.main_thread():
             signal.signal(getattr(signal, name), _interrupt)
-    _limit_arenas()
+    memory.limit_arenas()
     with _listening(host, port) as listener, _own_folder() as folder:
         # Here, not above: they take seconds to import, and gradio reads its settings when it is imported.
         from stages.colorize.serve.application import Limits, application
@@ -142,14 +136,6 @@ def _run(app: object, listener: socket.socket, *, where: str, names: list[str], 
     with suppress(KeyboardInterrupt):  # the way to end it
         uvicorn.Server(config).run(sockets=[listener])
     print("\ncolorize: ended; no photo is left", file=sys.stderr)
-
-
-def _limit_arenas() -> None:
-    """Keep threads from pooling freed memory each for itself, which under many visitors looks like a leak."""
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "mallopt"):  # glibc's; musl has none, and needs none
-            libc.mallopt(M_ARENA_MAX, ARENAS)
 
 
 def _interrupt(*_: object) -> None:
