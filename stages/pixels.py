@@ -202,8 +202,11 @@ def _colour(gray: Any, above: Any, below: Any, share: Any, block: Any) -> Any:
         offset_z += share * (below[3 * BLOCK + at] - offset_z)
         x_more, z_more = slope * fy + offset, slope_z * fy + offset_z
         y = _cubed(fy)
-        red, green, blue = _change(fy, x_more, z_more)
-        red, green, blue = y + red, y + green, y + blue
+        # As in _change, but gray is added in the same sum: another rounding would change a few pixels.
+        x, z = _cubed(fy + x_more) - y, _cubed(fy + z_more) - y
+        red = y + RED_X * x + RED_Z * z
+        green = y + GREEN_X * x + GREEN_Z * z
+        blue = y + BLUE_X * x + BLUE_Z * z
         block[RED + at], block[GREEN + at], block[BLUE + at] = red, green, blue
         block[BEYOND + at] = max(-min(min(red, green), blue), max(max(red, green), blue) - ONE)
         block[LEVEL + at], block[FY + at] = level, fy
