@@ -64,11 +64,11 @@ class Show(Silent):
         self._show_grid(0)
         if place.before:
             self._log(0, place.before, grid=False)
-            print(f"train: before the first epoch: {_of_val(place.before)}")
+            print(f"train: before the first epoch: {_val(place.before)}, {_figure(place.before)}")
         for epoch, record in enumerate(place.log, start=1):
             self._log(epoch, record, grid=epoch % self._params.grid_every == 0)
         seen = self._photos_of(place.epoch * self._batches_an_epoch + place.batch)
-        self._bar = tqdm(initial=seen, desc="train", unit="photo", disable=None)
+        self._bar = tqdm(initial=seen, desc=_title(place), unit="photo", disable=None)
         self._started, self._seen = time.monotonic(), 0
         self.plan(steps)
 
@@ -90,11 +90,13 @@ class Show(Silent):
             self._gallery.draw(place.epoch, network)
         record = place.log[-1]
         self._log(place.epoch, record, grid=grid)
-        self._bar.set_postfix_str(f"val {record['loss/val']:.4f} (gray {record['loss/gray']:.4f})")
+        if not last:
+            self._bar.set_description_str(_title(place))
+        self._bar.set_postfix_str(_losses(record))
         with tqdm.external_write_mode():
             print(
                 f"train: epoch {place.epoch}/{-(-self._steps // self._batches_an_epoch)}: "
-                f"loss {record['loss/train']:.4f}, {_of_val(record)}{self._pace(place, last=last)}",
+                f"{_losses(record)}, {_figure(record)}{self._pace(place, last=last)}",
                 flush=True,
             )
         if last:
@@ -133,11 +135,20 @@ class Show(Silent):
         self._live.log_image(f"grid/{epoch:04}.jpg", self._gallery.grid(epoch))
 
 
-def _of_val(record: dict[str, float]) -> str:
-    return (
-        f"val {record['loss/val']:.4f} (gray {record['loss/gray']:.4f}), "
-        f"CIEDE2000 {record['ciede2000/val']:.2f} (gray {record['ciede2000/gray']:.2f})"
-    )
+def _title(place: Place) -> str:
+    return f"train, epoch {place.epoch + 1}"
+
+
+def _losses(record: dict[str, float]) -> str:
+    return f"loss {record['loss/train']:.4f}, {_val(record)}"
+
+
+def _val(record: dict[str, float]) -> str:
+    return f"val {record['loss/val']:.4f} (gray {record['loss/gray']:.4f})"
+
+
+def _figure(record: dict[str, float]) -> str:
+    return f"CIEDE2000 {record['ciede2000/val']:.2f} (gray {record['ciede2000/gray']:.2f})"
 
 
 def _leave_empty(folder: Path) -> None:
