@@ -28,10 +28,7 @@ from stages.tune.study import (
     turn,
     under_way,
 )
-from stages.tune.trial import FailedError, Search, WithdrawnError
-
-POLL_SECONDS = 1.0
-"""Between two looks at what others are doing."""
+from stages.tune.trial import POLL_SECONDS, FailedError, Search, WithdrawnError
 
 
 def prepare(params: Params, train: TrainParams, machine: Machine, *, prepared: Path) -> tuple[Search, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -26,7 +27,10 @@ from stages.train.loop import EndedError
 from stages.train.run import run as train
 from stages.tune.params import Params
 from stages.tune.space import Combination, overlay, typed
-from stages.tune.study import DEATHS, deaths, draw, owns_its_slot
+from stages.tune.study import DEATHS, deaths, draw, fail_the_dead, owns_its_slot, under_way
+
+POLL_SECONDS = 1.0
+"""Between two looks at what others are doing."""
 
 SCORE, GRAY = "ciede2000/val", "ciede2000/gray"
 """What is searched for and the gray photo's, as training logs them; lower is better."""
@@ -68,18 +72,19 @@ class Search:
         if not owns_its_slot(self.study, trial, self.params.trials):
             trial.set_user_attr("withdrawn", True)
             raise WithdrawnError
-        self.turn.release()  # it is taken, the next process may take one
         slot = trial.user_attrs["slot"]
         if (died := deaths(self.study, slot)) >= DEATHS:
             raise _failed(trial, f"its process died {died} times, most likely for want of memory")
         trial.set_user_attr("began", True)
         drawn = draw(trial, self.params.space)
-        if (twin := self._twin(trial)) is not None:
-            for name in ("gray", "epochs"):
-                trial.set_user_attr(name, twin.user_attrs[name])
-            trial.set_user_attr("same_as", twin.user_attrs["slot"])
-            return float(twin.value)  # type: ignore[arg-type]
+        self.turn.release()  # it is taken and drawn, the next process may take one
         try:
+            self._wait_for_twins(trial)
+            if (twin := self._twin(trial)) is not None:
+                for name in ("gray", "epochs"):
+                    trial.set_user_attr(name, twin.user_attrs[name])
+                trial.set_user_attr("same_as", twin.user_attrs["slot"])
+                return float(twin.value)  # type: ignore[arg-type]
             return self._train(trial, drawn)
         except EndedError:
             raise optuna.TrialPruned from None
@@ -91,6 +96,15 @@ class Search:
                 raise
             reason = str(error).strip() or f"{type(error).__name__}, most likely for want of memory"
             raise _failed(trial, reason.splitlines()[0]) from error
+
+    def _wait_for_twins(self, trial: Trial) -> None:
+        """Wait until no earlier trial that drew the same is under way: both would train in one folder."""
+        while any(
+            other.number < trial.number and other.params == trial.params
+            for other in under_way(self.study, TrialState.RUNNING)
+        ):
+            fail_the_dead(self.study)
+            time.sleep(POLL_SECONDS)
 
     def _twin(self, trial: Trial) -> optuna.trial.FrozenTrial | None:
         """Return a completed trial that drew the same: training again would give the same model."""

@@ -80,6 +80,20 @@ def test_many_at_once_do_every_trial_once(begin, trained, monkeypatch):
     assert asked == Counter(zip(shared["train.batch_size"], shared["train.lr"], strict=True))
 
 
+def test_two_at_once_that_draw_the_same_train_it_once(begin, trained, monkeypatch):
+    monkeypatch.setattr(trial, "_written_to", nullcontext)
+    searches = [begin(space={"train.batch_size": [8]}, trials=2, epochs=100) for _ in range(2)]
+    workers = [threading.Thread(target=do_all, args=(search,)) for search in searches]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    rows = do_all(searches[0])
+    assert list(rows["state"]) == ["complete", "complete"]
+    assert rows["ciede2000"].nunique() == 1
+    assert len(trained) == 1
+
+
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
 def test_the_draws_follow_from_the_seed(begin, trained, sampler):
     first, again = begin(sampler=sampler, trials=8, seed=3), begin(sampler=sampler, trials=8, seed=3)
