@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 def project(tiny, prepared, tmp_path):
     """A function that makes a folder in which ``python -m stages.train`` runs."""
 
-    def make(name, *, prepared=prepared, epochs=12, **machine):
+    def make(name, *, prepared=prepared, epochs=12, adversarial=0.0, **machine):
         top = tmp_path / name
         top.mkdir()
         yaml = YAML()
@@ -26,6 +26,7 @@ def project(tiny, prepared, tmp_path):
         content["train"] |= tiny["train"].model_dump(mode="json") | {
             "epochs": epochs, "grid_every": 5, "ema": 0.9, "clip_norm": 1.0, "keep": "best",
         }  # fmt: skip
+        content["train"]["adversarial"]["weight"] = adversarial
         content["machine"] |= tiny["machine"].model_dump(mode="json") | {"checkpoint_steps": 1} | machine
         yaml.dump(content, top / "params.yaml")
         shutil.copytree(prepared, top / "data/prepared")
@@ -63,10 +64,19 @@ def finish(process, top):
     return model, {p.relative_to(report): p.read_bytes() for p in report.rglob("*") if p.is_file()}, out
 
 
-def test_killed_twice_training_ends_with_the_very_files_of_one_that_never_was(project):
-    whole, halves = project("whole"), project("halves")
+@pytest.mark.parametrize(
+    ("options", "kills"),
+    [
+        ({}, (3, 9)),
+        # Two networks, and steps to do again: the last checkpoint is some behind.
+        ({"adversarial": 0.1, "precision": "bf16", "checkpoint_steps": 7}, (2, 2)),
+    ],
+    ids=["plain", "adversarial"],
+)
+def test_killed_twice_training_ends_with_the_very_files_of_one_that_never_was(project, options, kills):
+    whole, halves = project("whole", **options), project("halves", **options)
     expected, report, _ = finish(start(whole), whole)
-    for checkpoints in (3, 9):
+    for checkpoints in kills:
         process = start(halves)
         stop_after(process, halves, checkpoints=checkpoints, number=signal.SIGKILL)
         assert process.returncode == -signal.SIGKILL
