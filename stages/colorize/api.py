@@ -55,7 +55,7 @@ def default_model() -> Path:
     """
     suffixes = engines.SUFFIXES.values()
     paths = [ROOT / f"data/{of}/colorizer{suffix}" for of in ("base", "models") for suffix in suffixes]
-    return next((path for path in paths if path.is_file()), paths[2])
+    return next((path for path in paths if path.is_file()), ROOT / "data/models/colorizer.safetensors")
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def color_whole(
         vivid: whether to take the vivid colours.
 
     Returns:
-        The coloured photo's file with the EXIF data of ``content``, its extension, and :func:`picture` of it.
+        The coloured photo's file with what ``content`` says of it, its extension, and :func:`picture` of it.
 
     Raises:
         PhotoError: the photo cannot be read, or is too large for the format.

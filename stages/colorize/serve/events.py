@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import html
 import re
 import traceback
@@ -22,10 +21,10 @@ from stages.colorize.serve import coloring
 from stages.colorize.serve.models import Models
 from stages.colorize.serve.sessions import Session, Sessions
 from stages.colorize.serve.uploads import MOST_FILES, Uploads, safe_name
+from stages.command import FULL
 from stages.errors import UngrayError
 
 FETCH_SECONDS = 30.0
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Shown = tuple[str, str]
 """Paths of the gray and the coloured picture, as gr.ImageSlider takes them."""
@@ -146,7 +145,7 @@ class Events:
     def whole(
         self, model: str, saturation: float, vivid: bool, format: str, request: gr.Request
     ) -> tuple[str | None, str]:
-        """Return the path of the coloured photo at its own size, its EXIF data kept."""
+        """Return the path of the coloured photo at its own size; what its file says of it is kept."""
         session = self._session(request)
         with session.lock:
             if not session.name:
