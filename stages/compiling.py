@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import warnings
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 from stages import color
+from stages.files import sha256
 
 OPTIONS: dict[str, Any] = {"fastmath": True, "error_model": "numpy"}
 """Sums in any order, and no check of a division by zero: without them there are no vector instructions."""
@@ -47,8 +47,8 @@ class _Cache(FunctionCache):
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
         sources = [Path(file).read_bytes() for file in (inspect.getfile(function), color.__file__, __file__)]
-        digest = hashlib.sha256(b"".join(sources)).hexdigest()
-        self._cache_file = IndexDataCacheFile(self._cache_path, self._impl.filename_base, digest)
+        stamp = sha256(b"".join(sources))
+        self._cache_file = IndexDataCacheFile(self._cache_path, self._impl.filename_base, stamp)
 
     def load_overload(self, *arguments: Any) -> Any:
         try:

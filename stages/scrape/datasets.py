@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from stages import cache
+from stages.command import FULL
 from stages.errors import UngrayError
 from stages.files import whole_folder
 from stages.scrape.params import Params
@@ -77,7 +77,7 @@ def _download(url: str, md5: str, data_set: DataSet, store: Path) -> Path:
     try:
         download_url(url, store, filename=path.name, md5=md5)
     except (OSError, HTTPException, RecursionError) as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(error, OSError) and error.errno in FULL:
             raise
         reason = str(getattr(error, "reason", error)) or type(error).__name__
         raise UngrayError(f"{url} cannot be downloaded ({reason}); check the network, or {way_out}") from None

@@ -62,16 +62,19 @@ def do_all(search):
     return table(results(search.study, search.params.trials), search.params)
 
 
-def test_many_at_once_do_every_trial_once(begin, trained, monkeypatch):
-    monkeypatch.setattr(
-        trial, "_written_to", nullcontext
-    )  # what is printed belongs to the process, not a thread
-    searches = [begin(trials=15) for _ in range(4)]
+def do_at_once(searches, monkeypatch):
+    # What is printed belongs to the process, not a thread.
+    monkeypatch.setattr(trial, "_written_to", nullcontext)
     workers = [threading.Thread(target=do_all, args=(search,)) for search in searches]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join(120)
+
+
+def test_many_at_once_do_every_trial_once(begin, trained, monkeypatch):
+    searches = [begin(trials=15) for _ in range(4)]
+    do_at_once(searches, monkeypatch)
     shared = do_all(searches[0])
     assert list(shared["trial"]) == list(range(15))
     assert set(shared["state"]) == {"complete"}
@@ -81,13 +84,8 @@ def test_many_at_once_do_every_trial_once(begin, trained, monkeypatch):
 
 
 def test_two_at_once_that_draw_the_same_train_it_once(begin, trained, monkeypatch):
-    monkeypatch.setattr(trial, "_written_to", nullcontext)
     searches = [begin(space={"train.batch_size": [8]}, trials=2, epochs=100) for _ in range(2)]
-    workers = [threading.Thread(target=do_all, args=(search,)) for search in searches]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(120)
+    do_at_once(searches, monkeypatch)
     rows = do_all(searches[0])
     assert list(rows["state"]) == ["complete", "complete"]
     assert rows["ciede2000"].nunique() == 1
