@@ -5,22 +5,17 @@ Only what the network sees is worn; the colour it is to find stays that of the t
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import albumentations
 import cv2
 import numpy as np
 import torch
+from albumentations import Compose, ImageOnlyTransform, OneOf, Sequential
 from numpy.typing import NDArray
 from torch import Tensor
-
-# albumentations asks the network for its newest version as it is imported.
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-
-import albumentations
-from albumentations import Compose, ImageOnlyTransform, OneOf, Sequential
 
 from stages.color import gray_photo, rgb_to_lab
 
