@@ -61,6 +61,30 @@ def chromium():
         browser.close()
 
 
+AXE = ROOT / ".cache/node/node_modules/axe-core/axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+@pytest.fixture(scope="session")
+def faults():
+    """A function that returns what axe, which knows the rules of accessibility, finds wrong with a page."""
+    if not AXE.is_file():
+        pytest.skip("no axe: npm install --prefix .cache/node axe-core@4.14.1")
+    program = AXE.read_text(encoding="utf-8")
+
+    def find(page):
+        page.evaluate(program)
+        found = page.evaluate("rules => axe.run({ runOnly: rules })", RULES)
+        assert found["passes"]
+        return [
+            f"{fault['id']}: {node['html']}: {node['failureSummary']}"
+            for fault in found["violations"]
+            for node in fault["nodes"]
+        ]
+
+    return find
+
+
 @pytest.fixture
 def tab(chromium):
     """Open a page in a browser of its own; what went wrong in it is in ``page.complaints``."""
@@ -156,6 +180,7 @@ def checkout(tmp_path, crops):
                 "verdict": "rejected" if check else "kept",
                 "check": check,
                 "reason": reason.get(check, ""),
+                "duplicate_of": rows[-1]["file"] if check == "near_duplicate" else "",
                 "group": f"{number // 6}",
                 "sha256": checksum,
                 "photograph": HOSTILE,

@@ -264,7 +264,8 @@ def test_new_verdicts_do_not_set_back_the_place(checkout, serve, tab):
     at(page, 2)
     name = tile(page, 2).locator("img").get_attribute("alt")
     held.release()
-    expect(page.locator("article.active")).to_have_attribute("aria-setsize", "12")
+    expect(page.locator("#show small").first).to_have_text("12")
+    expect(page.locator("article.active")).to_have_attribute("aria-setsize", "10")  # of its query
     expect(page.locator("article.active img")).to_have_attribute("alt", name)
 
 
@@ -325,6 +326,110 @@ def test_filters_say_how_many_and_show_that_many(checkout, serve, tab):
     page.locator("#empty").wait_for()
 
 
+def test_after_a_click_on_a_filter_the_keys_are_for_the_photos(checkout, serve, tab):
+    server = serve(checkout)
+    page = tab(server.address)
+    kept = page.locator("#show label", has_text=re.compile("^Kept 21$"))
+    for _ in range(2):  # the second click changes nothing, but takes the focus as well
+        kept.click()
+        expect(page.locator("#grid h2").first).to_contain_text(" 7")
+        expect(tile(page, 0).locator(".photo")).to_be_focused()
+    key(page, "ArrowRight", "ArrowRight", "k")
+    at(page, 2)
+    decided(server, 1)
+    until(lambda: pressed(page, 2, "keep"), "the third of the kept")
+    expect(kept.locator("input")).to_be_checked()
+    choice = page.locator("#query")
+    choice.click()
+    key(page, "ArrowDown", "Enter")  # in the list that has opened
+    expect(choice).not_to_have_value("*")
+    key(page, "ArrowRight", "r")
+    at(page, 1)
+    assert "reject" in "".join(decided(server, 2))
+
+
+def test_a_filter_gone_through_by_key_keeps_the_arrows_and_nothing_else(checkout, serve, tab):
+    server = serve(checkout)
+    page = tab(server.address)
+    key(page, "Tab")
+    while not page.evaluate("document.activeElement.matches('[name=show]')"):
+        key(page, "Shift+Tab")
+    key(page, "ArrowRight")
+    expect(page.locator("[value=kept]")).to_be_checked()
+    expect(page.locator("[value=kept]")).to_be_focused()
+    expect(page.locator("#grid h2").first).to_contain_text(" 7")
+    key(page, "k")
+    decided(server, 1)
+    until(lambda: pressed(page, 0, "keep"), "the first of the kept")
+    key(page, "ArrowRight")
+    expect(page.locator("[value=rejected]")).to_be_checked()
+    key(page, "Escape")
+    expect(tile(page, 0).locator(".photo")).to_be_focused()
+    key(page, "ArrowRight")
+    at(page, 1)
+
+
+def test_keys_pressed_before_a_filter_is_answered_count_for_what_it_shows(checkout, serve, tab):
+    server = serve(checkout)
+    page = tab(server.address)
+    held = Held(page, "list")
+    page.locator("#show label", has_text="Rejected").click()
+    key(page, "ArrowRight", "k")
+    held.release()
+    at(page, 1)
+    until(lambda: pressed(page, 1, "keep"), "the second of the rejected")
+    assert len(server.decisions()) == 1
+
+
+def test_a_near_duplicate_shows_its_twin(checkout, serve, tab):
+    server = serve(checkout)
+    page = tab(server.address + "/?check=near_duplicate")
+    table = tables.read(checkout / "data" / "verdicts.csv", made_by="filter").set_index("file")
+    name = tile(page, 0).locator(".photo img").get_attribute("alt").split(", ")[1]
+    twin = table.loc[table.loc[name, "duplicate_of"]]
+    picture = f"/thumbnail/{twin['sha256']}.jpg"
+    expect(tile(page, 0).locator(".twin img")).to_have_attribute("src", picture)
+    tile(page, 0).get_by_role("button", name=f"Compare {name} with its twin {twin.name}").click()
+    expect(page.locator("#large")).to_be_visible()
+    shown = page.locator("#large figure:visible img")
+    expect(shown).to_have_count(2)
+    until(lambda: all(shown.nth(n).evaluate("image => image.naturalWidth") for n in (0, 1)), "both")
+    boxes = [shown.nth(n).bounding_box() for n in (0, 1)]
+    assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"]
+    said = page.locator("#large .twin figcaption")
+    expect(said).to_have_text(f"its twin, {twin['width']} × {twin['height']}, kept")
+    page.locator("#large .twin button").click()
+    expect(page.locator("#large-name")).to_have_text(twin.name)
+    expect(shown).to_have_count(1)
+    key(page, "r")
+    assert twin.name in decided(server, 1)[0]
+    key(page, "Escape", "Enter")  # back to the near duplicate
+    expect(said).to_contain_text("rejected by hand")
+    assert tab(server.address + "/?check=gray").locator("article .twin").count() == 0
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(checkout, serve, tab, faults, width, scheme):
+    page = tab(serve(checkout).address, width=width, color_scheme=scheme)
+    tile(page, 1).locator(".reject").click()
+    expect(page.locator("#undo")).to_be_enabled()
+    assert faults(page) == []
+    page.locator("#check").select_option("=near_duplicate")
+    expect(page.locator("article")).to_have_count(3)
+    assert faults(page) == []
+    tile(page, 0).locator(".photo").click()
+    expect(page.locator("#large .twin img")).to_be_visible()
+    assert faults(page) == []
+    key(page, "Escape", "?")
+    expect(page.locator("#guide")).to_be_visible()
+    assert faults(page) == []
+    key(page, "Escape")
+    page.locator("#show label", has_text="By hand").click()
+    expect(page.locator("#empty")).to_be_visible()
+    assert faults(page) == []
+
+
 def test_what_was_on_the_screen_counts_as_looked_at(checkout, serve, tab):
     server = serve(checkout)
     page = tab(server.address)
@@ -345,7 +450,7 @@ def test_what_was_on_the_screen_counts_as_looked_at(checkout, serve, tab):
     before = known()
     assert before > first
     again = tab(server.address + "/?show=not_looked_at")
-    rest = int(again.locator("article").first.get_attribute("aria-setsize"))
+    rest = int(again.locator("#show label", has_text="Not looked at").locator("small").inner_text())
     assert 30 - known() <= rest <= 30 - before  # both pages look on meanwhile
 
 

@@ -42,6 +42,7 @@ class Photos:
     def __init__(self, table: pd.DataFrame) -> None:
         self.table = table.assign(id=[sha256(file.encode())[:16] for file in table["file"]])
         self._rows = {identity: row for row, identity in enumerate(self.table["id"])}
+        self._ids = dict(zip(self.table["file"], self.table["id"], strict=True))
         self._files = dict(zip(table["sha256"], table["file"], strict=True))
         in_groups = self.table[self.table["group"] != ""]
         # The kept ones first: a duplicate is judged beside the photo that was preferred.
@@ -94,9 +95,10 @@ class Photos:
     ) -> list[dict[str, Any]]:
         """Return what the page shows of each photo; ids that are unknown are left out."""
         found = [row for row in map(self.row, identities) if row is not None]
-        return [self._describe(row, decided.get(row["sha256"])) for row in found]
+        return [self._describe(row, decided) for row in found]
 
-    def _describe(self, row: dict[str, Any], decision: Decision | None) -> dict[str, Any]:
+    def _describe(self, row: dict[str, Any], decided: Mapping[str, Decision]) -> dict[str, Any]:
+        decision = decided.get(row["sha256"])
         mates = [mate for mate in self._mates.get(row["group"], []) if mate != row["id"]]
         shown = {name: row[name] for name in [*NEEDED, "id"]}
         measures = {name: _text(row[name]) for name in row if name not in shown}
@@ -104,9 +106,20 @@ class Photos:
             "decision": decision.decision if decision else None,
             "note": decision.note if decision else "",
             "measures": {name: text for name, text in measures.items() if text},
+            "twin": self._twin(row, decided),
             "mates": mates[:MATES],
             "mate_count": len(mates),
         }
+
+    def _twin(self, row: dict[str, Any], decided: Mapping[str, Decision]) -> dict[str, Any] | None:
+        """Return what is shown of the photo that ``row`` duplicates, None if it duplicates none."""
+        twin = self.row(self._ids.get(row.get("duplicate_of", ""), ""))
+        if twin is None:
+            return None
+        decision = decided.get(twin["sha256"])
+        shown = {name: twin[name] for name in ("id", "file", "sha256", "verdict", "check", "reason")}
+        sides = {name: _text(twin[name]) for name in ("width", "height") if name in twin}
+        return shown | sides | {"decision": decision.decision if decision else None}
 
     def _masks(
         self, selection: Selection, decided: Group[str], looked_at: Group[str]

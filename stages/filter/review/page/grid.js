@@ -8,7 +8,7 @@ export class Grid {
     Object.assign(this, { element, fill, needed, title, turned });
     this.template = document.querySelector("#tile").content.firstElementChild;
     this.tiles = new Map();
-    this.headings = new Map();
+    this.sections = new Map();
     this.active = 0;
     this.show({ ids: [], groups: [] });
     addEventListener("scroll", () => this.later(), { passive: true });
@@ -19,8 +19,8 @@ export class Grid {
     Object.assign(this, list);
     this.tiles.forEach((tile) => tile.remove());
     this.tiles.clear();
-    this.headings.forEach((heading) => heading.remove());
-    this.headings.clear();
+    this.sections.forEach((section) => section.remove());
+    this.sections.clear();
     this.active = 0;
     this.measure();
     this.draw();
@@ -88,43 +88,50 @@ export class Grid {
       if (!near.has(index)) { tile.remove(); this.tiles.delete(index); }
     }
     for (const index of [...near].sort((a, b) => a - b)) this.lay(index);
-    for (const group of this.groups) this.head(group, top - height, top + height * 2);
+    for (const [group, section] of this.sections) {
+      if (section.lastElementChild.childElementCount) section.firstElementChild.style.transform = `translateY(${group.top}px)`;
+      else { section.remove(); this.sections.delete(group); }
+    }
     this.needed([...near].map((index) => this.ids[index]));
   }
 
   lay(index) {
     let tile = this.tiles.get(index);
     if (!tile) {
+      const group = this.group(index);
       tile = this.template.cloneNode(true);
       tile.dataset.index = index;
-      tile.setAttribute("aria-posinset", index + 1);
-      tile.setAttribute("aria-setsize", this.ids.length);
+      tile.setAttribute("aria-posinset", index - group.start + 1);
+      tile.setAttribute("aria-setsize", group.size);
       this.tiles.set(index, tile);
       this.fill(tile, this.ids[index]);
       this.mark(index);
+      const feed = this.section(group).lastElementChild;
       // In the order of the list, for the Tab key and for screen readers.
-      const after = [...this.tiles.keys()].filter((other) => other > index).sort((a, b) => a - b)[0];
-      this.element.insertBefore(tile, this.tiles.get(after) ?? null);
+      feed.insertBefore(tile, [...feed.children].find((other) => Number(other.dataset.index) > index) ?? null);
     }
     const { x, y } = this.place(index);
     tile.style.transform = `translate(${x}px, ${y}px)`;
     tile.style.width = `${this.side}px`;
   }
 
-  head(group, from, to) {
-    const shown = group.top < to && group.top + HEADING > from;
-    let heading = this.headings.get(group);
-    if (!shown) { heading?.remove(); this.headings.delete(group); return; }
-    if (!heading) {
-      heading = document.createElement("h2");
-      const size = document.createElement("small");
+  /** A group's heading and its photos; in the page only while one of these is. */
+  section(group) {
+    let section = this.sections.get(group);
+    if (!section) {
+      section = document.createElement("section");
+      const heading = document.createElement("h2"), size = document.createElement("small"), feed = document.createElement("div");
+      heading.id = `group-${group.start}`;
       size.textContent = group.size;
       heading.append(this.title(group.name), " ", size);
-      this.headings.set(group, heading);
-      const next = this.tiles.get(group.start);
-      this.element.insertBefore(heading, next ?? null);
+      feed.setAttribute("role", "feed");  // a list whose articles come and go as one scrolls
+      feed.setAttribute("aria-labelledby", heading.id);
+      section.append(heading, feed);
+      const after = [...this.sections.keys()].filter((other) => other.start > group.start).sort((a, b) => a.start - b.start)[0];
+      this.sections.set(group, section);
+      this.element.insertBefore(section, this.sections.get(after) ?? null);
     }
-    heading.style.transform = `translateY(${group.top}px)`;
+    return section;
   }
 
   /** Only the active tile's buttons take part in the Tab order; arrows move between tiles. */
@@ -146,9 +153,12 @@ export class Grid {
     this.mark(before);
     this.mark(this.active);
     this.reveal(this.active);
-    if (focus) this.tiles.get(this.active).querySelector(".photo").focus({ preventScroll: true });
+    if (focus) this.focus();
     this.turned();
   }
+
+  /** Bring the focus to the active photo; where one is stays. */
+  focus() { this.tiles.get(this.active)?.querySelector(".photo").focus({ preventScroll: true }); }
 
   reveal(index) {
     const { y } = this.place(index), bounds = this.element.getBoundingClientRect();

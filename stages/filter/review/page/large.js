@@ -16,10 +16,12 @@ export class Large {
     // The Escape key. The dialog's own "close" comes a task later, and keys may come before it.
     dialog.addEventListener("cancel", (event) => { event.preventDefault(); this.close(); });
     // A small photo is shown at twice its size at most: larger, it would look blurred that is not.
-    $("#large-photo").addEventListener("load", ({ target }) => {
-      target.style.maxWidth = `${2 * target.naturalWidth}px`;
-      target.style.maxHeight = `${2 * target.naturalHeight}px`;
-    });
+    for (const image of dialog.querySelectorAll(".stage img")) {
+      image.addEventListener("load", () => {
+        image.style.maxWidth = `${2 * image.naturalWidth}px`;
+        image.style.maxHeight = `${2 * image.naturalHeight}px`;
+      });
+    }
   }
 
   close() {
@@ -55,6 +57,7 @@ export class Large {
       $("#large-photo").src = `/large/${photo.sha256}.jpg`;
       $("#large-photo").alt = `${photo.query}: ${photo.file}`;
     }
+    this.showTwin(photo);
     $("#large-name").textContent = photo.file;
     $("#large-verdict").textContent = this.verdict(photo);
     dialog.querySelector(".keep").setAttribute("aria-pressed", photo.decision === "keep");
@@ -67,6 +70,20 @@ export class Large {
       dialog.showModal();
       dialog.focus();
     }
+  }
+
+  /** Beside a duplicate the photo that was kept in its place, or is to be judged with it. */
+  showTwin(photo) {
+    const [own, theirs] = dialog.querySelectorAll(".stage figure"), twin = photo.twin;
+    const size = ({ width, height }) => (width ? `, ${width} × ${height}` : "");
+    theirs.hidden = !twin;
+    own.querySelector("figcaption").textContent = twin ? `this photo${size(photo.measures)}` : "";
+    if (!twin) return;
+    const image = theirs.querySelector("img"), button = theirs.querySelector("button");
+    image.src = `/large/${twin.sha256}.jpg`;
+    button.setAttribute("aria-label", `Turn to its twin ${twin.file}`);
+    button.onclick = () => this.open(twin.id);
+    theirs.querySelector("figcaption").textContent = `its twin${size(twin)}, ${this.verdict(twin)}`;
   }
 
   rows(photo) {

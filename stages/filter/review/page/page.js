@@ -9,7 +9,7 @@ const $ = (selector) => document.querySelector(selector);
 const AT_ONCE = 100, REMEMBERED = 4000, LOOK = 800;
 const photos = new Map(), asked = new Map(), looked = new Set();
 const undone = JSON.parse(sessionStorage.getItem("undo") ?? "[]");
-let selection = {}, list = { ids: [] }, version = "", opened = 0, seenBefore = new Set();
+let selection = {}, list = { ids: [] }, version = "", opened = 0, seenBefore = new Set(), reopening = null;
 
 // ---- what is listed
 
@@ -20,7 +20,13 @@ function chosen() {
   return fields;
 }
 
-async function reopen({ stay = false } = {}) {
+/** Show what the filters say. Keys that are pressed meanwhile count for what is shown then. */
+function reopen() {
+  const done = show().catch((error) => complain(error.message)).then(() => { if (reopening === done) reopening = null; });
+  reopening = done;
+}
+
+async function show({ stay = false } = {}) {
   selection = chosen();
   history.replaceState(null, "", `?${new URLSearchParams(selection)}`);
   const turn = opened += 1;
@@ -29,9 +35,11 @@ async function reopen({ stay = false } = {}) {
   const here = list.ids[grid.active];  // only now: the person may have moved on since it was asked
   list = found;
   version = found.version;
+  const focused = $("#grid").contains(document.activeElement);
   grid.show(list);
   $("#empty").hidden = list.ids.length > 0;
   if (stay) grid.activate(Math.max(0, list.ids.indexOf(here)), { focus: false }); else scrollTo({ top: 0 });
+  if (focused) grid.focus();
 }
 
 async function count() {
@@ -53,7 +61,7 @@ async function count() {
     version = found.version;
     photos.clear();
     say("The verdicts have been made anew.");
-    await reopen({ stay: true });
+    await show({ stay: true });
   }
 }
 
@@ -90,6 +98,7 @@ function fill(tile, id) {
     image.src = where;
   }
   image.alt = `${photo.query}, ${photo.file}, ${verdict(photo)}`;
+  if (photo.twin && !tile.querySelector(".twin")) image.parentElement.after(besides(photo, image.parentElement.tabIndex));
   tile.dataset.decision = photo.decision ?? "";
   tile.querySelector(".badge").textContent = photo.decision ? pressed[photo.decision] : "";
   // What the heading above does not say already.
@@ -102,6 +111,16 @@ function fill(tile, id) {
     button.setAttribute("aria-label", `${kind === "keep" ? "Keep" : "Reject"} ${photo.file}`);
     button.title = kind === "keep" ? "Keep (k)" : "Reject (r)";
   }
+}
+
+/** The small picture of the photo that a duplicate was rejected for. */
+function besides(photo, tabIndex) {
+  const twin = $("#twin").content.firstElementChild.cloneNode(true), picture = twin.firstElementChild;
+  picture.src = `/thumbnail/${photo.twin.sha256}.jpg`;
+  picture.alt = photo.twin.file;
+  twin.tabIndex = tabIndex;
+  twin.setAttribute("aria-label", `Compare ${photo.file} with its twin ${photo.twin.file}`);
+  return twin;
 }
 
 const grid = new Grid($("#grid"), {
@@ -126,6 +145,7 @@ async function write(id, decision, note, over) {
     // The same bytes may be listed under several queries: they are decided together.
     for (const other of photos.values()) {
       if (other.sha256 === photo.sha256) { Object.assign(other, after); grid.refill(other.id); }
+      if (other.twin?.sha256 === photo.sha256) other.twin.decision = after.decision;
     }
     large.saved(id, { decision, note });
     if (enlarged === id) enlarge(id);
@@ -205,6 +225,7 @@ function present(id) {
 }
 
 const current = () => enlarged ?? list.ids[grid.active];
+const decideHere = (kind) => { const id = current(); if (id) inTurn(() => toggle(id, kind)); };
 
 // ---- what has been looked at
 
@@ -233,7 +254,7 @@ $("#grid").addEventListener("click", (event) => {
   if (!button) return;
   const index = Number(tile.dataset.index), id = list.ids[index];
   go(index, { focus: false });
-  if (button.matches(".photo")) enlarge();
+  if (button.matches(".photo, .twin")) enlarge();
   else inTurn(() => toggle(id, button.matches(".keep") ? "keep" : "reject"));
 });
 $("#grid").addEventListener("focusin", (event) => {
@@ -248,34 +269,55 @@ $("#on").addEventListener("click", () => go(grid.active + 1, { focus: false }));
 $("#undo").addEventListener("click", undoInTurn);
 $("#help").addEventListener("click", () => $("#guide").showModal());
 for (const field of ["#show", "#choices"]) {
-  $(field).addEventListener("change", () => reopen().catch((error) => complain(error.message)));
+  $(field).addEventListener("change", reopen);
 }
+
+// The keys are for the photos. A filter keeps them only while it is gone through by key itself.
+let hand = "";  // the pointer, or the key, that was used last
+addEventListener("pointerdown", () => { hand = "pointer"; }, true);
+addEventListener("keydown", (event) => { hand = event.key; }, true);
+const byItself = () => hand.length === 1 && hand !== " " || /^Arrow|^Home$|^End$|^Page/.test(hand);
+function toPhotos() {
+  document.activeElement.blur();
+  setTimeout(async () => {  // a click comes before the change that it makes
+    await reopening;
+    if (document.activeElement === document.body) grid.focus();
+  });
+}
+$("#show").addEventListener("click", () => { if (hand === "pointer") toPhotos(); });
+$("#choices").addEventListener("change", () => { if (!byItself()) toPhotos(); });
+$("header").addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || !event.target.matches("select, [type=radio]")) return;
+  event.preventDefault();
+  toPhotos();
+});
 
 document.addEventListener("keydown", (event) => {
   const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
-  const typing = event.target.matches("#note, select, [type=radio]");
+  const filtering = event.target.matches("[type=radio]") && /^Arrow|^Home$|^End$|^ $/.test(event.key);
+  const typing = event.target.matches("#note, select") || filtering;
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z" && !typing) {
     event.preventDefault();
     undoInTurn();
   }
   if (!plain || typing || $("#guide").open || event.defaultPrevented) return;
-  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key, id = current();
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key, known = list.ids.length > 0 || reopening;
   const keys = {
-    k: () => id && inTurn(() => toggle(id, "keep")),
-    r: () => id && inTurn(() => toggle(id, "reject")),
+    k: () => decideHere("keep"),
+    r: () => decideHere("reject"),
     u: undoInTurn,
     n: () => large.shown && $("#note").focus(),
     "?": () => $("#guide").showModal(),
   };
   const arrow = /^Arrow|^Home$|^End$/.test(key) && (!large.shown || /Left|Right|Home|End/.test(key));
-  if (arrow && list.ids.length) keys[key] = () => go(grid.neighbour(key), { focus: !large.shown });
+  if (arrow && known) keys[key] = () => go(grid.neighbour(key), { focus: !large.shown });
   // On a button they press it; else they open the photo, and close it.
-  if ((key === "Enter" || key === " ") && id && !document.activeElement.matches("button")) {
+  if ((key === "Enter" || key === " ") && known && !document.activeElement.matches("button")) {
     keys[key] = () => (large.shown ? large.close() : enlarge());
   }
   if (!keys[key] || (event.repeat && !arrow)) return;
   event.preventDefault();
-  keys[key]();
+  if (reopening) reopening.then(keys[key]); else keys[key]();
 });
 
 document.addEventListener("visibilitychange", () => {
@@ -293,5 +335,5 @@ for (const name of ["query", "check"]) {
   $(`#${name}`).replaceChildren(new Option("", value));
 }
 remember();
-reopen().catch((error) => complain(error.message));
+reopen();
 setInterval(() => look().catch(() => {}), LOOK);
