@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import statistics
 import time
@@ -17,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 import cv2
 from tqdm import tqdm
 
-from stages import scheduler
+from stages import decoding, scheduler
 from stages.errors import UngrayError
 from stages.limits import cores
 
@@ -92,9 +93,16 @@ def _map(work: Callable[[T], R], items: Sequence[T], *, workers: Workers, title:
         return
     # Not fork: a forked child inherits the locks of OpenCV's and torch's threads and can hang.
     context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
     try:
         with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as processes:
-            yield from _in_order(partial(_submit, processes), work, rest, seconds=seconds, places=workers)
+            try:
+                yield from _in_order(partial(_submit, processes), work, rest, seconds=seconds, places=workers)
+            except (KeyboardInterrupt, GeneratorExit):
+                # Nobody waits for the photos in work: one that its decoder hangs in would take a minute.
+                for process in set(multiprocessing.active_children()) - others:
+                    process.terminate()
+                raise
     except BrokenProcessPool:
         raise UngrayError(
             f"{title}: a worker process died, most likely for want of memory; lower machine.workers"
@@ -134,4 +142,10 @@ def _each(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
 
 def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
+    signal.signal(signal.SIGTERM, _end_worker)
     cv2.setNumThreads(1)
+
+
+def _end_worker(*about: object) -> None:
+    decoding.stop()  # before this process: what it has under way would be left alone
+    os._exit(128 + signal.SIGTERM)

@@ -20,6 +20,7 @@ import sys
 import threading
 import traceback
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,10 +79,12 @@ class Decoder:
 
         Raises:
             TooLongError: it took longer.
-            PhotoError: ``work`` raised it, it took too much memory, its decoder broke down, or :meth:`stop`.
+            PhotoError: ``work`` raised it, it took too much memory, its decoder broke down, or :meth:`close`.
             Exception: what else ``work`` raised.
         """
         request = pickle.dumps(work)
+        if self._stopped:
+            raise PhotoError("interrupted")
         process = _taken()
         with self._lock:
             self._busy.add(process)
@@ -101,7 +104,7 @@ class Decoder:
             raise result
         return result
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Kill what is under way, so that nobody waits for it; nothing more is decoded."""
         with self._lock:
             self._stopped = True
@@ -122,6 +125,7 @@ class _Process:
             stdout=subprocess.PIPE,
             env=os.environ | one_thread,
         )
+        _all.add(self)
         self.killed = ""
         """Why it was killed: late, stopped or left."""
 
@@ -184,6 +188,7 @@ class _Process:
 
 
 _everybody = Decoder()
+_all: weakref.WeakSet[_Process] = weakref.WeakSet()
 _idle: list[_Process] = []
 _idle_lock = threading.Lock()
 
@@ -197,9 +202,9 @@ def limited(work: Callable[[bytes], R], content: bytes, *, seconds: float = SECO
 
 
 def stop() -> None:
-    """Kill what :func:`limited` has under way and all idle processes, before this one ends in haste."""
-    _everybody.stop()
-    _close_idle()
+    """Kill all processes, at work or not, before this one ends in haste."""
+    for process in list(_all):
+        process.kill("stopped")
 
 
 def serve() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
+from stages import structure
 from stages.errors import UngrayError
 from stages.files import sha256, whole_file
 
@@ -138,8 +139,11 @@ def open_image(content: bytes) -> Image.Image:
     """Return the photo, its header read and its size checked, not yet decoded.
 
     Raises:
-        PhotoError: not an image of a known format, of a kind that is not read, or too many pixels.
+        PhotoError: not an image of a known format, of a kind that is not read, too many pixels, or built
+            to cost more than a photo does (see :mod:`stages.structure`).
     """
+    if found := structure.objection(content):
+        raise PhotoError(found)
     TiffImagePlugin.READ_LIBTIFF = True  # Pillow's own reader takes 16-bit planes for 8-bit ones
     try:
         with warnings.catch_warnings():

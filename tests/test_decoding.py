@@ -162,7 +162,7 @@ def test_stopping_ends_the_waiting_at_once_and_for_good():
     waiting.start()
     time.sleep(0.3)
     start = time.monotonic()
-    decoder.stop()
+    decoder.close()
     waiting.join(10)
     assert told[0] - start < 1
     with pytest.raises(PhotoError, match=r"^interrupted$"):

@@ -122,7 +122,7 @@ class Batch:
         kind, width, height = photos.probe(content)
         output, format = self._output(task, kind)
         with self.room.taken(width * height):
-            photo = files.read(content)
+            photo = _photo(task, content)
             del content
             prediction = self.colorizer.predict(photo)
             rgb = prediction.render(saturation=self.look.saturation, vivid=self.look.vivid)
@@ -226,6 +226,15 @@ def read(task: Task) -> bytes:
     if len(content) > MAX_BYTES:
         raise UngrayError(f"larger than {MAX_BYTES / 1e9:g} GB")
     return content
+
+
+def _photo(task: Task, content: bytes) -> files.Photo:
+    """Return the photo in a file; where a stranger may have made it, it is decoded within limits."""
+    if task.kind != "address":
+        return files.read(content)
+    from stages import decoding  # not above: few photos need it
+
+    return decoding.limited(files.read, content)
 
 
 def write(output: Path | None, content: bytes) -> None:

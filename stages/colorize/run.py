@@ -67,7 +67,7 @@ def _colour(to_do: list[Task], chosen: Namespace, summary: Summary) -> dict[str,
     import cv2
     from PIL.Image import DecompressionBombWarning
 
-    from stages import memory
+    from stages import decoding, memory
     from stages.colorize.api import Colorizer
     from stages.colorize.batch import Batch, Look
     from stages.limits import cores
@@ -91,6 +91,7 @@ def _colour(to_do: list[Task], chosen: Namespace, summary: Summary) -> dict[str,
         Batch(colorizer, look, jobs=jobs).run(to_do, summary.add)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C waits for nothing at all
+        decoding.stop()
         _tell(summary, chosen, about)
         say("interrupted")
         os._exit(130)  # the ordinary end would wait for the photos in work

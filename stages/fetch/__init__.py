@@ -29,6 +29,7 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
+from stages.decoding import Decoder
 from stages.fetch.acceptance import check_photo
 from stages.fetch.addresses import Resolve, is_public, look_up
 from stages.fetch.hosts import Hosts, host_name, web_address
@@ -49,9 +50,10 @@ class Limits:
 
     ``connections`` at a time in all and ``connections_per_host``; ``delay`` seconds between the starts of two
     requests to one host. A photo gets ``attempts``, the first one included, each given up after ``timeout``
-    seconds in which nothing came, and ``deadline`` seconds in all: the waits between attempts count, the wait
-    for its turn does not. A body of more than ``max_bytes``, as it came or unpacked, and a photo of more than
-    ``max_pixels`` are refused. ``honour_opt_out`` refuses what X-Robots-Tag asks to leave out.
+    seconds in which nothing came, and ``deadline`` seconds in all: decoding and the waits between attempts
+    count, the waits for its turn do not. A body of more than ``max_bytes``, as it came or unpacked, and a
+    photo of more than ``max_pixels`` are refused. ``honour_opt_out`` refuses what X-Robots-Tag asks to leave
+    out.
     """
 
     connections: int
@@ -155,8 +157,9 @@ async def _fetch_all(
             tell(await fetcher.fetch(waiting.popleft()))
         open_lanes.release()
 
-    # One thread decodes, one photo at a time, so that memory holds one decoded photo.
-    with ThreadPoolExecutor(1, "decode") as decoder:
+    # One process decodes, one photo at a time, so that memory holds one decoded photo; a thread waits for it.
+    decoder = Decoder()
+    with ThreadPoolExecutor(1, "decode") as queue, contextlib.closing(decoder):
         async with contextlib.aclosing(
             Hosts(
                 connections=limits.connections,
@@ -167,7 +170,7 @@ async def _fetch_all(
                 is_public=is_public,
             )
         ) as hosts:
-            fetcher = _Fetcher(hosts, limits, store, decoder)
+            fetcher = _Fetcher(hosts, limits, store, decoder, queue)
             try:
                 async with asyncio.TaskGroup() as lanes:
                     # Those with the most photos first: one alone at the end would take long.
@@ -189,11 +192,14 @@ def _host(url: str) -> str:
 class _Fetcher:
     """Fetches photos one by one into ``store``; what they share is here."""
 
-    def __init__(self, hosts: Hosts, limits: Limits, store: Path, decoder: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, hosts: Hosts, limits: Limits, store: Path, decoder: Decoder, queue: ThreadPoolExecutor
+    ) -> None:
         self.hosts = hosts
         self.limits = limits
         self.store = store
         self.decoder = decoder
+        self.queue = queue
         self.now = asyncio.get_running_loop().time
 
     async def fetch(self, url: str) -> Outcome:
@@ -255,14 +261,17 @@ class _Fetcher:
         with tempfile.TemporaryFile(dir=self.store) as received:
             async for part in body(response, max_bytes=self.limits.max_bytes):
                 received.write(part)
+            # What is left of its time is for decoding; the wait for the decoder does not count.
+            left = max(0.0, (deadline.when() or 0.0) - self.now())
             deadline.reschedule(None)
             # The turn ends when the photo is checked, so that downloads do not outrun the decoder.
-            return await asyncio.get_running_loop().run_in_executor(self.decoder, self._accept, received)
+            run = asyncio.get_running_loop().run_in_executor
+            return await run(self.queue, self._accept, received, left)
 
-    def _accept(self, received: IO[bytes]) -> str:
+    def _accept(self, received: IO[bytes], seconds: float) -> str:
         received.seek(0)
         content = received.read()
-        check_photo(content, max_pixels=self.limits.max_pixels)
+        check_photo(content, max_pixels=self.limits.max_pixels, decoder=self.decoder, seconds=seconds)
         checksum = sha256(content)
         path = blob_path(self.store, checksum)
         if not path.exists():

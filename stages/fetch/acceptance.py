@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 
 from PIL import Image
 
 from stages import photos
+from stages.decoding import Decoder, TooLongError
 from stages.fetch.responses import FetchError
 
 
-def check_photo(content: bytes, *, max_pixels: int) -> None:
-    """Raise FetchError unless ``content`` is a photo of ``max_pixels`` at most that decodes to its end."""
+def check_photo(content: bytes, *, max_pixels: int, decoder: Decoder, seconds: float) -> None:
+    """Raise FetchError unless ``content`` is a photo of ``max_pixels`` at most that decodes to its end.
+
+    ``decoder`` has it decoded elsewhere, in so many ``seconds``.
+    """
     if not content:
         raise FetchError("empty body")
     try:
-        image_format, width, height = photos.probe(content)
-        if width * height > max_pixels:
-            raise FetchError(f"more than {max_pixels / 1e6:g} megapixels")
-        if image_format in ("JPEG", "MPO"):
-            _decode_jpeg(content)
-        else:
-            photos.read_rgb(content)
+        decoder.run(partial(decode_whole, max_pixels=max_pixels), content, seconds=seconds)
+    except TooLongError:
+        raise FetchError("takes too long to decode") from None
     except photos.PhotoError as error:
         raise FetchError(str(error)) from None
+
+
+def decode_whole(content: bytes, *, max_pixels: int) -> None:
+    """Raise PhotoError unless ``content`` is a photo of ``max_pixels`` at most that decodes to its end."""
+    image_format, width, height = photos.probe(content)
+    if width * height > max_pixels:
+        raise photos.PhotoError(f"more than {max_pixels / 1e6:g} megapixels")
+    if image_format in ("JPEG", "MPO"):
+        _decode_jpeg(content)
+    else:
+        photos.read_rgb(content)
 
 
 def _decode_jpeg(content: bytes) -> None:
@@ -33,4 +45,4 @@ def _decode_jpeg(content: bytes) -> None:
             image.draft(image.mode, (image.width // 8, image.height // 8))
             image.load()
     except Exception as error:  # decoders of damaged files raise anything
-        raise FetchError(f"damaged: {error}") from None
+        raise photos.damaged(error) from None

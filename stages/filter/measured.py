@@ -8,7 +8,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from stages import cache, color, likeness, photos
+from stages import cache, color, decoding, likeness, photos, structure
 from stages.cluster import Workers, map_photos
 from stages.files import whole_file
 from stages.filter import measures
@@ -19,7 +19,9 @@ LIBRARIES = ("imagehash", "numpy", "opencv-python", "pillow", "scipy")
 
 def folder() -> Path:
     """Return the folder of the working cache that holds what this very code has measured."""
-    code = cache.code_fingerprint(*(Path(str(m.__file__)) for m in (color, likeness, measures, photos)))
+    code = cache.code_fingerprint(
+        *(Path(str(m.__file__)) for m in (color, decoding, likeness, measures, photos, structure))
+    )
     return cache.folder("filter", cache.fingerprint(code, {name: version(name) for name in LIBRARIES}))
 
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages import photos
+from stages import decoding, photos
 from stages.color import chroma, rgb_to_lab
 from stages.likeness import phash, small_copy
 
@@ -55,12 +55,17 @@ class Measures:
 
 
 def measure(path: Path) -> Measures:
-    """Decode the photo at ``path`` fully and measure it."""
+    """Decode the photo at ``path`` fully and measure it, within the limits of :mod:`stages.decoding`."""
     content = path.read_bytes()
     try:
-        rgb = photos.read_rgb(content)
+        return decoding.limited(measured, content)
     except photos.PhotoError as error:
         return Measures(bytes=len(content), damage=str(error))
+
+
+def measured(content: bytes) -> Measures:
+    """Return the measures of the photo in a file; raises a PhotoError if it cannot be read."""
+    rgb = photos.read_rgb(content)
     height, width = rgb.shape[:2]
     rgb = small_copy(rgb)
     lab = rgb_to_lab(rgb)

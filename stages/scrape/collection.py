@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages import likeness, photos, tables
+from stages import decoding, likeness, photos, tables
 from stages.errors import UngrayError
 from stages.files import sha256
 from stages.scrape import blocked
@@ -68,7 +68,7 @@ class Collection:
                 f"its checksum is in {blocked.BLOCKED}"
             )
         try:
-            likes = self.near(likeness.phash(photos.read_rgb(content)))
+            likes = self.near(likeness.phash(decoding.limited(photos.read_rgb, content)))
         except photos.PhotoError as error:
             raise UngrayError(f"{name} is no photo of this collection: {error}") from None
         if likes and not near:
@@ -109,7 +109,7 @@ class Collection:
             return known
         for file in self.files(checksum):
             try:
-                return likeness.phash(photos.read_rgb(RAW / file))
+                return likeness.phash(decoding.limited(photos.read_rgb, (RAW / file).read_bytes()))
             except (photos.PhotoError, FileNotFoundError):
                 continue
         return ""

@@ -77,8 +77,3 @@ def test_every_output_that_dvc_tracks_is_ignored_by_git_up_front(clone):
             else:
                 (name,) = out
                 clone.run("git", "check-ignore", "--no-index", name, fails=True)
-
-
-def test_no_module_is_longer_than_300_lines():
-    lengths = {p: len(p.read_text().splitlines()) for p in (ROOT / "stages").rglob("*.py")}
-    assert not {p.name: n for p, n in lengths.items() if n > 300}

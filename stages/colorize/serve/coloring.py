@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages import photos
+from stages import decoding, photos
 from stages.colorize import encoding, files
 from stages.colorize.api import Colorizer, Prediction
 
@@ -52,7 +52,7 @@ def predict_shown(content: bytes, model: Colorizer) -> Prediction:
         PhotoError: it cannot be read.
     """
     with _room_for(content):
-        small = _small(files.read(content))
+        small = _small(decoding.limited(files.read, content))
     return model.predict(small)
 
 
@@ -75,7 +75,7 @@ def color_whole(
         PhotoError: the photo cannot be read, or is too large for the format.
     """
     with _room_for(content):
-        photo = files.read(content)
+        photo = decoding.limited(files.read, content)
         rgb = model.predict(photo).render(saturation=saturation, vivid=vivid)
         extension = FORMATS[format] or _own_format(content)
         encoded = files.encode(photo, rgb, format=extension)

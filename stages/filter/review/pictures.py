@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cv2
 
-from stages import cache, photos
+from stages import cache, decoding, photos
 
 SIDES = {"thumbnail": 400, "large": 2000}
 """Long side in pixels at most: twice the page's about 200, for dense screens; larger than most windows."""
@@ -34,7 +34,9 @@ class Pictures:
         path = self.kept / kind / checksum[:2] / f"{checksum}.jpg"
         with self._locks[int(checksum[:8], 16) % len(self._locks)]:
             if not path.exists():
-                small = _scaled(photos.read_rgb(self.raw / file), SIDES[kind])
+                small = _scaled(
+                    decoding.limited(photos.read_rgb, (self.raw / file).read_bytes()), SIDES[kind]
+                )
                 photos.write_rgb(path, small, quality=QUALITY)
         return path
 
