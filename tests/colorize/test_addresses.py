@@ -7,9 +7,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from PIL import Image
 
-from stages import fetch
+from stages import decoding, fetch
+from stages.colorize import files
 from stages.fetch import addresses
 from stages.photos import read_rgb
+
+from .. import costly_photos
 
 PUBLIC = "127.0.0.53"
 
@@ -127,3 +130,29 @@ def test_a_dry_run_asks_nobody(colorize, web, tmp_path):
     code, out, _ = colorize(f"{web.address}/photo/17", "-o", f"{tmp_path}/out/", "--dry-run")
     assert (code, out) == (0, f"{web.address}/photo/17 -> {tmp_path}/out/17.(its own format)\n")
     assert web.asked == []
+
+
+def test_a_photo_of_the_web_is_decoded_within_limits_and_one_of_ones_own_right_here(
+    colorize, web, cats, tmp_path, monkeypatch
+):
+    asked = []
+
+    def limited(work, content, **about):
+        asked.append((work, content))
+        return work(content)
+
+    monkeypatch.setattr(decoding, "limited", limited)
+    assert colorize(f"{web.address}/photo/17", "-o", str(tmp_path / "a.png"))[0] == 0
+    assert asked == [(files.read, (cats / "cat.png").read_bytes())]
+    assert colorize(str(cats / "cat.png"), "-o", str(tmp_path / "b.png"))[0] == 0
+    assert len(asked) == 1
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize("name", costly_photos.FILES)
+def test_a_small_photo_of_the_web_that_costs_much_is_refused_in_a_sentence(colorize, web, tmp_path, name):
+    web.answers["/costly"] = (200, {}, costly_photos.FILES[name]())
+    code, _, err = colorize(f"{web.address}/costly", "-o", str(tmp_path / "a.png"))
+    assert code == 1
+    assert err.startswith(f"error: {web.address}/costly: damaged: ")
+    assert not (tmp_path / "a.png").exists()
