@@ -6,7 +6,7 @@ up to 24 levels after a round trip, its float32 Lab by at most 1).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -23,8 +23,15 @@ XYZ_TO_RGB = np.linalg.inv(RGB_TO_XYZ)
 WHITE = RGB_TO_XYZ.sum(axis=1)
 """The white point D65, 2 degrees."""
 
-PredictAb = Callable[[Float], Float]
-"""Takes lightness (height, width), returns ab (height, width, 2), both in Lab units."""
+
+class PredictAb(Protocol):
+    """Takes lightness (height, width) and maybe hints (3, height, width), returns ab (height, width, 2).
+
+    All in Lab units; the third channel of hints is how far they are to be trusted, 0..1.
+    """
+
+    def __call__(self, lightness: Float, hints: Float | None = None, /) -> Float:
+        """Predict."""
 
 
 def rgb_to_lab(rgb: Rgb) -> Float:

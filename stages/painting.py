@@ -49,7 +49,7 @@ def recolor(lightness: Float, predict_ab: PredictAb, *, short_side: int, multipl
     Args:
         lightness: float32 (height, width) in 0..100.
         predict_ab: the network, called once on the small copy.
-        short_side: short side in pixels of the small copy; a smaller photo is brought up to it.
+        short_side: short side in pixels of the small copy; see :func:`small_size`.
         multiple: both sides of the small copy are made multiples of this.
 
     Returns:
@@ -143,7 +143,12 @@ def paint(gray: Gray, fits: Float, *, saturation: float = 1.0, bits: int = 8) ->
 
 
 def small_size(width: int, height: int, *, short_side: int, multiple: int) -> tuple[int, int]:
-    """Return width and height of the small copy: ``short_side`` scaled, long side at most four times that."""
+    """Return width and height of the small copy: ``short_side`` scaled, long side at most four times that.
+
+    A photo that is smaller stays as it is, but for one of less than half of that: a network is asked best at
+    the scale of what it has learned, and what is enlarged is blurred.
+    """
+    short_side = min(short_side, max(min(width, height), short_side // 2))
     scale = short_side / min(width, height)
     sides = (min(side * scale, 4 * short_side) for side in (width, height))
     small_width, small_height = (max(multiple, round(side / multiple) * multiple) for side in sides)

@@ -43,7 +43,7 @@ TINY = {
         "lab_autoencoder": {"num_layers": 1, "filters": 16},
         "dense_autoencoder": {"embedding": 32, "pooling": "average", "downsampling": 2},
         "resnet18": {"pretrained": False},  # nothing is downloaded
-        "lite_unet": {"decoder": (8, 8, 8, 8), "pretrained": False},
+        "lite_unet": {"decoder": (8, 8, 8, 8), "encoder": "lite0", "pretrained": False},
         "batch_size": 8,
         "epochs": 2,
         "grid_every": 1,

@@ -133,10 +133,11 @@ def test_the_network_is_asked_once_on_sides_it_can_take(multiple):
         (640, 480, (176, 128)),  # landscape: 170.7 is nearest to 176
         (480, 640, (128, 176)),  # portrait
         (300, 300, (128, 128)),
-        (64, 48, (176, 128)),  # smaller than the network's photos: brought up
+        (64, 48, (80, 64)),  # smaller than the network's photos: not brought up,
+        (30, 60, (64, 128)),  # but to half of its size at least
         (4000, 400, (512, 128)),  # panorama: at most four times the short side
-        (1, 1000, (128, 512)),
-        (1, 1, (128, 128)),
+        (1, 1000, (64, 256)),
+        (1, 1, (64, 64)),
     ],
 )
 def test_the_small_copy_has_the_networks_short_side_and_the_photos_shape(width, height, expected):

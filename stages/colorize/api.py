@@ -24,7 +24,7 @@ True
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,6 +35,7 @@ from PIL import Image
 
 from stages.color import Float
 from stages.colorize import encoding, engines, files
+from stages.colorize.hints import Hint, drawn
 from stages.errors import UngrayError
 from stages.painting import along_edges, paint, small_copy
 
@@ -116,7 +117,14 @@ class Colorizer:
         path = default_model() if model is None else Path(model)
         return cls(engines.load(path, engine=engine, threads=threads))
 
-    def colorize(self, photo: Input, *, saturation: float = 1.0, vivid: bool = False) -> Input:
+    @property
+    def takes_hints(self) -> bool:
+        """Whether the model can be told colors; see :class:`stages.colorize.hints.Hint`."""
+        return self._engine.takes_hints
+
+    def colorize(
+        self, photo: Input, *, saturation: float = 1.0, vivid: bool = False, hints: Sequence[Hint] = ()
+    ) -> Input:
         """Return the photo in colour, at its own size and lightness.
 
         Args:
@@ -126,6 +134,7 @@ class Colorizer:
                 alpha. Colours it has are ignored.
             saturation: see :meth:`Prediction.render`, as is ``vivid``.
             vivid: stronger colours.
+            hints: colors that are known at some places of the upright photo.
 
         Returns:
             For an image an upright image, RGB or RGBA of 8 bits, with ``icc_profile`` in its ``info``, and
@@ -134,32 +143,51 @@ class Colorizer:
 
         Raises:
             UngrayError: it is no photo (a path, None, an array of another type or shape, numbers that are no
-                levels), or the saturation is negative.
+                levels), or the saturation is negative; a hint lies beside the photo, or the model takes none.
         """
-        return self.colorize_batch([photo], saturation=saturation, vivid=vivid)[0]
+        return self.colorize_batch([photo], saturation=saturation, vivid=vivid, hints=[hints])[0]
 
     def colorize_batch(
-        self, photos: Iterable[Input], *, saturation: float = 1.0, vivid: bool = False
+        self,
+        photos: Iterable[Input],
+        *,
+        saturation: float = 1.0,
+        vivid: bool = False,
+        hints: Iterable[Sequence[Hint]] | None = None,
     ) -> list[Input]:
-        """Return the photos in colour; see :meth:`colorize`. Those of one shape share runs of the network."""
+        """Return the photos in colour; see :meth:`colorize`. Those of one shape share runs of the network.
+
+        ``hints`` are those of each photo.
+        """
         photos = list(photos)
-        predictions = self.predict_batch(photos)
+        predictions = self.predict_batch(photos, hints=hints)
         return [
             _like(photo, prediction.photo, prediction.render(saturation=saturation, vivid=vivid))
             for photo, prediction in zip(photos, predictions, strict=True)
         ]
 
-    def predict(self, photo: Image.Image | NDArray[Any] | files.Photo) -> Prediction:
+    def predict(
+        self, photo: Image.Image | NDArray[Any] | files.Photo, *, hints: Sequence[Hint] = ()
+    ) -> Prediction:
         """Ask the network for the colours of one photo; see :meth:`Prediction.render`."""
-        return self.predict_batch([photo])[0]
+        return self.predict_batch([photo], hints=[hints])[0]
 
-    def predict_batch(self, photos: Iterable[Image.Image | NDArray[Any] | files.Photo]) -> list[Prediction]:
-        """Ask the network for the colours of several photos; those of one shape are asked for together."""
+    def predict_batch(
+        self,
+        photos: Iterable[Image.Image | NDArray[Any] | files.Photo],
+        *,
+        hints: Iterable[Sequence[Hint]] | None = None,
+    ) -> list[Prediction]:
+        """Ask the network for the colours of several photos; those of one shape are asked for together.
+
+        ``hints`` are those of each photo; see :meth:`colorize`.
+        """
         taken = [_photo(photo) for photo in photos]
         copies = [
             small_copy(photo.gray, short_side=self._engine.working_size, multiple=self._engine.multiple)
             for photo in taken
         ]
+        known = self._drawn(taken, copies, hints)
         shapes: dict[tuple[int, ...], list[int]] = {}
         for number, copy in enumerate(copies):
             shapes.setdefault(copy.shape, []).append(number)
@@ -167,11 +195,33 @@ class Colorizer:
         for numbers in shapes.values():
             for start in range(0, len(numbers), BATCH):
                 some = numbers[start : start + BATCH]
-                answers = self._engine.run(np.stack([copies[number][None] for number in some]))
+                lightness = np.stack([copies[number][None] for number in some])
+                answers = self._engine.run(
+                    lightness, None if known is None else np.stack([known[number] for number in some])
+                )
                 for number, ab in zip(some, answers, strict=True):
                     fits[number] = along_edges(copies[number], ab.transpose(1, 2, 0))
         vivid = float(self.provenance.get("vivid", {}).get("saturation", VIVID))
         return [Prediction(photo, fits[number], vivid) for number, photo in enumerate(taken)]
+
+    def _drawn(
+        self, photos: Sequence[files.Photo], copies: Sequence[Float], hints: Iterable[Sequence[Hint]] | None
+    ) -> list[Float] | None:
+        """Return the hints of each photo as the network takes them, None where no photo has any."""
+        each = [tuple(some) for some in hints] if hints is not None else [()] * len(photos)
+        if len(each) != len(photos):
+            raise UngrayError(f"there are hints for {len(each)} photos, and {len(photos)} photos")
+        if not any(each):
+            return None
+        if not self.takes_hints:
+            raise UngrayError(
+                f"{self.path} takes no hints; the base model does, and so does one that is trained with "
+                "train.hints.share over 0"
+            )
+        return [
+            drawn(some, photo=photo.gray.shape, small=copy.shape)
+            for some, photo, copy in zip(each, photos, copies, strict=True)
+        ]
 
 
 def _photo(photo: Image.Image | NDArray[Any] | files.Photo) -> files.Photo:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from stages.color import Float
 from stages.errors import UngrayError
 
@@ -20,13 +22,15 @@ class Engine:
     """A network ready to run.
 
     ``run`` takes lightness float32 (batch, 1, height, width) in 0..100 and returns ab (batch, 2, height,
-    width) in Lab units; both sides are multiples of ``multiple``. ``working_size``: the short side in pixels
-    of the photos it knows. ``configuration`` and ``provenance``: see :mod:`stages.networks`.
+    width) in Lab units; both sides are multiples of ``multiple``. Where it ``takes_hints``, there may be a
+    second argument: float32 (batch, 3, height, width), see :func:`stages.colorize.hints.drawn`.
+    ``working_size``: the short side in pixels of the photos it knows. ``configuration`` and ``provenance``:
+    see :mod:`stages.networks`.
     """
 
     name: str
     path: Path
-    run: Callable[[Float], Float]
+    run: Callable[[Float, Float | None], Float]
     multiple: int
     configuration: dict[str, Any]
     provenance: dict[str, Any]
@@ -35,6 +39,11 @@ class Engine:
     def working_size(self) -> int:
         """Pixels."""
         return int(self.configuration["working_size"])
+
+    @property
+    def takes_hints(self) -> bool:
+        """Whether the network can be told colors."""
+        return bool(self.configuration.get("hints"))
 
 
 def load(path: Path, *, engine: str = "auto", threads: int = 0) -> Engine:
@@ -87,8 +96,9 @@ def _load_torch(path: Path, threads: int) -> Engine:
     model = networks.load_model(path)
 
     @torch.inference_mode()
-    def run(lightness: Float) -> Float:
-        return model.network.predict_ab(torch.from_numpy(lightness)).numpy()
+    def run(lightness: Float, hints: Float | None = None) -> Float:
+        known = None if hints is None else torch.from_numpy(hints)
+        return model.network.predict_ab(torch.from_numpy(lightness), known).numpy()
 
     network = model.network
     return Engine("torch", path, run, network.MULTIPLE, network.configuration, model.provenance)
@@ -113,7 +123,11 @@ def _load_onnxruntime(path: Path, threads: int) -> Engine:
             "anew with `dvc repro --force export`"
         ) from None
 
-    def run(lightness: Float) -> Float:
-        return session.run(["ab"], {"lightness": lightness})[0]
+    def run(lightness: Float, hints: Float | None = None) -> Float:
+        given = {"lightness": lightness}
+        if configuration.get("hints"):
+            batch, _, *size = lightness.shape
+            given["hints"] = np.zeros((batch, 3, *size), np.float32) if hints is None else hints
+        return session.run(["ab"], given)[0]
 
     return Engine("onnxruntime", path, run, multiple, configuration, provenance)

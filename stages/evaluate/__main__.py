@@ -7,6 +7,8 @@ Examples:
   dvc metrics diff                                    the workspace beside the last commit
   python -m stages.evaluate compare A B --photos DIR  two models, or another program's colourings
   python -m stages.evaluate front A B C               error against colourfulness, at several saturations
+  python -m stages.evaluate sets A slides=DIR sea=DIR a model on photographs from elsewhere, set by set
+  python -m stages.evaluate hints A --photos DIR      what known colors at some places are worth
 """
 
 import json
@@ -21,11 +23,13 @@ from stages.evaluate.charts import draw_charts
 from stages.evaluate.compare import compare
 from stages.evaluate.film import write_film
 from stages.evaluate.front import front
+from stages.evaluate.hints import hints
 from stages.evaluate.origins import origins_table
 from stages.evaluate.page import page
 from stages.evaluate.params import Params
 from stages.evaluate.pictures import draw_grids
 from stages.evaluate.run import run
+from stages.evaluate.sets import sets
 from stages.evaluate.summaries import terciles_table
 from stages.files import whole_file, whole_folder
 from stages.params import Machine, load
@@ -82,4 +86,9 @@ def _curve(name: str) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    run_stage("evaluate", main, doc=__doc__, tools={"compare": compare, "front": front})
+    run_stage(
+        "evaluate",
+        main,
+        doc=__doc__,
+        tools={"compare": compare, "front": front, "hints": hints, "sets": sets},
+    )

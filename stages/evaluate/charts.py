@@ -47,11 +47,16 @@ def draw_charts(
 
 
 @contextmanager
-def panels(path: Path, *, width: float, height: float, columns: int = 1) -> Iterator[list[Axes]]:
-    """Yield the axes of a figure of ``width`` x ``height`` inches; ``path`` at 110 dots an inch."""
+def panels(
+    path: Path, *, width: float, height: float, columns: int = 1, share: bool = True
+) -> Iterator[list[Axes]]:
+    """Yield the axes of a figure of ``width`` x ``height`` inches; ``path`` at 110 dots an inch.
+
+    ``share``: whether all have the same vertical axis.
+    """
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
-        yield list(figure.subplots(1, columns, squeeze=False, sharey=True)[0])
+        yield list(figure.subplots(1, columns, squeeze=False, sharey=share)[0])
         with whole_file(path) as partial:
             figure.savefig(partial, dpi=110, metadata={"Software": None})
 

@@ -27,7 +27,7 @@ TITLES = {"model": "model", "base": "base model", "gray": "gray photo", "mean_ab
 def rivals(model: Model, *, base: Model | None, mean: Float) -> dict[str, Colour]:
     """Return each rival by its name in :data:`TITLES`; ``mean`` is the mean a and b of the train photos."""
 
-    def mean_everywhere(small: Float) -> Float:
+    def mean_everywhere(small: Float, hints: Float | None = None) -> Float:
         return np.broadcast_to(mean, (*small.shape, 2))
 
     return {

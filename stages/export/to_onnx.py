@@ -28,8 +28,8 @@ class _PredictAb(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, lightness: Tensor) -> Tensor:
-        return self.network.predict_ab(lightness)
+    def forward(self, lightness: Tensor, hints: Tensor | None = None) -> Tensor:
+        return self.network.predict_ab(lightness, hints)
 
 
 def write_onnx(path: Path, model: Model, *, opset: int) -> None:
@@ -37,13 +37,18 @@ def write_onnx(path: Path, model: Model, *, opset: int) -> None:
 
     Input ``lightness`` float32 (batch, 1, height, width) in 0..100, output ``ab`` float32 (batch, 2, height,
     width) in Lab units; batch, height and width are free, both sides multiples of the metadata's
-    ``multiple``.
+    ``multiple``. A network that takes hints has a second input, ``hints`` float32 (batch, 3, height, width):
+    a and b in Lab units and a weight in 0..1, all 0 where nothing is known.
     """
     network = model.network
     # Example sizes that differ, since the exporter takes equal ones for one dimension, and are more than 1
     # in the network's midst, since it takes a 1 for a constant.
     side = max(network.working_size, 2 * network.MULTIPLE)
-    example = torch.zeros(2, 1, side, side + network.MULTIPLE)
+    names = ["lightness", "hints"] if network.takes_hints else ["lightness"]
+    examples = tuple(
+        torch.zeros(2, channels, side, side + network.MULTIPLE)
+        for _, channels in zip(names, (1, 3), strict=False)
+    )
     height, width = (
         network.MULTIPLE * torch.export.Dim(name, min=1, max=512) for name in ("rows", "columns")
     )
@@ -52,13 +57,13 @@ def write_onnx(path: Path, model: Model, *, opset: int) -> None:
         warnings.simplefilter("ignore")  # of the exporter's own future
         program = torch.onnx.export(
             _PredictAb(network).eval(),
-            (example,),
+            examples,
             dynamo=True,
             opset_version=opset,
             verbose=False,
-            input_names=["lightness"],
+            input_names=names,
             output_names=["ab"],
-            dynamic_shapes={"lightness": {0: torch.export.Dim("batch"), 2: height, 3: width}},
+            dynamic_shapes={name: {0: torch.export.Dim("batch"), 2: height, 3: width} for name in names},
         )
     assert program is not None
     exported = program.model_proto
@@ -89,16 +94,28 @@ def check_onnx(path: Path, model: Model, lightnesses: list[Float], *, tolerance:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     predict_ab, worst = predictor(model.network), 0.0
     for lightness in lightnesses:
-        ab = session.run(["ab"], {"lightness": lightness[None, None]})[0][0].transpose(1, 2, 0)
-        expected = predict_ab(lightness)
-        beyond = max(1.0, float(np.abs(expected).max()) / AB_SCALE)
-        worst = max(worst, float(np.abs(ab - expected).max()) / beyond)
+        for hints in _hints(lightness) if model.network.takes_hints else [None]:
+            given = {"lightness": lightness[None, None]}
+            if hints is not None:
+                given["hints"] = hints[None]
+            ab = session.run(["ab"], given)[0][0].transpose(1, 2, 0)
+            expected = predict_ab(lightness, hints)
+            beyond = max(1.0, float(np.abs(expected).max()) / AB_SCALE)
+            worst = max(worst, float(np.abs(ab - expected).max()) / beyond)
     if worst > tolerance:
         raise UngrayError(
             f"export: ONNX differs from torch by {worst:.3g} in ab, export.tolerance allows "
             f"{tolerance:g}; raise it, or report a fault"
         )
     return worst
+
+
+def _hints(lightness: Float) -> list[Float]:
+    """Return what a network that takes hints is checked with: no hints, and one that is red."""
+    none = np.zeros((3, *lightness.shape), np.float32)
+    red = none.copy()
+    red[:, : lightness.shape[0] // 2, : lightness.shape[1] // 2] = [[[60]], [[40]], [[1]]]
+    return [none, red]
 
 
 def _store_weights_in_fp16(graph: onnx.GraphProto) -> None:

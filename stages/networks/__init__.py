@@ -98,15 +98,18 @@ def load_model(path: Path) -> Model:
 def predictor(network: Colorizer) -> PredictAb:
     """Return ``network`` as a function on arrays: lightness (height, width) to ab (height, width, 2).
 
+    Its second argument, if any, are hints, float32 (3, height, width); see :meth:`Colorizer.predict_ab`.
+
     The network is put in eval mode and runs on its own device, in fp32.
     """
     network.eval()
     device = next(network.parameters()).device
 
     @torch.inference_mode()
-    def predict_ab(lightness: Float) -> Float:
+    def predict_ab(lightness: Float, hints: Float | None = None) -> Float:
         batch = torch.from_numpy(np.ascontiguousarray(lightness))[None, None].to(device)
-        return network.predict_ab(batch)[0].permute(1, 2, 0).cpu().numpy()
+        known = None if hints is None else torch.from_numpy(np.ascontiguousarray(hints))[None].to(device)
+        return network.predict_ab(batch, known)[0].permute(1, 2, 0).cpu().numpy()
 
     return predict_ab
 

@@ -24,6 +24,9 @@ class Colorizer(nn.Module, ABC):
     MULTIPLE: ClassVar[int]
     ARCHITECTURE: ClassVar[str]
 
+    takes_hints = False
+    """Whether it takes hints: colors that are known at some places of the photo."""
+
     def __init__(self, *, working_size: int, **arguments: Any) -> None:
         super().__init__()
         self.working_size = working_size
@@ -47,9 +50,23 @@ class Colorizer(nn.Module, ABC):
     def gray_target(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Return what the gray photo is in the terms of ``targets``, so that the loss has a line to beat."""
 
+    def with_hints(self, inputs: Tensor, hints: Tensor | None) -> Tensor:
+        """Return ``inputs`` of the network with ``hints`` beside them; see :meth:`predict_ab`.
+
+        Raises:
+            ValueError: there are hints, and this network takes none.
+        """
+        if hints is not None:
+            raise ValueError(f"this {self.ARCHITECTURE} takes no hints")
+        return inputs
+
     @abstractmethod
-    def predict_ab(self, lightness: Tensor) -> Tensor:
-        """Return ab (batch, 2, height, width), Lab units, for lightness (batch, 1, height, width), 0..100."""
+    def predict_ab(self, lightness: Tensor, hints: Tensor | None = None) -> Tensor:
+        """Return ab (batch, 2, height, width), Lab units, for lightness (batch, 1, height, width), 0..100.
+
+        ``hints``, for a network that takes them, are float (batch, 3, height, width): a and b in Lab units,
+        and in 0..1 how far they are to be trusted; where that is 0, nothing is known. None: nothing is.
+        """
 
     def ab_of(self, values: Tensor) -> Tensor:
         """Return ab, Lab units, (batch, 2, height, width), of outputs or targets of that height and width.

@@ -30,9 +30,9 @@ class LabColorizer(Colorizer):
         """Return no colour; see :class:`Colorizer`."""
         return torch.zeros_like(targets)
 
-    def predict_ab(self, lightness: Tensor) -> Tensor:
+    def predict_ab(self, lightness: Tensor, hints: Tensor | None = None) -> Tensor:
         """Return ab at the size of ``lightness``; see :class:`Colorizer`."""
-        ab = self.ab_of(self(lightness / 50 - 1))
+        ab = self.ab_of(self(self.with_hints(lightness / 50 - 1, hints)))
         if self.shrink == 1:
             return ab
         return functional.interpolate(ab, scale_factor=self.shrink, mode="bilinear", align_corners=False)

@@ -24,9 +24,9 @@ class RgbColorizer(Colorizer):
         """Return the gray photo as RGB; see :class:`Colorizer`."""
         return inputs.expand_as(targets)
 
-    def predict_ab(self, lightness: Tensor) -> Tensor:
+    def predict_ab(self, lightness: Tensor, hints: Tensor | None = None) -> Tensor:
         """Return ab of the predicted RGB; see :class:`Colorizer`."""
-        return rgb_to_lab(self(_gray(lightness)))[:, 1:]
+        return rgb_to_lab(self(self.with_hints(_gray(lightness), hints)))[:, 1:]
 
     def raw_rgb(self, rgb: Tensor) -> Tensor:
         """Return RGB as the network predicts it; see :class:`Colorizer`."""

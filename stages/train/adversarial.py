@@ -44,14 +44,21 @@ class Adversarial(Objective):
         self.turn = 0  # of the micro-batch in its step
 
     def step(
-        self, batch: Tensor, worn: Tensor | None, *, lr_factor: float, share: float = 1.0, last: bool = True
+        self,
+        batch: Tensor,
+        worn: Tensor | None,
+        *,
+        lr_factor: float,
+        hints: Tensor | None = None,
+        share: float = 1.0,
+        last: bool = True,
     ) -> dict[str, Tensor]:
         """See :meth:`Objective.step`; "loss" is the one on the true colours, without the discriminator's.
 
         Beside it: loss_generator and loss_discriminator, the two cross-entropies, and
         discriminator_accuracy, the share of photos, true and coloured, that it took for what they are.
         """
-        inputs, targets = self.pairs(batch, worn)
+        inputs, targets = self.pairs(batch, worn, hints)
         lightness = rgb_to_lab(to_rgb(self.fabric.to_device(batch)))[:, :1]
         with self.fabric.no_backward_sync(self.module, enabled=not last):
             outputs = self.module(inputs).float()

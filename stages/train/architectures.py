@@ -20,6 +20,7 @@ class UNetParams(Section):
 class LiteUNetParams(Section):
     """Of :class:`stages.networks.lite_unet.LiteUNet`."""
 
+    encoder: Literal["lite0", "lite1", "lite2"]
     decoder: Annotated[tuple[Channels, ...], Field(strict=False, min_length=4, max_length=4)]
     pretrained: bool
 

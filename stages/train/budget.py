@@ -25,6 +25,17 @@ def most_steps(params: Params, batches_an_epoch: int) -> int:
     return min(by_epochs, params.steps) if params.steps else by_epochs
 
 
+def planning_is_due(params: Params, *, step: int, seconds: float) -> bool:
+    """Return whether the number of all steps is to be planned by ``train.minutes`` before ``step`` (from 0).
+
+    With the schedule "stable" that is when all but the decay's share of the time is spent: until then the
+    learning rate does not depend on it.
+    """
+    if params.schedule == "stable":
+        return step >= settled_steps(params) and seconds >= 60 * params.minutes * (1 - params.decay)
+    return step == settled_steps(params)
+
+
 def plan_steps(
     params: Params,
     *,
@@ -44,6 +55,8 @@ def plan_steps(
         seconds_a_step: what a step takes.
         seconds_a_validation: what a validation takes.
     """
+    if params.schedule == "stable" and params.decay < 1:  # the decay begins now
+        return min(max(done + 1, math.ceil(done / (1 - params.decay))), most_steps(params, batches_an_epoch))
     a_step = seconds_a_step + seconds_a_validation / batches_an_epoch
     fitting = done + int((60 * params.minutes - seconds) / a_step)
     return min(max(done + 1, fitting), most_steps(params, batches_an_epoch))
@@ -54,6 +67,9 @@ def lr_factor(params: Params, step: int, steps: int) -> float:
 
     Linear warm-up, then constant, or a cosine that falls to 0 (Loshchilov and Hutter, "SGDR", 2017, without
     restarts) and begins where the warm-up has ended, at step 20 at the earliest; see :func:`settled_steps`.
+    "stable" is constant but for the last steps, in which it falls to 0 in a straight line (Haegele and
+    others, "Scaling laws and compute-optimal training beyond fixed training durations", 2024): how long it
+    goes on can be decided at any time before these.
     """
     if step < params.warmup_steps:
         return (step + 1) / (params.warmup_steps + 1)
@@ -62,4 +78,6 @@ def lr_factor(params: Params, step: int, steps: int) -> float:
     start = settled if steps > settled else params.warmup_steps
     if params.schedule == "constant" or step < start:
         return 1.0
+    if params.schedule == "stable":
+        return min(1.0, (steps - step) / (params.decay * steps))
     return 0.5 * (1 + math.cos(math.pi * (step - start) / (steps - start)))

@@ -30,7 +30,9 @@ from stages.train.validate import Validation
 
 if TYPE_CHECKING:
     from stages.train.degrade import OldScans
+    from stages.train.hints import Hints
     from stages.train.streamed import Streamed
+    from stages.train.tones import Tones
 
 OnEpoch = Callable[[int, dict[str, float]], None]
 
@@ -50,6 +52,10 @@ class Photos:
     val: Pixels
     wear: OldScans | None
     """What the network sees of the train photos goes through it, if given; val photos stay as they are."""
+    tones: Tones | None = None
+    """So does it through this, before."""
+    hints: Hints | None = None
+    """What the network is told of the train photos' colors, if given."""
 
 
 class Training:
@@ -148,7 +154,7 @@ class Training:
             self._train_step(batch, numbers)
             self.show.step(len(batch))
             self.clock.step()
-            if not place.planned_steps and self.step == budget.settled_steps(params):
+            if not place.planned_steps and self._planning_is_due():
                 self._plan()
             self._save_if_due(stop)
 
@@ -172,9 +178,10 @@ class Training:
         )
         for turn, (where, share) in enumerate(shares, start=1):
             photos = batch[where]
-            wear = self.photos.wear
-            worn = wear.batch(photos, numbers=numbers[where], epoch=place.epoch) if wear else None
-            found = self.objective.step(photos, worn, lr_factor=factor, share=share, last=turn == len(shares))
+            seen, hints = self._drawn(photos, numbers[where])
+            found = self.objective.step(
+                photos, seen, hints=hints, lr_factor=factor, share=share, last=turn == len(shares)
+            )
             values = {name: value.item() for name, value in found.items()}
             if share:
                 check_loss(
@@ -188,6 +195,18 @@ class Training:
         if self.ema:
             self.ema.update(self.network, step=self.step + 1)
         place.batch += 1
+
+    def _drawn(self, photos: Tensor, numbers: NDArray[np.int64]) -> tuple[Tensor | None, Tensor | None]:
+        """Return what the network sees of ``photos`` instead of themselves, and their hints, if any."""
+        epoch, source = self.place.epoch, self.photos
+        seen = source.tones.batch(photos, numbers=numbers, epoch=epoch) if source.tones else None
+        if source.wear:
+            seen = source.wear.batch(photos if seen is None else seen, numbers=numbers, epoch=epoch)
+        return seen, source.hints.batch(photos, numbers=numbers, epoch=epoch) if source.hints else None
+
+    def _planning_is_due(self) -> bool:
+        due = budget.planning_is_due(self.params, step=self.step, seconds=self.clock.seconds())
+        return processes.any_of(self.fabric, due)[0]
 
     def _plan(self) -> None:
         """Fix the number of all steps by the pace so far, and say so."""

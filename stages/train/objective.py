@@ -45,13 +45,21 @@ class Objective(ABC):
 
     @abstractmethod
     def step(
-        self, batch: Tensor, worn: Tensor | None, *, lr_factor: float, share: float = 1.0, last: bool = True
+        self,
+        batch: Tensor,
+        worn: Tensor | None,
+        *,
+        lr_factor: float,
+        hints: Tensor | None = None,
+        share: float = 1.0,
+        last: bool = True,
     ) -> dict[str, Tensor]:
         """Go forward and backward on one micro-batch, and where it is the last one, step.
 
         Args:
             batch: true photos, uint8 RGB (batch, height, width, 3), on the CPU.
             worn: what the network sees of them, of the same shape, instead of their own gray; None = that.
+            hints: colors it is told, (batch, 3, height, width); see :class:`stages.train.hints.Hints`.
             lr_factor: 0..1, what each optimizer's own base learning rate is multiplied by in this step.
             share: what the mean loss of this micro-batch counts for in the gradient, so that micro-batches
                 (whose gradients add up) and processes (whose gradients are averaged) together give the
@@ -75,12 +83,13 @@ class Objective(ABC):
     def train(self) -> None:
         """Put all parts in training mode."""
 
-    def pairs(self, batch: Tensor, worn: Tensor | None) -> tuple[Tensor, Tensor]:
+    def pairs(self, batch: Tensor, worn: Tensor | None, hints: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the network's input and target on its device, float (batch, channels, height, width)."""
         inputs, targets = self.network.pairs(to_rgb(self.fabric.to_device(batch)))
         if worn is not None:
             inputs, _ = self.network.pairs(to_rgb(self.fabric.to_device(worn)))
-        return inputs, targets
+        hints = None if hints is None else self.fabric.to_device(hints)
+        return self.network.with_hints(inputs, hints), targets
 
     def set_up(self, network: nn.Module, *, lr: float) -> tuple[Any, Any]:
         """Return ``network`` and its optimizer as Fabric runs them: on the device, over all processes."""
@@ -107,10 +116,17 @@ class Regression(Objective):
         self.module, self.optimizer = self.set_up(network, lr=params.lr)
 
     def step(
-        self, batch: Tensor, worn: Tensor | None, *, lr_factor: float, share: float = 1.0, last: bool = True
+        self,
+        batch: Tensor,
+        worn: Tensor | None,
+        *,
+        lr_factor: float,
+        hints: Tensor | None = None,
+        share: float = 1.0,
+        last: bool = True,
     ) -> dict[str, Tensor]:
         """See :meth:`Objective.step`."""
-        inputs, targets = self.pairs(batch, worn)
+        inputs, targets = self.pairs(batch, worn, hints)
         with self.fabric.no_backward_sync(self.module, enabled=not last):
             # The network runs in the chosen precision, the loss in fp32.
             loss = self.loss(self.module(inputs).float(), targets)

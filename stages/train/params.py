@@ -50,6 +50,15 @@ class AdversarialParams(Section):
     noise_every: int = Field(ge=1, description="steps")
 
 
+class HintsParams(Section):
+    """The hints that a network is trained with; see :mod:`stages.train.hints`."""
+
+    share: float = Field(ge=0, le=1, description="share of photos; 0 = off")
+    points: float = Field(ge=1, le=1000, description="points a photo")
+    patch: int = Field(ge=1, le=31, description="pixels")
+    dense: float = Field(ge=0, le=1, description="share of photos with hints")
+
+
 class Params(Section):
     """What is trained, and how."""
 
@@ -82,7 +91,8 @@ class Params(Section):
     steps: int = Field(ge=0, description="0 = no limit")
     minutes: float = Field(ge=0, description="0 = no limit")
     lr: float = Field(gt=0, le=1)
-    schedule: Literal["constant", "cosine"]
+    schedule: Literal["constant", "cosine", "stable"]
+    decay: float = Field(gt=0, le=1, description="share of the steps")
     warmup_steps: int = Field(ge=0)
     weight_decay: float = Field(ge=0, lt=1)
     clip_norm: float = Field(ge=0, description="0 = off")
@@ -91,6 +101,8 @@ class Params(Section):
     watch: Literal["ciede2000", "ab_mae", "psnr", "loss"]
     patience: int = Field(ge=0, description="epochs; 0 = off")
     flip: bool
+    hints: HintsParams
+    tones: float = Field(ge=0, le=1, description="share of photos")
     degradation: float = Field(ge=0, le=1, description="share of photos")
     degradation_effects: Annotated[tuple[Effect, ...], Field(strict=False, min_length=1)]
     grid_every: int = Field(ge=1, description="epochs")
@@ -103,6 +115,15 @@ class Params(Section):
             raise UngrayError(
                 f"train.loss = 'classes' needs train.architecture = {' or '.join(CLASSIFIERS)}, which can "
                 f"say how likely each colour is, not {self.architecture}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _hints_fit_network(self) -> Self:
+        if self.hints.share and self.architecture != "lite_unet":
+            raise UngrayError(
+                f"train.hints.share = {self.hints.share:g} needs train.architecture = lite_unet, which can "
+                f"take hints, not {self.architecture}; set train.hints.share: 0 in params.yaml"
             )
         return self
 
@@ -126,6 +147,8 @@ class Params(Section):
         }
         section = sections.get(self.architecture)
         arguments = section.model_dump(mode="json") if section else {}
+        if self.hints.share:
+            arguments["hints"] = True
         if self.loss == "classes":
             arguments["classes"] = {"grid": self.classes.grid, "temperature": self.classes.temperature}
         return {"architecture": self.architecture, "working_size": self.working_size, **arguments}

@@ -19,6 +19,7 @@ from stages.train.checkpoints import tell_what_differs
 from stages.train.data import Pixels, batch_count, load_pixels
 from stages.train.device import start_fabric
 from stages.train.gallery import Gallery
+from stages.train.hints import Hints
 from stages.train.loop import EndedError, OnEpoch, Photos, Training
 from stages.train.losses import measure_prior
 from stages.train.params import Params
@@ -26,6 +27,7 @@ from stages.train.place import Place
 from stages.train.show import Show, Silent
 from stages.train.start import start_from, told
 from stages.train.streamed import Streamed
+from stages.train.tones import Tones
 from stages.train.vivid import vivid
 
 if TYPE_CHECKING:
@@ -154,6 +156,8 @@ def _photos(
         files=[file for _, rows in by_size for file in rows["file"]],
         val=load_pixels(splits["val"], prepared, size=params.working_size, workers=machine.workers),
         wear=_old_scans(params),
+        tones=Tones(share=params.tones, seed=params.seed) if params.tones else None,
+        hints=Hints(params.hints, seed=params.seed) if params.hints.share else None,
     )
     return photos, splits["val"]
 

@@ -85,9 +85,11 @@ def test_one_recipe_after_another_is_that_recipe():
 
 @recipes
 def test_what_another_run_left_in_params_yaml_does_not_get_into_a_recipe(name):
-    shown = {"base", "grid_every", "grid_photos", "seed", "degradation_effects"}  # the last is unused without
+    shown = {"base", "grid_every", "grid_photos", "seed"}
+    shown |= {"degradation_effects", "decay"}  # unused without degradation and the schedule "stable"
     plain = {key for key, value in load(ROOT / "params.yaml")["train"].items() if not isinstance(value, dict)}
-    assert {f"train.{key}" for key in plain - shown} <= overlay.overrides(name, []).keys()
+    wanted = {f"train.{key}" for key in plain - shown} | {"train.hints.share"}
+    assert wanted <= overlay.overrides(name, []).keys()
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,27 @@ def test_the_plan_leaves_time_for_validation_and_is_never_less_than_a_step(param
     assert planned(minutes=0.1) == 21
 
 
+def test_the_stable_schedule_is_constant_and_then_falls_in_a_straight_line(params):
+    stable = params(warmup_steps=4, schedule="stable", decay=0.25)
+    factors = [budget.lr_factor(stable, step, 100) for step in range(100)]
+    assert set(factors[4:76]) == {1.0}
+    assert factors[75:] == pytest.approx([1 - number / 25 for number in range(25)])
+
+
+def test_with_the_stable_schedule_steps_are_planned_when_only_the_decay_is_left(params):
+    stable = params(warmup_steps=4, schedule="stable", decay=0.25, minutes=1.0, epochs=10**6)
+    assert not budget.planning_is_due(stable, step=500, seconds=44.9)
+    assert budget.planning_is_due(stable, step=500, seconds=45.0)
+    assert not budget.planning_is_due(stable, step=10, seconds=50.0), "the pace is not settled"
+    planned = budget.plan_steps(
+        stable, batches_an_epoch=10, done=601, seconds=45, seconds_a_step=9, seconds_a_validation=9
+    )
+    assert planned == 802
+    before = [budget.lr_factor(stable, step, planned) for step in range(4, 601)]
+    assert set(before) == {1.0}, "as it was before the number of steps was known"
+    assert budget.lr_factor(stable, 700, planned) < 1
+
+
 def test_a_training_ended_by_minutes_is_repeated_exactly_by_its_number_of_steps(trained, here):
     result, _ = trained(epochs=100_000, minutes=0.1, grid_every=1000, schedule="cosine")
     steps = result.model.provenance["steps"]

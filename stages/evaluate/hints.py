@@ -1,0 +1,188 @@
+"""What hints are worth: how far off the colors are by how many places are known."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from stages import metrics, tables
+from stages.charts import GRAY as GRAY_INK
+from stages.color import Float, Rgb, gray_photo, lab_to_rgb, rgb_to_lab
+from stages.colorize.api import Colorizer
+from stages.colorize.hints import Hint
+from stages.errors import UngrayError
+from stages.evaluate.charts import panels
+from stages.evaluate.diffusion import spread
+from stages.evaluate.params import Params
+from stages.evaluate.sides import by_name, load_photo
+from stages.evaluate.verdict import compare
+from stages.params import load
+
+DOC = """\
+Show what hints are worth: color the photos in DIR with 0, 1, 2, 5, 10, 20, 50 and 100 hints at random places,
+each with the true color, and judge them beside the gray photo and beside the simplest rival, the same hints
+spread over the gray photo along its lightness (Levin, Lischinski, Weiss 2004). Writes hints.csv and hints.png
+and prints the table. Example:
+
+  python -m stages.evaluate hints data/base/colorizer.safetensors --photos data/prepared/test --most 100
+"""
+
+NUMBERS = (0, 1, 2, 5, 10, 20, 50, 100)
+"""Of hints."""
+
+MODEL, RIVAL, GRAY = "model", "diffusion", "gray"
+
+WINDOW = 3
+"""Pixels around a place, at which photos are judged, whose mean color is the hint."""
+
+
+def hints(arguments: Sequence[str]) -> None:
+    """Run the tool ``python -m stages.evaluate hints``."""
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.evaluate hints",
+        description=DOC,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", metavar="MODEL", type=Path, help="a model that takes hints")
+    parser.add_argument("--photos", metavar="DIR", type=Path, required=True, help="photos in true color")
+    parser.add_argument("--most", type=int, default=100, help="judge so many of them, evenly spaced (100)")
+    parser.add_argument("--seed", type=int, default=1, help="of the places (1)")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("reports/hints"), help="folder to write (reports/hints)"
+    )
+    options = parser.parse_args(arguments)
+    if options.most < 1:
+        raise UngrayError(f"--most {options.most} is not allowed: it must be 1 or more photos")
+    params = load("evaluate", Params)
+    colorizer = Colorizer.load(options.model)
+    if not colorizer.takes_hints:
+        raise UngrayError(f"{options.model} takes no hints: it was trained with train.hints.share: 0")
+    paths = list(by_name(options.photos).values())
+    chosen = np.linspace(0, len(paths) - 1, min(len(paths), options.most)).round().astype(int)
+    judged = judge_hints(colorizer, [paths[number] for number in chosen], seed=options.seed)
+    table = hints_table(judged, params)
+    tables.write(judged.round(5), options.output / "photos.csv")
+    tables.write(table, options.output / "hints.csv")
+    draw_hints(options.output / "hints.png", table)
+    print(table.to_string(index=False, na_rep=""))
+    print(f"{options.output}/hints.png shows it, {options.output}/photos.csv has each photo")
+
+
+def judge_hints(colorizer: Colorizer, paths: Sequence[Path], *, seed: int) -> pd.DataFrame:
+    """Judge ``colorizer``, the rival and the gray photo at :data:`NUMBERS` of hints.
+
+    The places of a photo follow from ``seed`` and its rank; those of fewer hints are among those of more.
+
+    Returns:
+        A row a photo, rival and number of hints: file, rival, hints, ciede2000, psnr, and at_hints, the mean
+        CIEDE2000 to the hints' colors at their places.
+    """
+    rows = []
+    for rank, path in enumerate(tqdm(paths, desc="hints", unit="photo", disable=None)):
+        truth = load_photo(path, short_side=256).truth
+        lab = rgb_to_lab(truth)
+        known = places(truth, count=max(NUMBERS), seed=[seed, rank])
+        for number in NUMBERS:
+            made = {
+                MODEL: colorizer.colorize(truth, hints=known[:number]),
+                RIVAL: _diffused(lab, known[:number]),
+                **({GRAY: gray_photo(lab[..., 0])} if not number else {}),
+            }
+            for rival, photo in made.items():
+                found = metrics.ciede2000(rgb_to_lab(photo), lab)
+                rows.append(
+                    {
+                        "file": path.name,
+                        "rival": rival,
+                        "hints": number,
+                        "ciede2000": float(found.mean()),
+                        "psnr": metrics.psnr(photo, truth),
+                        "at_hints": _at_hints(photo, lab, known[:number]),
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def places(truth: Rgb, *, count: int, seed: Sequence[int]) -> list[Hint]:
+    """Return ``count`` hints at random places of ``truth``, uint8 RGB, with the colors that it has there."""
+    draws = np.random.default_rng(seed)
+    height, width = truth.shape[:2]
+    found = []
+    for x, y in zip(draws.integers(0, width, count), draws.integers(0, height, count), strict=True):
+        around = truth[
+            max(0, y - WINDOW // 2) : y + WINDOW // 2 + 1, max(0, x - WINDOW // 2) : x + WINDOW // 2 + 1
+        ]
+        color = "#" + "".join(f"{round(level):02x}" for level in around.reshape(-1, 3).mean(axis=0))
+        found.append(Hint(x=float(x), y=float(y), color=color))
+    return found
+
+
+def hints_table(judged: pd.DataFrame, params: Params) -> pd.DataFrame:
+    """Return a row a number of hints of what :func:`judge_hints` found.
+
+    Columns: hints; psnr and ciede2000 of the model, the rival and gray; psnr_over_none, the model's gain over
+    no hints, and psnr_over_rival, each with the ends of its 95 % interval; at_hints of the model.
+    """
+    rows = []
+    figures = judged.pivot(index="file", columns=["rival", "hints"], values=["psnr", "ciede2000", "at_hints"])
+    groups = pd.Series(figures.index, figures.index)
+    for number in NUMBERS:
+        row: dict[str, float | None] = {"hints": number}
+        for figure in ("psnr", "ciede2000"):
+            for rival in (MODEL, RIVAL, GRAY):
+                column = figures[figure, rival, 0 if rival == GRAY else number]
+                row[f"{figure}_{rival}"] = float(column.mean())
+        ours = figures["psnr", MODEL, number]
+        for name, other in (
+            ("over_none", figures["psnr", MODEL, 0]),
+            ("over_rival", figures["psnr", RIVAL, number]),
+        ):
+            found = compare(ours - other, groups, better="higher", params=params)
+            row |= {f"psnr_{name}": found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
+        row["at_hints"] = float(figures["at_hints", MODEL, number].mean()) if number else None
+        rows.append(row)
+    return pd.DataFrame(rows).astype(float).astype({"hints": int}).round(4)
+
+
+def draw_hints(path: Path, table: pd.DataFrame) -> None:
+    """Draw PSNR and CIEDE2000 of ``table`` over the number of hints to ``path`` (.png)."""
+    titles: Mapping[str, str] = {
+        "psnr": "PSNR, dB (higher is better)",
+        "ciede2000": "CIEDE2000 (lower is better)",
+    }
+    with panels(path, width=9.0, height=4.2, columns=2, share=False) as axes:
+        at = np.arange(len(table))
+        for one, (figure, title) in zip(axes, titles.items(), strict=True):
+            one.plot(at, table[f"{figure}_{MODEL}"], marker="o", color="#0072b2", label="model")
+            one.plot(
+                at, table[f"{figure}_{RIVAL}"], marker="s", color="#d55e00", label="hints spread by diffusion"
+            )
+            one.axhline(table[f"{figure}_{GRAY}"].iloc[0], color=GRAY_INK, linestyle="--", label="gray photo")
+            one.set_xticks(at, [str(number) for number in table["hints"]])
+            one.set_xlabel("hints")
+            one.set_title(title, fontsize=11)
+        axes[0].legend(frameon=False)
+
+
+def _diffused(lab: Float, known: Sequence[Hint]) -> Rgb:
+    """Return the gray photo with ``known`` spread over it, at half its size as networks' answers are."""
+    if not known:
+        return gray_photo(lab[..., 0])
+    where = [(round(hint.y), round(hint.x)) for hint in known]
+    ab = spread(lab[..., 0], where, np.array([hint.ab() for hint in known]))
+    return lab_to_rgb(np.dstack([lab[..., 0], ab]))
+
+
+def _at_hints(photo: Rgb, lab: Float, known: Sequence[Hint]) -> float:
+    """Return the mean CIEDE2000 between ``photo`` at the places of ``known`` and what was said there."""
+    if not known:
+        return float("nan")
+    rows, columns = ([int(getattr(hint, name)) for hint in known] for name in ("y", "x"))
+    got = rgb_to_lab(photo)[rows, columns][None]
+    wanted = np.dstack([lab[rows, columns, 0][None], np.array([hint.ab() for hint in known])[None]])
+    return float(metrics.ciede2000(got, wanted.astype(np.float32)).mean())

@@ -1,0 +1,148 @@
+"""Judging models on sets of photos from elsewhere, a folder each."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from stages import metrics, tables
+from stages.color import gray_photo, rgb_to_lab
+from stages.colorize.api import Colorizer
+from stages.errors import UngrayError
+from stages.evaluate.params import Params
+from stages.evaluate.sides import by_name, load_photo
+from stages.evaluate.verdict import compare
+from stages.params import load
+
+DOC = """\
+Judge a model on sets of color photos, a folder each, beside their gray versions: what it is worth on
+photographs unlike its own. Each set is a row, and so is the mean over sets, in which each counts alike. With
+--vivid its vivid colors are judged. Examples:
+
+  python -m stages.evaluate sets data/base/colorizer.safetensors slides=~/slides outdoor=~/outdoor
+  python -m stages.evaluate sets data/models/colorizer.onnx ~/photos/street ~/photos/sea --vivid
+"""
+
+GRAY, MODEL = "gray", "model"
+
+
+def sets(arguments: Sequence[str]) -> None:
+    """Run the tool ``python -m stages.evaluate sets``."""
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.evaluate sets",
+        description=DOC,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", metavar="MODEL", type=Path, help="a model, .safetensors or .onnx")
+    parser.add_argument("folders", metavar="DIR", nargs="+", help="a folder of photos, or NAME=folder")
+    parser.add_argument("--vivid", action="store_true", help="judge the vivid colors")
+    parser.add_argument(
+        "--short-side", type=int, default=256, help="pixels at which photos are judged; 0: as they are (256)"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("reports/sets"), help="folder to write (reports/sets)"
+    )
+    options = parser.parse_args(arguments)
+    if options.short_side < 0:
+        raise UngrayError(f"--short-side {options.short_side} is not allowed: it must be 0 or more pixels")
+    params = load("evaluate", Params)
+    colorizer = Colorizer.load(options.model)
+    judged = judge_sets(
+        colorizer, named_folders(options.folders), short_side=options.short_side, vivid=options.vivid
+    )
+    table = sets_table(judged, params)
+    tables.write(judged.round(5), options.output / "photos.csv")
+    tables.write(table, options.output / "sets.csv")
+    print(table.to_string(index=False, na_rep=""))
+    print(f"{options.output}/sets.csv has this, {options.output}/photos.csv each photo")
+
+
+def named_folders(texts: Sequence[str]) -> dict[str, Path]:
+    """Return the folders of ``texts``, each a path or NAME=path, by their names.
+
+    Raises:
+        UngrayError: two have one name.
+    """
+    folders: dict[str, Path] = {}
+    for text in texts:
+        name, equals, rest = text.partition("=")
+        if not equals or Path(text).is_dir():
+            name, rest = Path(text).resolve().name, text
+        if not name or name in folders:
+            raise UngrayError(f"{text}: a set needs a name of its own; give it one, as in NAME={rest}")
+        folders[name] = Path(rest).expanduser()
+    return folders
+
+
+def judge_sets(
+    colorizer: Colorizer, folders: Mapping[str, Path], *, short_side: int, vivid: bool = False
+) -> pd.DataFrame:
+    """Judge ``colorizer`` and the gray photo on the photos in ``folders``, one in memory at a time.
+
+    Args:
+        colorizer: what colors them, as :meth:`Colorizer.colorize` does.
+        folders: of color photos, by the names of the sets.
+        short_side: pixels at which photos are judged at most; 0 leaves them as they are.
+        vivid: judge vivid colors.
+
+    Returns:
+        A row a photo and rival, ``gray`` and ``model``: set, file, rival, and the figures of
+        :func:`stages.metrics.judge`.
+
+    Raises:
+        UngrayError: a folder holds no photo, or one cannot be read or has no color to judge by.
+    """
+    rows = []
+    for name, folder in folders.items():
+        for path in tqdm(by_name(folder).values(), desc=name, unit="photo", disable=None):
+            truth = load_photo(path, short_side=short_side).truth
+            made = {
+                GRAY: gray_photo(rgb_to_lab(truth)[..., 0]),
+                MODEL: colorizer.colorize(truth, vivid=vivid),
+            }
+            rows += [
+                {"set": name, "file": path.name, "rival": rival} | metrics.judge(photo, truth)
+                for rival, photo in made.items()
+            ]
+    return pd.DataFrame(rows)
+
+
+def sets_table(judged: pd.DataFrame, params: Params) -> pd.DataFrame:
+    """Return a row a set, and one of the mean over sets, of what :func:`judge_sets` found.
+
+    Columns: set, photos; psnr_over_gray (dB) with the ends of its 95 % interval; ciede2000, that of the gray
+    photos, their quotient ciede2000_ratio; ab_mae_ratio; colorfulness_ratio, to the truth's.
+    """
+    rows = []
+    for name, part in judged.groupby("set", sort=False):
+        ours, gray = (part[part["rival"] == rival].set_index("file") for rival in (MODEL, GRAY))
+        gain = compare(
+            ours["psnr"] - gray["psnr"], pd.Series(ours.index, ours.index), better="higher", params=params
+        )
+        rows.append(
+            {
+                "set": name,
+                "photos": len(ours),
+                "psnr_over_gray": gain.mean,
+                "low": gain.low,
+                "high": gain.high,
+                "ciede2000": ours["ciede2000"].mean(),
+                "ciede2000_gray": gray["ciede2000"].mean(),
+                "ciede2000_ratio": ours["ciede2000"].mean() / gray["ciede2000"].mean(),
+                "ab_mae_ratio": ours["ab_mae"].mean() / gray["ab_mae"].mean(),
+                "colorfulness_ratio": ours["colourfulness"].mean() / ours["colourfulness_truth"].mean(),
+            }
+        )
+    table = pd.DataFrame(rows).astype({"low": float, "high": float})
+    over_sets = table.mean(numeric_only=True).to_dict() | {
+        "set": "mean over sets",
+        "photos": table["photos"].sum(),
+        "low": np.nan,
+        "high": np.nan,
+    }
+    return pd.concat([table, pd.DataFrame([over_sets])], ignore_index=True).round(4)
