@@ -1,17 +1,78 @@
-"""How alike two photographs look: a hash that survives another size, another file format, another name."""
+"""How alike two photographs look: which are copies of one another, and which were cut from one another.
+
+Strictly: a perceptual hash of 64 bits, which survives another size, format or compression (:func:`near`).
+Loosely (:func:`copies`): also what was mirrored, turned, cropped, framed or rotated by a few degrees. The
+same corners are looked for in both photos (ORB: Rublee et al., 2011), and a copy is what many of them fit,
+once one photo is moved, turned and scaled onto the other (RANSAC, as in OpenCV). So that few pairs need that
+look, corners are found again by parts of their descriptors in an inverted index, and have to agree about how
+far the photo was turned (weak geometric consistency: Jegou et al., 2008).
+"""
 
 from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import cv2
 import imagehash
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 MEASURED_SIDE = 256
 """Likeness is measured on a copy with this short side, so that it means the same for every size."""
 
+CORNERS, MIRRORED_CORNERS = 128, 64
+"""The strongest corners of a photo, and those of them that are described as they look in a mirror, too."""
+LEAST_SIDE = 64
+"""Pixels; what is smaller has no corners to speak of and is known by its hash alone."""
+MOST_LONG_SIDE = 1024
+"""Pixels of the copy whose corners are looked for: those of a strip of film would be of no use."""
+
+CORNER = np.dtype([("x", "<f2"), ("y", "<f2"), ("angle", "u1"), ("mirrored", "?"), ("words", "<u4", 8)])
+"""A corner: where it is in the small copy, in pixels; its direction, 256 for a full turn; whether it is seen
+in a mirror; and its descriptor, 256 bits in eight words."""
+
+COMMON = 16
+"""Photos look alike in a word that so many corners have, and it tells nothing."""
+AGREEING = 4
+"""So many words must agree, and about the angle, before the corners of two photos are compared."""
+TURNS = 16
+"""Steps of a full turn in which they agree about the angle."""
+PHOTOS_AT_ONCE = 16384
+"""Pairs are counted for so many photos at a time, which bounds memory."""
+
+SAME_CORNER = 64
+"""Bits of 256 in which the descriptors of one corner differ at most."""
+FITS_WITHIN = 4.0
+"""Pixels between a corner and where it should be."""
+LEAST_FITTING, LEAST_SHARE = 10, 0.1
+"""So many corners fit in two copies at least, and such a share of those that both photos show."""
+LEAST_SCALE = 0.4
+"""How much smaller the copy shows things at least. Less is a chance fit onto a few corners."""
+
+ROWS_AT_ONCE = 1024
+
 Rgb = NDArray[np.uint8]
+Corners = NDArray[Any]
+"""Structured, of :data:`CORNER`, of one photo: (number,)."""
+Hashes = NDArray[np.uint64]
+Pairs = NDArray[np.int64]
+
+
+class Look(NamedTuple):
+    """What a photo is known by: ``phash`` as :func:`phash` gives it, ``corners`` as :func:`corners` does."""
+
+    phash: str
+    corners: Corners
+
+
+def look(rgb: Rgb) -> Look:
+    """Return what the photo ``rgb``, uint8 (height, width, 3), is known by."""
+    small = small_copy(rgb)
+    return Look(phash(small), corners(small))
 
 
 def small_copy(rgb: Rgb) -> Rgb:
@@ -33,6 +94,237 @@ def phash(rgb: Rgb) -> str:
     return str(imagehash.phash(Image.fromarray(small_copy(rgb))))
 
 
-def distance(one: str, other: str) -> int:
-    """Return how many of 64 bits differ between two hashes of :func:`phash`."""
-    return (int(one, 16) ^ int(other, 16)).bit_count()
+def corners(rgb: Rgb) -> Corners:
+    """Return the strongest corners of ``rgb``, uint8 (height, width, 3); some of them in a mirror, too.
+
+    None of a photo whose short side is under :data:`LEAST_SIDE` pixels.
+    """
+    height, width = rgb.shape[:2]
+    if min(height, width) < LEAST_SIDE:
+        return np.empty(0, CORNER)
+    scale = min(MEASURED_SIDE / min(height, width), MOST_LONG_SIDE / max(height, width))
+    gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    if scale != 1:
+        way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        gray = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=way)
+    gray = cv2.GaussianBlur(gray, (0, 0), 1.0)  # corners of noise and of JPEG's blocks are not found again
+    # A low threshold: fog has corners, too. The border is half the patch that a descriptor looks at.
+    orb = cv2.ORB.create(nfeatures=CORNERS, nlevels=5, edgeThreshold=16, fastThreshold=5)
+    points, words = orb.detectAndCompute(gray, None)  # type: ignore[call-overload]
+    strongest = sorted(points, key=lambda point: -point.response)[:MIRRORED_CORNERS]
+    last = gray.shape[1] - 1
+    mirrored = [
+        cv2.KeyPoint(last - p.pt[0], p.pt[1], p.size, (180 - p.angle) % 360, p.response, p.octave, -1)
+        for p in strongest
+    ]
+    mirrored, mirrored_words = orb.compute(cv2.flip(gray, 1), mirrored)  # type: ignore[call-overload]
+    return np.concatenate(
+        [_packed(points, words, mirrored=False), _packed(mirrored, mirrored_words, mirrored=True)]
+    )
+
+
+def _packed(points: Sequence[cv2.KeyPoint], words: NDArray[np.uint8] | None, *, mirrored: bool) -> Corners:
+    packed = np.empty(len(points), CORNER)
+    if words is not None and len(points):
+        packed["x"], packed["y"] = np.array([point.pt for point in points]).T
+        packed["angle"] = np.array([point.angle for point in points]) * (256 / 360) % 256
+        packed["mirrored"] = mirrored
+        packed["words"] = np.ascontiguousarray(words).view("<u4")
+    return packed
+
+
+def near(hashes: Sequence[str], *, distance: int) -> list[tuple[int, int]]:
+    """Return the pairs of photos, the lower number first, whose hashes differ in at most ``distance`` bits.
+
+    ``hashes`` are those of :func:`phash`; an empty one is like no other.
+    """
+    known, numbers = _known(hashes)
+    pairs = [found for block in _blocks(known, known) for found in _within(*block, distance)]
+    return [(int(numbers[i]), int(numbers[j])) for i, j in pairs if i < j]
+
+
+def distances(phash: str, others: Sequence[str]) -> list[int]:
+    """Return in how many of 64 bits ``phash`` differs from each of ``others``, however a photo was turned.
+
+    The smallest of the eight: as it is, turned by 90, 180 or 270 degrees, and each of these mirrored. An
+    empty hash differs in all.
+    """
+    known, numbers = _known(others)
+    found = np.full(len(others), 64)
+    if phash and len(known):
+        ours = turned(np.array([int(phash, 16)], np.uint64))[0]
+        found[numbers] = np.bitwise_count(known[:, None] ^ ours).min(axis=1)
+    return found.tolist()
+
+
+def known(hashes: Sequence[str], others: Hashes, *, distance: int) -> list[bool]:
+    """Return which of ``hashes`` are of photos of which a copy is among ``others``, by hash alone.
+
+    ``others`` are uint64 (number,). Bits as in :func:`copies`; what was cut is not seen by its hash.
+    """
+    ours, numbers = _known(hashes)
+    found = np.zeros(len(hashes), bool)
+    for start in range(0, len(others), ROWS_AT_ONCE):
+        part = others[None, start : start + ROWS_AT_ONCE]
+        for way, bits in zip(turned(ours).T, [distance] + [distance // 2] * 7, strict=True):
+            found[numbers] |= (np.bitwise_count(way[:, None] ^ part) <= bits).any(axis=1)
+    return found.tolist()
+
+
+ODD = np.arange(8) % 2 == 1
+
+
+def turned(hashes: Hashes) -> Hashes:
+    """Return the hashes (number, 8) that photos with ``hashes``, uint64, have when mirrored and turned.
+
+    The first is the photo's own. To mirror a photo changes the sign of every other frequency, to transpose
+    it swaps rows and columns of them. The median that bits are told by moves a little, so a photo that was
+    turned differs from its hash here in 4 bits, in one photo of fifty in more than 8.
+    """
+    places = np.arange(63, -1, -1, dtype=np.uint64)
+    bits = (hashes[:, None] >> places & np.uint64(1)).astype(bool).reshape(-1, 8, 8)
+    ways = []
+    for grid in (bits, bits.transpose(0, 2, 1)):
+        for down in (False, True):
+            for across in (False, True):
+                flipped = grid ^ (down & ODD[:, None]) ^ (across & ODD)
+                ways.append(
+                    (flipped.reshape(-1, 64).astype(np.uint64) << places).sum(axis=1, dtype=np.uint64)
+                )
+    return np.stack(ways, axis=1)
+
+
+def copies(looks: Sequence[Look], *, distance: int, first: int = 0) -> list[tuple[int, int]]:
+    """Return the pairs of photos, the lower number first, that show the same, however one was cut or turned.
+
+    Args:
+        looks: of the photos.
+        distance: bits of 64 in which the hashes of two copies differ at most; half as many count where one
+            was mirrored or turned, since unrelated photos come closer to one of eight.
+        first: if not 0, only pairs of one of the first so many photos with one of the others.
+    """
+    known, numbers = _known([one.phash for one in looks])
+    found = set()
+    for start, differing in _blocks(known, known):
+        found |= set(_within(start, differing, distance))
+    for way in turned(known).T[1:]:
+        for start, differing in _blocks(known, way):
+            found |= set(_within(start, differing, distance // 2))
+    pairs = {(int(numbers[i]), int(numbers[j])) for i, j in found if i < j}
+    for i, j, mirrored in _candidates([one.corners for one in looks], first=first):
+        if (i, j) not in pairs and _fit(looks[i].corners, looks[j].corners, mirrored=mirrored):
+            pairs.add((i, j))
+    return sorted((i, j) for i, j in pairs if not first or i < first <= j)
+
+
+def same(keys: Sequence[Hashable]) -> list[tuple[int, int]]:
+    """Return pairs that join the photos with equal keys; photos with an empty key stand alone."""
+    first: dict[Hashable, int] = {}
+    return [(first.setdefault(key, number), number) for number, key in enumerate(keys) if key]
+
+
+def components(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
+    """Number the connected components of a graph of ``count`` photos: a component's number for each photo."""
+    edges = np.array(list(pairs), dtype=np.int64).reshape(-1, 2)
+    graph = coo_array((np.ones(len(edges), bool), (edges[:, 0], edges[:, 1])), shape=(count, count))
+    return connected_components(graph, directed=False)[1].tolist()
+
+
+def _known(hashes: Sequence[str]) -> tuple[Hashes, Pairs]:
+    """Return the hashes that are not empty as numbers, and where they stand."""
+    numbers = np.array([number for number, value in enumerate(hashes) if value], np.int64)
+    return np.array([int(value, 16) for value in hashes if value], np.uint64), numbers
+
+
+def _blocks(hashes: Hashes, others: Hashes) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Yield for some hashes at a time the number of the first, and in how many bits they differ from all
+    others from there on."""
+    for start in range(0, len(hashes), ROWS_AT_ONCE):
+        yield start, np.bitwise_count(hashes[start : start + ROWS_AT_ONCE, None] ^ others[None, start:])
+
+
+def _within(start: int, differing: NDArray[np.uint8], distance: int) -> list[tuple[int, int]]:
+    rows, columns = np.nonzero(differing <= distance)
+    return list(zip((rows + start).tolist(), (columns + start).tolist(), strict=True))
+
+
+def _candidates(found: Sequence[Corners], *, first: int) -> Iterator[tuple[int, int, bool]]:
+    """Yield the pairs of photos whose corners are worth comparing, and whether one is to be mirrored."""
+    count = len(found)
+    if not sum(map(len, found)):
+        return
+    every = np.concatenate(found)
+    owner = np.repeat(np.arange(count), [len(one) for one in found])
+    angle, mirrored = every["angle"].astype(np.int64), every["mirrored"]
+    buckets = [_buckets(every["words"][:, word]) for word in range(8)]
+    for start in range(0, count, PHOTOS_AT_ONCE):
+        keys = []
+        for members in (group for groups in buckets for group in groups):
+            # Members stand in the order of their photos, so the left one of a pair is of the lower.
+            members = members[
+                (owner[members[:, 0]] < start + PHOTOS_AT_ONCE) & (owner[members[:, -1]] >= start)
+            ]
+            left, right = (members[:, side].ravel() for side in np.triu_indices(members.shape[1], 1))
+            fits = (owner[left] != owner[right]) & ~(mirrored[left] & mirrored[right])
+            fits &= (owner[left] >= start) & (owner[left] < start + PHOTOS_AT_ONCE)
+            if first:
+                fits &= (owner[left] < first) & (owner[right] >= first)
+            left, right = left[fits], right[fits]
+            flip = mirrored[left] | mirrored[right]
+            # From mirrored to plain, whichever is which: the turn is the same.
+            turn = np.where(mirrored[right], angle[left] - angle[right], angle[right] - angle[left])
+            step = (turn + 128 // TURNS) % 256 // (256 // TURNS)
+            keys.append(((owner[left] * count + owner[right]) * 2 + flip) * TURNS + step)
+        together, times = np.unique(np.concatenate(keys or [np.empty(0, np.int64)]), return_counts=True)
+        for key in np.unique(together[times >= AGREEING] // TURNS).tolist():
+            yield key // 2 // count, key // 2 % count, bool(key % 2)
+
+
+def _buckets(words: NDArray[np.uint32]) -> list[NDArray[np.int32]]:
+    """Return the numbers of the corners that share a word: for each number of sharers (words, sharers)."""
+    order = np.argsort(words, kind="stable").astype(np.int32)
+    differs = words[order[1:]] != words[order[:-1]]
+    starts = np.concatenate([[0], np.flatnonzero(differs) + 1])
+    lengths = np.diff(starts, append=len(words))
+    return [
+        order[starts[lengths == length][:, None] + np.arange(length)]
+        for length in range(2, COMMON + 1)
+        if (lengths == length).any()
+    ]
+
+
+def _fit(one: Corners, other: Corners, *, mirrored: bool) -> bool:
+    """Return whether one of two photos, moved, turned and scaled, fits onto the other by their corners."""
+    if not mirrored:
+        return _fits_onto(one[~one["mirrored"]], other[~other["mirrored"]])
+    return _fits_onto(one[one["mirrored"]], other[~other["mirrored"]])
+
+
+def _fits_onto(one: Corners, other: Corners) -> bool:
+    if min(len(one), len(other)) < LEAST_FITTING:
+        return False
+    left, right = (np.ascontiguousarray(side["words"]).view(np.uint64) for side in (one, other))
+    differing = np.bitwise_count(left[:, None] ^ right[None]).sum(axis=-1, dtype=np.uint16)
+    nearest, back = differing.argmin(axis=1), differing.argmin(axis=0)
+    rows = np.arange(len(one))
+    same = (back[nearest] == rows) & (differing[rows, nearest] <= SAME_CORNER)
+    here, there = (np.stack([s["x"], s["y"]], axis=1).astype(np.float32) for s in (one, other))
+    if same.sum() < LEAST_FITTING:
+        return False
+    onto, fitting = cv2.estimateAffinePartial2D(
+        here[same], there[nearest[same]], ransacReprojThreshold=FITS_WITHIN
+    )
+    if onto is None or fitting.sum() < LEAST_FITTING:
+        return False
+    scale = float(np.hypot(*onto[:, 0]))
+    if not LEAST_SCALE <= scale <= 1 / LEAST_SCALE:
+        return False
+    shown = min(_shown(here, onto, there), _shown(there, cv2.invertAffineTransform(onto), here))
+    return fitting.sum() >= LEAST_SHARE * shown
+
+
+def _shown(points: NDArray[np.float32], onto: NDArray[np.float64], frame: NDArray[np.float32]) -> int:
+    """Return how many of ``points``, moved by ``onto``, lie in the rectangle around ``frame``."""
+    moved = points @ onto[:, :2].T + onto[:, 2]
+    inside = (moved >= frame.min(axis=0)) & (moved <= frame.max(axis=0))
+    return int(inside.all(axis=1).sum())

@@ -15,7 +15,7 @@ from stages.color import gray_photo, rgb_to_lab
 from stages.errors import UngrayError
 from stages.evaluate.params import Params
 from stages.evaluate.pictures import difference_map, label, scale_strip
-from stages.evaluate.sides import Side, by_name, judge_sides, load_photo, side
+from stages.evaluate.sides import Side, by_name, judge_sides, load_photo, side, without_known
 from stages.evaluate.summaries import FIGURES, difference, means
 from stages.evaluate.verdict import TOO_FEW
 from stages.grids import photo_grid, write_jpeg
@@ -53,7 +53,7 @@ def compare(arguments: Sequence[str]) -> None:
         raise UngrayError(f"--short-side {options.short_side} is not allowed: it must be 0 or more pixels")
     params = load("evaluate", Params)
     sides = {"a": side(options.a), "b": side(options.b)}
-    paths = list(by_name(options.photos).values())
+    paths = list(without_known(by_name(options.photos)).values())
     judged = judge_sides(sides, paths, short_side=options.short_side)
     summary = paired_table(judged, params)
     picture = sides_grid(sides, judged, options.photos, short_side=options.short_side, rows=params.grid_rows)

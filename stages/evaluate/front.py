@@ -18,7 +18,7 @@ from stages.errors import UngrayError
 from stages.evaluate.front_chart import draw_front
 from stages.evaluate.front_table import GRAY, front_table, markdown, rival
 from stages.evaluate.params import Params
-from stages.evaluate.sides import by_name, groups_of, load_photo
+from stages.evaluate.sides import by_name, groups_of, load_photo, without_known
 from stages.networks.base import Colorizer
 from stages.painting import recolor
 from stages.params import load
@@ -51,6 +51,7 @@ def front(arguments: Sequence[str]) -> None:
     params = load("evaluate", Params)
     models = {name: networks.load_model(path).network for name, path in _named(options.models).items()}
     paths = _test_photos(PREPARED) if options.photos is None else by_name(options.photos)
+    paths = without_known(paths)
     factors = sorted(set(options.saturation))
     judged = judge_saturations(models, factors, paths, short_side=options.short_side)
     table = front_table(judged, list(models), factors, params)
@@ -83,10 +84,10 @@ def judge_saturations(
     Raises:
         UngrayError: a photo cannot be read, is too small, or has no colour to judge by.
     """
-    rows, hashes = [], []
+    rows, looks = [], []
     for file, path in tqdm(paths.items(), desc="front", unit="photo", disable=None):
         truth = load_photo(path, short_side=short_side).truth
-        hashes.append(likeness.phash(truth))
+        looks.append(likeness.look(truth))
         true_lab, colourfulness = rgb_to_lab(truth), metrics.colourfulness(truth)
         for name, coloured in _colourings(models, factors, true_lab[..., 0]):
             lab = rgb_to_lab(coloured)
@@ -102,7 +103,7 @@ def judge_saturations(
                 }
             )
     table = pd.DataFrame(rows)
-    groups = groups_of(list(paths.values()), hashes)
+    groups = groups_of(list(paths.values()), looks)
     table.insert(1, "group", table["file"].map(dict(zip(paths, groups, strict=True))))
     return table
 

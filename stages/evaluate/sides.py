@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
 from stages import likeness, metrics, networks, photos, tables
@@ -113,42 +112,60 @@ def judge_sides(sides: dict[str, Side], paths: Sequence[Path], *, short_side: in
         A row a photo and side: file, group (see :func:`groups_of`), rival, and the figures of
         :func:`stages.metrics.judge`.
     """
-    rows, hashes = [], []
+    rows, looks = [], []
     for path in tqdm(paths, desc="compare", unit="photo", disable=None):
         photo = load_photo(path, short_side=short_side)
-        hashes.append(likeness.phash(photo.truth))
+        looks.append(likeness.look(photo.truth))
         made = {name: colour(photo) for name, colour in sides.items()}
         made["gray"] = gray_photo(rgb_to_lab(photo.truth)[..., 0])
         for rival, coloured in made.items():
             rows.append({"file": path.name, "rival": rival} | metrics.judge(coloured, photo.truth))
-    groups = dict(zip((path.name for path in paths), groups_of(paths, hashes), strict=True))
+    groups = dict(zip((path.name for path in paths), groups_of(paths, looks), strict=True))
     table = pd.DataFrame(rows)
     table.insert(1, "group", table["file"].map(groups))
     return table
 
 
-def groups_of(paths: Sequence[Path], hashes: Sequence[str]) -> list[str]:
-    """Return the group of each photo at ``paths``, whose perceptual hashes are ``hashes``.
+def groups_of(paths: Sequence[Path], looks: Sequence[likeness.Look]) -> list[str]:
+    """Return the group of each photo at ``paths``, known by ``looks``.
 
-    Photos that look alike share one, and so do those that prepare has put into one: where ``paths`` are
+    Photos that show the same share one, and so do those that prepare has put into one: where ``paths`` are
     photos it has made, the index beside their folder says so.
     """
-    near = np.array([[likeness.distance(one, other) <= NEAR for other in hashes] for one in hashes])
-    groups = np.array(_prepared_groups(paths))
-    near |= (groups[:, None] == groups) & (groups != "")
-    return [str(number) for number in connected_components(near, directed=False)[1]]
+    pairs = likeness.copies(looks, distance=NEAR) + likeness.same(_prepared(paths, "group"))
+    return [str(number) for number in likeness.components(len(paths), pairs)]
 
 
-def _prepared_groups(paths: Sequence[Path]) -> list[str]:
-    """Return the group of each photo by the index that prepare has written beside its folder; "" if none."""
+def known_to_base(rows: pd.DataFrame) -> pd.Series:
+    """Return which photos of ``rows``, of index.csv, the base model was trained on, as far as is known."""
+    return rows.get("base_knows", pd.Series("", rows.index)) == "yes"
+
+
+def without_known(paths: Mapping[str, Path]) -> dict[str, Path]:
+    """Return the photos that the base model was not trained on, and print how many it was.
+
+    Raises:
+        UngrayError: none is left.
+    """
+    known = _prepared(list(paths.values()), "base_knows")
+    left = {name: path for (name, path), mark in zip(paths.items(), known, strict=True) if mark != "yes"}
+    if not left:
+        raise UngrayError(f"the base model was trained on all {len(paths)} photos, so none can judge")
+    if len(left) < len(paths):
+        print(f"left out {len(paths) - len(left)} of {len(paths)} photos: the base model was trained on them")
+    return left
+
+
+def _prepared(paths: Sequence[Path], column: str) -> list[str]:
+    """Return a column of the index that prepare has written beside a photo's folder, by photo; "" if none."""
     known: dict[Path, str] = {}
     for folder in sorted({path.parent for path in paths}):
         index = folder.parent / "index.csv"
         if index.is_file():
             table = tables.read(index, made_by="prepare")
-            if {"file", "group"} <= set(table.columns):
+            if {"file", column} <= set(table.columns):
                 files = (folder.parent / str(file) for file in table["file"])
-                known |= dict(zip(files, table["group"].astype(str), strict=True))
+                known |= dict(zip(files, table[column].astype(str), strict=True))
     return [known.get(path, "") for path in paths]
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+
+import numpy as np
 
 from stages import cache, color, decoding, likeness, photos, structure
 from stages.cluster import Workers, map_photos
@@ -36,7 +38,7 @@ def measure_all(
         workers: who measures: processes, 0 for one per core, or a Dask scheduler.
         known_in: a folder that keeps the measures from run to run; None to measure all photos anew.
     """
-    table = known_in / "measures.json" if known_in else None
+    table = known_in / "measures.npz" if known_in else None
     known = _read(table) if table else {}
     # With its size: a file that was changed or cut short in place is measured for what it is.
     keys = [f"{sha}-{path.stat().st_size}" for path, sha in zip(paths, checksums, strict=True)]
@@ -46,18 +48,32 @@ def measure_all(
         for key, measured in zip(new, found, strict=True):
             known[key] = measured
     finally:
-        if table and new:
+        if table and new and known:
             _write(known, table)  # stopped half-way too: what is measured is measured
     return [known[key] for key in keys]
 
 
 def _read(path: Path) -> dict[str, Measures]:
     try:
-        return {key: Measures(**values) for key, values in json.loads(path.read_text()).items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+        with np.load(path, allow_pickle=False) as arrays:
+            figures = json.loads(arrays["figures"].tobytes())
+            corners = np.split(arrays["corners"], arrays["ends"][:-1])
+            if arrays["corners"].dtype != likeness.CORNER:
+                return {}
+        return {
+            key: Measures(**values, corners=ours)
+            for (key, values), ours in zip(figures.items(), corners, strict=True)
+        }
+    except (OSError, EOFError, ValueError, TypeError, AttributeError, KeyError, zipfile.BadZipFile):
         return {}  # a cache: none yet, or spoilt, is measured anew
 
 
 def _write(known: dict[str, Measures], path: Path) -> None:
-    with whole_file(path) as partial:
-        partial.write_text(json.dumps({key: asdict(m) for key, m in known.items()}))
+    figures = json.dumps({key: m.figures() for key, m in known.items()}).encode()
+    with whole_file(path) as partial, partial.open("wb") as file:
+        np.savez(
+            file,
+            figures=np.frombuffer(figures, np.uint8),
+            corners=np.concatenate([m.corners for m in known.values()]),
+            ends=np.cumsum([len(m.corners) for m in known.values()]),
+        )

@@ -7,7 +7,7 @@ for every size and costs little beside decoding.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import cv2
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from stages import decoding, photos
 from stages.color import chroma, rgb_to_lab
-from stages.likeness import phash, small_copy
+from stages.likeness import CORNER, Corners, Look, look, small_copy
 
 Float = NDArray[np.float32]
 
@@ -31,8 +31,8 @@ class Measures:
     ``bytes`` is the size of the file, ``width`` and ``height`` are in pixels after EXIF orientation,
     ``chroma_p95`` is the 95th percentile of Lab chroma (0 gray, under 6 almost surely gray, 6 to 10 muted),
     ``lightness_p99`` the 99th percentile of L (0..100), ``white`` the share of blown-out pixels (0..1),
-    ``tint_spread`` and ``tint_hue`` are those of :func:`tone`, ``phash`` is that of :mod:`stages.likeness`,
-    ``sharpness`` and ``strip`` those of the functions of their names.
+    ``tint_spread`` and ``tint_hue`` are those of :func:`tone`, ``phash`` and ``corners`` are those of
+    :mod:`stages.likeness`, ``sharpness`` and ``strip`` those of the functions of their names.
     """
 
     bytes: int = 0
@@ -47,6 +47,16 @@ class Measures:
     strip: float = 0.0
     phash: str = ""
     damage: str = ""
+    corners: Corners = field(default_factory=lambda: np.empty(0, CORNER), compare=False, repr=False)
+
+    @property
+    def look(self) -> Look:
+        """What the photo is known by."""
+        return Look(self.phash, self.corners)
+
+    def figures(self) -> dict[str, int | float | str]:
+        """Return all by name but the corners."""
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "corners"}
 
     @property
     def aspect(self) -> float:
@@ -67,6 +77,7 @@ def measured(content: bytes) -> Measures:
     """Return the measures of the photo in a file; raises a PhotoError if it cannot be read."""
     rgb = photos.read_rgb(content)
     height, width = rgb.shape[:2]
+    known = look(rgb)
     rgb = small_copy(rgb)
     lab = rgb_to_lab(rgb)
     lightness = np.ascontiguousarray(lab[..., 0])
@@ -82,7 +93,8 @@ def measured(content: bytes) -> Measures:
         white=round(float(cv2.inRange(rgb, (WHITE,) * 3, (255,) * 3).mean()) / 255, 4),
         sharpness=round(sharpness(lightness), 3),
         strip=round(strip(rgb), 3),
-        phash=phash(rgb),
+        phash=known.phash,
+        corners=known.corners,
     )
 
 

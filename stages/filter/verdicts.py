@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 
+from stages import likeness
 from stages.cluster import Workers
 from stages.errors import UngrayError
 from stages.filter import taken_out
 from stages.filter.checks import TAKEN_OUT, after_decision, is_overruled, objection
-from stages.filter.groups import components, near, same
 from stages.filter.measured import measure_all
 from stages.filter.params import Params
 from stages.filter.review.decisions import Decision
@@ -81,7 +80,7 @@ def run(
     if missing := [path for path in paths if not path.is_file()]:
         raise UngrayError(f"{missing[0]} of data/manifest.csv is missing; run `dvc repro --force scrape`")
     measures = measure_all(paths, table["sha256"].tolist(), workers=workers, known_in=known_in)
-    table = pd.concat([table, pd.DataFrame([asdict(m) for m in measures])], axis=1)
+    table = pd.concat([table, pd.DataFrame([m.figures() for m in measures])], axis=1)
     table["aspect"] = [round(m.aspect, 3) for m in measures]
     by_hand = [(decisions or {}).get(checksum) for checksum in table["sha256"]]
     objections = [objection(m, params) for m in measures]
@@ -94,7 +93,8 @@ def run(
     table["reason"] = [found.reason if found else "" for found in objections]
     table["group"] = table["duplicate_of"] = ""
     stay = pd.Series([decision is not None for decision in by_hand], index=table.index)
-    _find_duplicates(table, params, stay=stay, overruled=pd.Series(overruled, index=table.index))
+    looks = pd.Series([m.look for m in measures], index=table.index)
+    _find_duplicates(table, params, looks, stay=stay, overruled=pd.Series(overruled, index=table.index))
     table["verdict"] = table["check"].map(lambda check: "rejected" if check else "kept")
     if not (table["verdict"] == "kept").any():
         reasons = "; ".join(f"{count}: {reason}" for reason, count in table["reason"].value_counts().items())
@@ -104,19 +104,28 @@ def run(
     return table[COLUMNS]
 
 
-def _find_duplicates(table: pd.DataFrame, params: Params, *, stay: pd.Series, overruled: pd.Series) -> None:
+def _find_duplicates(
+    table: pd.DataFrame, params: Params, looks: pd.Series, *, stay: pd.Series, overruled: pd.Series
+) -> None:
     """Fill ``group``, and ``check``, ``reason`` and ``duplicate_of`` of all but the best of each set of
     duplicates.
+
+    Duplicates are what :func:`stages.likeness.near` finds. A group has all that was cut from one photo, too,
+    or mirrored, turned or framed: it may teach, but not on both sides of the split.
 
     Photos that ``stay`` are kept whatever they look like; those that are ``overruled``, kept by hand
     against a check, push no other out.
     """
     usable = table.index[table["check"] == ""]
     part = table.loc[usable]
-    equal = same(part["sha256"].tolist())
-    alike = equal + near(part["phash"].tolist(), distance=params.near_duplicate_distance)
-    duplicates = pd.Series(components(len(part), alike), index=usable)
-    groups = pd.Series(components(len(part), alike + same(part["photograph"].tolist())), index=usable)
+    equal = likeness.same(part["sha256"].tolist())
+    distance = params.near_duplicate_distance
+    alike = equal + likeness.near(part["phash"].tolist(), distance=distance)
+    duplicates = pd.Series(likeness.components(len(part), alike), index=usable)
+    cut = likeness.copies(looks[usable].tolist(), distance=distance) + likeness.same(
+        part["photograph"].tolist()
+    )
+    groups = pd.Series(likeness.components(len(part), alike + cut), index=usable)
     # A group is named after its first photo by checksum, whatever the order of files.
     table.loc[usable, "group"] = part.groupby(groups)["sha256"].transform("min").str[:16]
     ranked = part.assign(

@@ -24,7 +24,9 @@ from stages.filter.checks import CHECKS
 from stages.filter.measures import measure
 from stages.filter.params import Params
 from stages.filter.review.decisions import Decision, Decisions
+from stages.likeness import CORNER
 from stages.params import load_all
+from stages.prepare.geometry import rotate
 from stages.scrape import manifest
 
 PARAMS = load_all(Path(__file__).parents[2] / "params.yaml")["filter"]
@@ -222,10 +224,30 @@ def test_how_near_a_duplicate_must_be_is_what_the_parameter_says(photos):
     assert 0 < bits < 20
     apart = photos.judge(PARAMS.model_copy(update={"near_duplicate_distance": bits - 1}))
     assert (apart["verdict"] == "kept").all()
-    assert apart["group"].nunique() == 2
+    assert apart["group"].nunique() == 1  # both may teach, but on one side of the split
     joined = photos.judge(PARAMS.model_copy(update={"near_duplicate_distance": bits}))
     assert joined.loc[cut, "reason"] == f"near duplicate of {whole}"
     assert joined["group"].nunique() == 1
+
+
+def test_what_was_cut_turned_or_framed_stays_and_shares_a_group(photos):
+    china = PHOTOS["china"]
+    original = photos.add(china)
+    copies = [
+        photos.add(np.ascontiguousarray(copy))
+        for copy in (
+            china[:-85, 128:],
+            china[:, ::-1],
+            np.rot90(china),
+            cv2.copyMakeBorder(china, 40, 40, 40, 40, cv2.BORDER_CONSTANT, value=(255, 255, 255)),
+            rotate(china, degrees=5, border="inner"),
+        )
+    ]
+    others = [photos.add(PHOTOS[name]) for name in ("astronaut", "chelsea", "coffee", "rocket", "flower")]
+    found = photos.judge(PARAMS.model_copy(update={"max_strip": 1.0}))
+    assert (found["verdict"] == "kept").all()
+    assert found.loc[[original, *copies], "group"].nunique() == 1
+    assert found.loc[[original, *others], "group"].nunique() == 6
 
 
 def test_a_rejected_copy_does_not_push_out_the_good_one(photos):
@@ -545,11 +567,39 @@ def test_a_photo_cut_short_in_place_is_measured_again(photos, tmp_path):
     assert photos.judge(known_in=tmp_path / "cache").loc[file, "check"] == "decode"
 
 
-@pytest.mark.parametrize("spoilt", ["", "{", "[]", "[1]", '{"a": 1}', '{"a": {"width": 3, "odd": 1}}'])
+def _saved(**arrays) -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)
+    return stream.getvalue()
+
+
+def _of_one_photo(figures: str, **arrays) -> bytes:
+    known = {
+        "figures": np.frombuffer(figures.encode(), np.uint8),
+        "corners": np.empty(0, CORNER),
+        "ends": [0],
+    }
+    return _saved(**known | arrays)
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        b"",
+        b"PK",
+        _saved(figures=np.zeros(0, np.uint8))[:-40],
+        _saved(ends=[0]),
+        _of_one_photo("[1]"),
+        _of_one_photo('{"a": 1}'),
+        _of_one_photo('{"a": {"width": 3, "odd": 1}}'),
+        _of_one_photo("{}"),
+        _of_one_photo('{"a": {}}', corners=np.zeros(3)),
+    ],
+)
 def test_a_spoilt_cache_costs_time_and_nothing_else(photos, tmp_path, spoilt):
     photos.add(PHOTOS["coffee"])
     photos.judge(known_in=tmp_path / "cache")
-    (tmp_path / "cache/measures.json").write_text(spoilt)
+    (tmp_path / "cache/measures.npz").write_bytes(spoilt)
     pd.testing.assert_frame_equal(photos.judge(known_in=tmp_path / "cache"), photos.judge())
 
 
@@ -564,7 +614,8 @@ def test_stopped_half_way_what_was_measured_is_kept(photos, tmp_path, monkeypatc
     monkeypatch.setattr("stages.filter.measured.measure", interrupted)
     with pytest.raises(KeyboardInterrupt):
         photos.judge(known_in=tmp_path / "cache")
-    assert len(json.loads((tmp_path / "cache/measures.json").read_text())) == 2
+    with np.load(tmp_path / "cache/measures.npz") as known:
+        assert len(json.loads(known["figures"].tobytes())) == 2
 
 
 # Reports
