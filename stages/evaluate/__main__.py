@@ -74,6 +74,7 @@ def main() -> None:
         partial.write_text(json.dumps(found.metrics, indent=2) + "\n")
     for verdict in found.verdicts:
         print(f"evaluate: {verdict}")
+    print(f"evaluate: {found.left_out}")
     print("evaluate: open reports/report.html to see it all")
 
 

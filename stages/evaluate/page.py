@@ -85,6 +85,7 @@ def page(
     return environment.get_template("page.html").render(
         verdicts=[verdict[0].upper() + verdict[1:] + "." for verdict in found.verdicts],
         about=_about(model),
+        left_out=found.left_out[0].upper() + found.left_out[1:] + ".",
         photos=len(ours),
         groups=ours["group"].nunique(),
         min_groups=params.min_groups,
@@ -118,8 +119,8 @@ def _about(model: Model) -> str:
         return f"{text}; the model does not say what it was trained on."
     return (
         f"{text}, trained on {counts['train']} photos in {groups['train']} groups, watched on "
-        f"{counts['val']}, judged on {counts['test']} that were never in training, nor was any crop, rotated "
-        "copy or near-duplicate of them."
+        f"{counts['val']}, judged on {counts['test']} that were never in training, nor was any crop, turned "
+        "copy or near-duplicate of them that was recognized as one."
     )
 
 

@@ -34,6 +34,25 @@ def sentences(metrics: Mapping[str, Any], params: Params) -> list[str]:
     return [_sentence(metrics, params, yardstick) for yardstick in YARDSTICKS if yardstick in metrics]
 
 
+def left_out(test: pd.DataFrame) -> dict[str, int]:
+    """Return how many of ``test``, rows of index.csv, the base model was trained on, if that is known."""
+    if "base_knows" not in test or (test["base_knows"] == "").all():
+        return {}
+    return {"known_to_base": int((test["base_knows"] == "yes").sum())}
+
+
+def left_out_sentence(metrics: Mapping[str, Any], *, tests: int) -> str:
+    """Return, in a sentence, how many of the test photos were left out since the base model knows them."""
+    if "known_to_base" not in metrics:
+        return "which test photos the base model was trained on is not known: no hashes lie beside it"
+    if not metrics["known_to_base"]:
+        return f"the base model was trained on none of the {tests} test photos"
+    return (
+        f"left out {metrics['known_to_base']} of {tests} test photos: the base model was trained on them, or "
+        "on copies of them"
+    )
+
+
 def _sentence(metrics: Mapping[str, Any], params: Params, yardstick: str) -> str:
     word = metrics[_verdict_key(yardstick)]
     name, found = TITLES[yardstick], metrics[f"ciede2000_minus_{yardstick}"]

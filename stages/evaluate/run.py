@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stages.errors import UngrayError
-from stages.evaluate import perceptual, report
+from stages.evaluate import perceptual, report, sides
 from stages.evaluate.judge import judge
 from stages.evaluate.params import Params
 from stages.evaluate.rivals import Colour, mean_ab, rivals
@@ -24,14 +24,15 @@ from stages.shards import Shards
 class Findings:
     """What judging found.
 
-    ``verdicts``, a sentence for each yardstick; ``metrics``, the content of ``reports/metrics.json``; the
-    ``rivals`` as judged; ``photos``, a row a test photo and rival; ``figures``, see
-    :func:`~stages.evaluate.summaries.figures_table`; ``kinds``, the tables of
-    :func:`~stages.evaluate.summaries.kinds_table` by query, chroma_tercile and size_tercile; the
-    ab ``histograms`` of rivals and truth.
+    ``verdicts``, a sentence for each yardstick; ``left_out``, one on the photos that can't judge;
+    ``metrics``, the content of ``reports/metrics.json``; the ``rivals`` as judged; ``photos``, a row a test
+    photo and rival; ``figures``, see :func:`~stages.evaluate.summaries.figures_table`; ``kinds``, the tables
+    of :func:`~stages.evaluate.summaries.kinds_table` by query, chroma_tercile and size_tercile; the ab
+    ``histograms`` of rivals and truth.
     """
 
     verdicts: list[str]
+    left_out: str
     metrics: dict[str, Any]
     rivals: dict[str, Colour]
     photos: pd.DataFrame
@@ -59,9 +60,15 @@ def run(
         UngrayError: there is no test photo, or FID or LPIPS is asked for and cannot be had.
     """
     originals = index[index["copy"] == 0]
-    test, train = (originals[originals["split"] == split] for split in ("test", "train"))
-    if test.empty:
+    every_test, train = (originals[originals["split"] == split] for split in ("test", "train"))
+    if every_test.empty:
         raise UngrayError(f"{prepared} has no test photo; `dvc repro --force prepare` makes it anew")
+    test = every_test[~sides.known_to_base(every_test)]
+    if test.empty:
+        raise UngrayError(
+            f"the base model was trained on all {len(every_test)} test photos of {prepared}, so none can "
+            "judge; add photos that it does not know"
+        )
     measures = perceptual.load(params, photos=len(test))
     every_train = index[index["split"] == "train"]
     shards = Shards(every_train, stream or str(prepared)) if stream or "shard" in index else None
@@ -72,9 +79,10 @@ def run(
     for name, measure in measures.items():
         for rival, colour in contenders.items():
             figures[rival][name] = perceptual.figure(measure, colour, test, prepared)
-    metrics = report.metrics(photos, figures, params)
+    metrics = report.metrics(photos, figures, params) | report.left_out(every_test)
     return Findings(
         verdicts=report.sentences(metrics, params),
+        left_out=report.left_out_sentence(metrics, tests=len(every_test)),
         metrics=metrics,
         rivals=contenders,
         photos=photos,

@@ -55,11 +55,11 @@ def model_card(
         f"A network that gives gray photos colour: {architecture}, {parameters / 1e6:.2f} million "
         f"parameters, short side {train['working_size']} pixels. Written by the export stage; do not edit.",
         "## Verdict",
-        verdict,
+        verdict + _left_out(metrics),
         "\n".join([f"| figure | {' | '.join(columns.values())} |", f"|---|{'---|' * len(columns)}", *table]),
         "## Trained on",
-        f"{sources}; after filtering {split}. No photo, crop, rotated copy or near-duplicate of a test photo "
-        "was in training.",
+        f"{sources}; after filtering {split}. No test photo was in training, nor any crop, turned copy or "
+        "near-duplicate that was recognized as one.",
         f"Queries: {', '.join(provenance['queries'])}.",
         f"Licences as the sources state them: {stated}.",
         f"{start}, {settings}; {provenance['steps']} steps in {provenance['precision']}, "
@@ -69,6 +69,13 @@ def model_card(
         NOT_FOR,
     ]
     return "\n\n".join(paragraphs) + "\n"
+
+
+def _left_out(metrics: dict[str, Any]) -> str:
+    count = metrics.get("known_to_base")
+    if count is None:
+        return "\nWhich test photos the base model was trained on is not known."
+    return f"\nLeft out were {count} test photos that the base model was trained on." if count else ""
 
 
 def _vivid(provenance: dict[str, Any]) -> list[str]:

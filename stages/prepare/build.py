@@ -14,15 +14,17 @@ from stages import photos, tables
 from stages.cluster import Workers, map_photos
 from stages.errors import UngrayError
 from stages.files import sha256
-from stages.prepare import shards, store
+from stages.likeness import Hashes
+from stages.prepare import known, shards, store
 from stages.prepare.params import Params
 from stages.prepare.split import SPLITS, split
 from stages.prepare.views import View, make, views
 
-INDEX = ["file", "split", "photo", "query", "group", "copy", "size", "rotation", "digest"]
+INDEX = ["file", "split", "photo", "query", "group", "copy", "size", "rotation", "digest", "base_knows"]
 """``photo`` is the first 16 digits of the original's SHA-256, ``copy`` 0 for the photo itself, 1, 2 ... for
 its copies (rotated, of another size, or both), ``size`` the side in pixels, ``rotation`` in degrees,
-``digest`` the first 16 digits of the prepared file's own SHA-256. Where there are shards, one more column:
+``digest`` the first 16 digits of the prepared file's own SHA-256, ``base_knows`` that of
+:func:`stages.prepare.known.mark`. Where there are shards, one more column:
 ``shard``, the archive that has the file under its name without folder; empty for val and test."""
 
 
@@ -51,11 +53,20 @@ class Job:
 
 
 def run(
-    params: Params, verdicts: pd.DataFrame, raw: Path, prepared: Path, *, cached: Path, workers: Workers
+    params: Params,
+    verdicts: pd.DataFrame,
+    raw: Path,
+    prepared: Path,
+    *,
+    cached: Path,
+    workers: Workers,
+    base_hashes: Hashes | None = None,
+    near_distance: int = 0,
 ) -> Built:
     """Write every kept photo of ``verdicts`` to ``prepared/<split>/`` or a shard, and ``index.csv``.
 
     ``cached`` is the folder of :mod:`stages.prepare.store`: views that are there are not made again.
+    ``base_hashes`` and ``near_distance`` are for :func:`stages.prepare.known.mark`.
 
     Raises:
         UngrayError: a split would get no photo, or a photo cannot be read.
@@ -73,6 +84,7 @@ def run(
             f"{' and '.join(empty)} would be empty; add photos, or change prepare.val_fraction, "
             "test_fraction or split_salt in params.yaml"
         )
+    marks = known.mark(kept, base_hashes, distance=near_distance)
     digests = store.digests(cached)
     jobs = [
         _job(raw / file, checksum, split=name, digests=digests, params=params)
@@ -82,10 +94,10 @@ def run(
         (prepared / name).mkdir()
     written = _write(jobs, params=params, prepared=prepared, cached=cached, workers=workers)
     rows = []
-    for job, query, group in zip(jobs, kept["query"], kept["group"], strict=True):
+    for job, query, group, mark in zip(jobs, kept["query"], kept["group"], marks, strict=True):
         for copy, (view, digest) in enumerate(zip(job.views, written[job], strict=True)):
             about = (f"{job.split}/{view.name}", job.split, job.checksum[:16], query, group)
-            rows.append((*about, copy, view.size, view.rotation, digest))
+            rows.append((*about, copy, view.size, view.rotation, digest, mark))
     index = pd.DataFrame(rows, columns=INDEX).sort_values("file", ignore_index=True)
     if params.shard_photos:
         index["shard"] = shards.assign(index, photos=params.shard_photos)

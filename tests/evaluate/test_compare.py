@@ -121,6 +121,20 @@ def test_photos_that_prepare_has_put_into_one_group_count_once(truths, model_fil
     assert (_figures()["groups"] == 23).all()
 
 
+def test_photos_that_the_base_was_trained_on_do_not_judge(truths, model_file, here, capsys):
+    gray = _coloured(truths, here / "gray", _gray)
+    files = sorted(path.name for path in truths.iterdir())
+    index = pd.DataFrame({"file": [f"truths/{file}" for file in files], "base_knows": "no"})
+    index.loc[:2, "base_knows"] = "yes"
+    index.to_csv(here / "index.csv", index=False)
+    compare([str(model_file), str(gray), "--photos", str(truths)])
+    assert f"left out 3 of {len(files)} photos" in capsys.readouterr().out
+    assert set(pd.read_csv("reports/compare/photos.csv")["file"]) == set(files[3:])
+    index.assign(base_knows="yes").to_csv(here / "index.csv", index=False)
+    with pytest.raises(UngrayError, match=f"trained on all {len(files)} photos, so none can judge"):
+        compare([str(model_file), str(gray), "--photos", str(truths)])
+
+
 def test_few_photos_give_no_verdict(truths, model_file, here, capsys):
     gray = _coloured(truths, here / "gray", _gray)
     for path in sorted(truths.iterdir())[3:]:

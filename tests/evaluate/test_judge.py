@@ -84,6 +84,39 @@ def test_no_test_photo_is_said_in_a_sentence(tiny, prepared, index, model, pixel
         run(tiny["evaluate"], model, None, index=none, pixels=pixels, prepared=prepared)
 
 
+def test_photos_that_the_base_was_trained_on_do_not_judge(tiny, prepared, index, model, base, pixels):
+    test = (index["split"] == "test") & (index["copy"] == 0)
+    first = index.index[test][0]
+    marked = index.assign(base_knows=np.where(test, "no", ""))
+    marked.loc[first, "base_knows"] = "yes"
+    found = run(tiny["evaluate"], model, base, index=marked, pixels=pixels, prepared=prepared)
+    assert set(found.photos["file"]) == set(index.loc[test, "file"]) - {index.loc[first, "file"]}
+    assert found.metrics["photos"] == test.sum() - 1
+    assert found.metrics["known_to_base"] == 1
+    assert found.left_out.startswith(f"left out 1 of {test.sum()} test photos")
+
+
+def test_which_photos_the_base_knows_may_be_none_or_unknown(tiny, prepared, index, model, pixels):
+    def left_out(rows):
+        found = run(tiny["evaluate"], model, None, index=rows, pixels=pixels, prepared=prepared)
+        return found.metrics.get("known_to_base"), found.left_out
+
+    tests = ((index["split"] == "test") & (index["copy"] == 0)).sum()
+    none = f"the base model was trained on none of the {tests} test photos"
+    assert left_out(index.assign(base_knows=index["split"].map({"test": "no"}).fillna(""))) == (0, none)
+    unknown = "which test photos the base model was trained on is not known: no hashes lie beside it"
+    assert left_out(index.assign(base_knows="")) == (None, unknown)
+    assert left_out(index.drop(columns="base_knows")) == (None, unknown)
+
+
+def test_if_the_base_knows_all_test_photos_none_can_judge(tiny, prepared, index, model, pixels):
+    with pytest.raises(UngrayError, match=r"trained on all \d+ test photos"):
+        run(
+            tiny["evaluate"], model, None,
+            index=index.assign(base_knows="yes"), pixels=pixels, prepared=prepared,
+        )  # fmt: skip
+
+
 def test_a_models_verdict_beside_itself_cannot_be_better_or_worse(tiny, prepared, index, model, pixels):
     params = tiny["evaluate"].model_copy(update={"min_groups": 2})
     found = run(params, model, model, index=index, pixels=pixels, prepared=prepared)

@@ -120,6 +120,7 @@ def test_the_card_says_what_how_good_and_not_for_what(base):
         )
         in card
     ) == base
+    assert "Which test photos the base model was trained on is not known." in card
     assert "all rights are reserved" in card
     assert "## Not for" in card
     assert "cats" in card

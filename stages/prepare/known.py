@@ -1,0 +1,90 @@
+"""Which photos the base model was trained on, known by their hashes: they can't judge it.
+
+Nor can they judge what starts from it. Beside a base model lies :data:`FILE` with the 64-bit perceptual hash
+of each of its train photos, 8 bytes a photo, from which no photo can be had back.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stages import likeness, tables
+from stages.errors import UngrayError
+from stages.files import whole_file
+from stages.likeness import Hashes
+
+FILE = "train_hashes.npy"
+
+DOC = """\
+Write the perceptual hashes of the train photos of data/prepared beside a base model, 8 bytes a photo. With
+them `prepare` knows which test photos that model was trained on, and `evaluate` leaves those out. Run it
+where the model was trained, once it is in its folder:
+
+  python -m stages.prepare hashes data/base
+"""
+
+
+def read(base: Path) -> Hashes | None:
+    """Return the hashes, uint64 (number,), that lie in the folder ``base`` of a base model; None if none do.
+
+    Raises:
+        UngrayError: the file is damaged.
+    """
+    path = base / FILE
+    if not path.is_file():
+        return None
+    try:
+        hashes = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError):
+        hashes = None
+    if not isinstance(hashes, np.ndarray) or hashes.dtype != np.uint64 or hashes.ndim != 1:
+        raise UngrayError(
+            f"{path} is damaged; `git checkout {path}` brings the last one back, and without it which photos "
+            "the base model was trained on is not known"
+        )
+    return hashes
+
+
+def mark(kept: pd.DataFrame, hashes: Hashes | None, *, distance: int) -> pd.Series:
+    """Return for each photo of ``kept`` whether the base model was trained on it or a copy: yes or no.
+
+    Empty for those that are not in test, and for all where ``hashes`` are not known. ``distance`` is that of
+    :func:`stages.likeness.known`.
+    """
+    marks = pd.Series("", kept.index)
+    if hashes is not None:
+        test = kept["split"] == "test"
+        found = likeness.known(kept.loc[test, "phash"].tolist(), hashes, distance=distance)
+        marks[test] = ["yes" if one else "no" for one in found]
+    return marks
+
+
+def write(arguments: Sequence[str]) -> None:
+    """Run the tool ``python -m stages.prepare hashes``."""
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.prepare hashes",
+        description=DOC,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("base", metavar="FOLDER", type=Path, help="the folder of the base model")
+    folder = parser.parse_args(arguments).base
+    if not folder.is_dir():
+        raise UngrayError(f"{folder} is no folder; name that of the base model, such as data/base")
+    index = tables.read(Path("data/prepared/index.csv"), made_by="prepare")
+    verdicts = tables.read(Path("data/verdicts.csv"), made_by="filter").drop_duplicates("sha256")
+    train = set(index.loc[index["split"] == "train", "photo"])
+    phashes = verdicts.loc[verdicts["sha256"].str[:16].isin(train), "phash"]
+    if len(phashes) != len(train):
+        raise UngrayError(
+            f"data/prepared has {len(train)} train photos, of which data/verdicts.csv knows {len(phashes)}; "
+            "`dvc repro prepare` makes both anew"
+        )
+    hashes = np.unique(np.array([int(value, 16) for value in phashes], np.uint64))
+    with whole_file(folder / FILE) as partial, partial.open("wb") as file:
+        np.save(file, hashes)
+    print(f"prepare: {folder / FILE}: {len(hashes)} hashes of {len(train)} train photos")
