@@ -110,20 +110,20 @@ def corners(rgb: Rgb) -> Corners:
     gray = cv2.GaussianBlur(gray, (0, 0), 1.0)  # corners of noise and of JPEG's blocks are not found again
     # A low threshold: fog has corners, too. The border is half the patch that a descriptor looks at.
     orb = cv2.ORB.create(nfeatures=CORNERS, nlevels=5, edgeThreshold=16, fastThreshold=5)
-    points, words = orb.detectAndCompute(gray, None)  # type: ignore[call-overload]
+    points, words = orb.detectAndCompute(gray, None)
     strongest = sorted(points, key=lambda point: -point.response)[:MIRRORED_CORNERS]
     last = gray.shape[1] - 1
     mirrored = [
         cv2.KeyPoint(last - p.pt[0], p.pt[1], p.size, (180 - p.angle) % 360, p.response, p.octave, -1)
         for p in strongest
     ]
-    mirrored, mirrored_words = orb.compute(cv2.flip(gray, 1), mirrored)  # type: ignore[call-overload]
+    seen, mirrored_words = orb.compute(cv2.flip(gray, 1), mirrored)
     return np.concatenate(
-        [_packed(points, words, mirrored=False), _packed(mirrored, mirrored_words, mirrored=True)]
+        [_packed(points, words, mirrored=False), _packed(seen, mirrored_words, mirrored=True)]
     )
 
 
-def _packed(points: Sequence[cv2.KeyPoint], words: NDArray[np.uint8] | None, *, mirrored: bool) -> Corners:
+def _packed(points: Sequence[cv2.KeyPoint], words: NDArray[Any] | None, *, mirrored: bool) -> Corners:
     packed = np.empty(len(points), CORNER)
     if words is not None and len(points):
         packed["x"], packed["y"] = np.array([point.pt for point in points]).T
@@ -323,7 +323,7 @@ def _fits_onto(one: Corners, other: Corners) -> bool:
     return fitting.sum() >= LEAST_SHARE * shown
 
 
-def _shown(points: NDArray[np.float32], onto: NDArray[np.float64], frame: NDArray[np.float32]) -> int:
+def _shown(points: NDArray[np.float32], onto: NDArray[Any], frame: NDArray[np.float32]) -> int:
     """Return how many of ``points``, moved by ``onto``, lie in the rectangle around ``frame``."""
     moved = points @ onto[:, :2].T + onto[:, 2]
     inside = (moved >= frame.min(axis=0)) & (moved <= frame.max(axis=0))

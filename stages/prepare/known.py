@@ -60,7 +60,7 @@ def mark(kept: pd.DataFrame, hashes: Hashes | None, *, distance: int) -> pd.Seri
     if hashes is not None:
         test = kept["split"] == "test"
         found = likeness.known(kept.loc[test, "phash"].tolist(), hashes, distance=distance)
-        marks[test] = ["yes" if one else "no" for one in found]
+        marks[test] = np.where(found, "yes", "no")
     return marks
 
 

@@ -83,11 +83,8 @@ class Collection:
 
     def near(self, phash: str) -> dict[str, int]:
         """Return the photos here that look like ``phash``, nearest first: SHA-256 to differing bits."""
-        bits = {
-            str(checksum): likeness.distance(phash, other)
-            for checksum, other in zip(self.verdicts["sha256"], self.verdicts["phash"], strict=True)
-            if other
-        }
+        differing = likeness.distances(phash, self.verdicts["phash"].tolist())
+        bits = dict(zip(self.verdicts["sha256"].astype(str), differing, strict=True))
         found = [(count, checksum) for checksum, count in bits.items() if count <= self.near_distance]
         return {checksum: count for count, checksum in sorted(found)}
 

@@ -21,7 +21,9 @@ class Collection:
     params: object
     verdicts: pd.DataFrame
 
-    def prepare(self, *, rows=None, cached="cached", workers=1, **changes) -> build.Built:
+    def prepare(
+        self, *, rows=None, cached="cached", workers=1, base_hashes=None, near_distance=8, **changes
+    ) -> build.Built:
         """Prepare anew in data/prepared, with the working cache ``cached``."""
         rows = self.verdicts if rows is None else rows
         prepared = self.top / "data/prepared"
@@ -36,6 +38,8 @@ class Collection:
             prepared,
             cached=self.top / cached,
             workers=workers,
+            base_hashes=base_hashes,
+            near_distance=near_distance,
         )
 
     def prepared(self) -> dict[str, bytes]:

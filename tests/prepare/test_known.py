@@ -50,7 +50,7 @@ def test_a_test_photo_of_which_the_base_knows_a_copy_is_marked(looked_at, turn):
     verdict = looked_at.verdicts.set_index(looked_at.verdicts["sha256"].str[:16]).loc[first]
     copy = np.ascontiguousarray(turn(read_rgb(looked_at.top / "raw" / verdict["file"])))
     hashes = _numbers([likeness.phash(copy)])
-    built = looked_at.prepare(base_hashes=hashes, near_distance=8)
+    built = looked_at.prepare(base_hashes=hashes)
     marked = _test(built.index)["base_knows"]
     assert marked[first] == "yes"
     assert (marked == "yes").sum() == 1
