@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages import pixels
+from stages import borders, pixels
 from stages.color import Float, PredictAb, Rgb
 from stages.errors import UngrayError
 
@@ -114,10 +114,19 @@ def along_edges(lightness: Float, ab: Float, *, radius: int = 3) -> Float:
     return cv2.merge([*slopes, *offsets])
 
 
-def paint(gray: Gray, fits: Float, *, saturation: float = 1.0, bits: int = 8) -> NDArray[Any]:
+def paint(
+    gray: Gray,
+    fits: Float,
+    *,
+    saturation: float = 1.0,
+    bits: int = 8,
+    known: Iterable[tuple[float, float]] = (),
+) -> NDArray[Any]:
     """Give a gray photo the colours that :func:`along_edges` found on its small copy.
 
-    The lightness stays; where a colour is beyond sRGB, its chroma is reduced and its hue kept.
+    The lightness stays; where a colour is beyond sRGB, its chroma is reduced and its hue kept. A mount or
+    frame around the photo stays gray, see :mod:`stages.borders`, unless it holds one of the places x, y that
+    are ``known`` to have a color.
 
     ``gray`` is of :func:`gray_levels`, ``fits`` float32 (small height, small width, 4); ab is multiplied by
     ``saturation``, 0 or more. Returned is sRGB (height, width, 3), uint8 or uint16 as ``bits`` say.
@@ -130,16 +139,25 @@ def paint(gray: Gray, fits: Float, *, saturation: float = 1.0, bits: int = 8) ->
     slope, slope_z, offset, offset_z = cv2.split((fits * factors).clip(-10, 10))  # no colour is beyond 1
     planes = [116 * slope, 116 * slope_z, offset - 16 * slope, offset_z - 16 * slope_z]
     rgb = np.empty((height, 3 * width), np.uint8 if bits == 8 else np.uint16)
+    colored = rgb.reshape(height, width, 3)
     scale = len(fits) / height
+    border = borders.find(gray)
+    if border is not None and any(border.holds(x, y) for x, y in known):
+        border = None
 
     def fill(rows: slice) -> None:
         first, last = int(max(0, (rows.start + 0.5) * scale - 0.5)), int((rows.stop - 0.5) * scale + 0.5) + 1
         blocks = _in_blocks([plane[first:last] for plane in planes], width)
         part = np.ascontiguousarray(gray[rows])
         pixels.paint(part, blocks, first, rows.start, scale, _gamut(), rgb[rows])
+        if border is not None:
+            for some, which in border.pixels(rows):
+                if (levels := gray[some, which]).size:
+                    plain = levels if bits == 16 else cv2.convertScaleAbs(levels, alpha=1 / 257)
+                    colored[some, which] = cv2.cvtColor(plain, cv2.COLOR_GRAY2RGB)
 
     _in_strips(fill, height, width)
-    return rgb.reshape(height, width, 3)
+    return colored
 
 
 def small_size(width: int, height: int, *, short_side: int, multiple: int) -> tuple[int, int]:

@@ -70,6 +70,9 @@ class Prediction:
     vivid: float
     """What ``vivid=True`` multiplies the saturation by."""
 
+    hints: tuple[Hint, ...] = ()
+    """What was known of its colors."""
+
     def render(self, *, saturation: float = 1.0, vivid: bool = False) -> NDArray[Any]:
         """Return the coloured photo, sRGB (height, width, 3): uint8, or uint16 for a photo of 16 bits.
 
@@ -85,7 +88,8 @@ class Prediction:
         if not (math.isfinite(saturation) and saturation >= 0):
             raise UngrayError(f"saturation is {saturation}; it must be 0 (gray) or more, 1 is as predicted")
         factor = saturation * (self.vivid if vivid else 1)
-        return paint(self.photo.gray, self.fits, saturation=factor, bits=self.photo.bits)
+        colored = [(hint.x, hint.y) for hint in self.hints if np.hypot(*hint.ab()) > 1]
+        return paint(self.photo.gray, self.fits, saturation=factor, bits=self.photo.bits, known=colored)
 
 
 class Colorizer:
@@ -187,7 +191,8 @@ class Colorizer:
             small_copy(photo.gray, short_side=self._engine.working_size, multiple=self._engine.multiple)
             for photo in taken
         ]
-        known = self._drawn(taken, copies, hints)
+        told = [tuple(some) for some in hints] if hints is not None else [()] * len(taken)
+        known = self._drawn(taken, copies, told)
         shapes: dict[tuple[int, ...], list[int]] = {}
         for number, copy in enumerate(copies):
             shapes.setdefault(copy.shape, []).append(number)
@@ -202,13 +207,12 @@ class Colorizer:
                 for number, ab in zip(some, answers, strict=True):
                     fits[number] = along_edges(copies[number], ab.transpose(1, 2, 0))
         vivid = float(self.provenance.get("vivid", {}).get("saturation", VIVID))
-        return [Prediction(photo, fits[number], vivid) for number, photo in enumerate(taken)]
+        return [Prediction(photo, fits[number], vivid, told[number]) for number, photo in enumerate(taken)]
 
     def _drawn(
-        self, photos: Sequence[files.Photo], copies: Sequence[Float], hints: Iterable[Sequence[Hint]] | None
+        self, photos: Sequence[files.Photo], copies: Sequence[Float], each: Sequence[tuple[Hint, ...]]
     ) -> list[Float] | None:
         """Return the hints of each photo as the network takes them, None where no photo has any."""
-        each = [tuple(some) for some in hints] if hints is not None else [()] * len(photos)
         if len(each) != len(photos):
             raise UngrayError(f"there are hints for {len(each)} photos, and {len(photos)} photos")
         if not any(each):

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 CODE = Path(__file__).parents[1]
 SHARED = (
-    "networks", "color.py", "grids.py", "metrics.py", "painting.py", "photos.py", "pixels.py", "shards.py",
+    "networks", "borders.py", "color.py", "grids.py", "metrics.py", "painting.py", "photos.py", "pixels.py",
+    "shards.py",
 )  # fmt: skip
 """What of stages/ beside train makes the results."""
 
