@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
+from filelock import FileLock
+
 from stages import cache
 from stages.command import FULL
 from stages.errors import UngrayError
-from stages.files import whole_folder
+from stages.files import whole_file, whole_folder
 from stages.scrape.params import Params
 
 
@@ -55,19 +57,20 @@ def find(data_set: DataSet, params: Params) -> Path:
 
     store = cache.folder("datasets", data_set.source)
     folder = store / "unpacked" / data_set.folder
-    if not all(check_integrity(folder / name, md5) for name, md5 in data_set.checksums.items()):
-        with _give_up_after(params.timeout):
-            archives = [_download(url, md5, data_set, store) for url, md5 in data_set.downloads]
-        with whole_folder(store / "unpacked") as unpacked:
+    with FileLock(store / "lock"):  # of two runs at once the second finds what the first has fetched
+        if not all(check_integrity(folder / name, md5) for name, md5 in data_set.checksums.items()):
+            with _give_up_after(params.timeout):
+                archives = [_download(url, md5, data_set, store) for url, md5 in data_set.downloads]
+            with whole_folder(store / "unpacked") as unpacked:
+                for archive in archives:
+                    _unpack(archive, unpacked / data_set.unpack_into)
             for archive in archives:
-                _unpack(archive, unpacked / data_set.unpack_into)
-        for archive in archives:
-            archive.unlink()
+                archive.unlink()
     return folder
 
 
 def _download(url: str, md5: str, data_set: DataSet, store: Path) -> Path:
-    from torchvision.datasets.utils import download_url
+    from torchvision.datasets.utils import check_integrity, download_url
 
     path = store / url.rsplit("/", 1)[-1]
     way_out = (
@@ -75,14 +78,15 @@ def _download(url: str, md5: str, data_set: DataSet, store: Path) -> Path:
         "scrape.dataset_folder in params.yaml"
     )
     try:
-        download_url(url, store, filename=path.name, md5=md5)
+        if not check_integrity(path, md5):
+            with whole_file(path) as partial:
+                download_url(url, store, filename=partial.name, md5=md5)
     except (OSError, HTTPException, RecursionError) as error:
         if isinstance(error, OSError) and error.errno in FULL:
             raise
         reason = str(getattr(error, "reason", error)) or type(error).__name__
         raise UngrayError(f"{url} cannot be downloaded ({reason}); check the network, or {way_out}") from None
     except RuntimeError:  # torchvision's word for another MD5
-        path.unlink(missing_ok=True)
         raise UngrayError(
             f"{url} gave another file than torchvision knows, or half of it (MD5 {md5} expected), and it was "
             f"thrown away; run it again, or {way_out}"

@@ -62,8 +62,8 @@ def open_journal(path: Path) -> Iterator[Journal]:
 
 
 def begin(path: Path, entries: Iterable[Entry] = ()) -> None:
-    """Make a journal at ``path`` that holds ``entries``."""
-    with whole_file(path) as partial:
+    """Make a journal at ``path`` that holds ``entries``; one that another process has just made stays."""
+    with whole_file(path, replace=False) as partial:
         partial.write_text("".join(map(_line, entries)), encoding="utf-8")
 
 

@@ -18,9 +18,9 @@ INDEX = Path("data/prepared/index.csv")
 
 NAMED = (
     "data/raw",
-    "data/.raw.partial",
+    "data/.raw.*",
     "data/prepared",
-    "data/.prepared.partial",
+    "data/.prepared.*",
     ".cache",
     ".dvc/tmp/exps",
 )
@@ -30,7 +30,7 @@ MIXED = (
     ".cache/pixels/*",
     ".cache/train/*",
     "data/prepared/train-*.tar",
-    "data/.prepared.partial/*.tar",
+    "data/.prepared.*/*.tar",
     ".dvc/tmp/exps/**/train-*.tar",
 )
 """Where one file holds many photos, or a picture made of them; what is left makes them anew."""
@@ -112,6 +112,6 @@ def _about(table: pd.DataFrame, checksums: Set[str]) -> pd.Series:
 def _named(checksums: Set[str]) -> Iterator[Path]:
     starts = {checksum[:16] for checksum in checksums}
     for name in NAMED:
-        for path in sorted(Path(name).rglob("*")):
+        for path in sorted(path for top in Path().glob(name) for path in top.rglob("*")):
             if path.name.lstrip(".")[:16] in starts and path.is_file():
                 yield path

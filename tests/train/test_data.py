@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from stages.errors import UngrayError
-from stages.train import device
+from stages.grids import write_jpeg
+from stages.train import data, device
 from stages.train.data import AHEAD, ahead, load_pixels, mixed_batches, pixels_path, to_rgb, write_header
 
 DRAWN = {"batch_size": 5, "seed": 3, "epoch": 1, "flip": True}
@@ -88,3 +89,25 @@ def test_without_the_compiler_that_compiling_needs_training_says_so(tiny, monkey
     machine = tiny["machine"].model_copy(update={"compile": True})
     with pytest.raises(UngrayError, match=r"machine\.compile is true, but the C\+\+ compiler .* is not here"):
         device.start_fabric(machine)
+
+
+def test_two_trainings_that_begin_at_once_with_a_cold_cache_both_get_whole_pixels(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number in range(3):
+        write_jpeg(tmp_path / f"{number}.jpg", np.full((16, 16, 3), 40 * number, np.uint8))
+    index = pd.DataFrame({"file": [f"{number}.jpg" for number in range(3)], "digest": ["a", "b", "c"]})
+    found, map_photos = [], data.map_photos
+
+    def slowly(*arguments, **about):
+        results = map_photos(*arguments, **about)
+        yield next(results)
+        if not found:  # the other one comes, and is done, while this one is at work
+            found.append(None)
+            found[0] = load_pixels(index, tmp_path, size=16, workers=1)
+        yield from results
+
+    monkeypatch.setattr(data, "map_photos", slowly)
+    mine = load_pixels(index, tmp_path, size=16, workers=1)
+    assert (mine == found[0]).all()
+    assert mine.shape == (3, 16, 16, 3)
+    assert [path.name for path in pixels_path(index, 16).parent.iterdir()] == ["pixels.npy"]
