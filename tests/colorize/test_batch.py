@@ -279,3 +279,17 @@ def test_serve_is_given_the_other_arguments(colorize, monkeypatch):
     monkeypatch.setattr("stages.colorize.serve", page, raising=False)
     colorize("serve", "--port", "7000")
     assert given[0][:2] == ["--port", "7000"]
+
+
+def test_two_runs_at_once_into_one_folder_leave_every_photo_whole(process, scans, tmp_path):
+    command = process(scans, "-o", tmp_path / "out", "--overwrite")
+    both = [subprocess.Popen(**command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    told = [running.communicate(timeout=120)[1] for running in both]
+    assert [running.returncode for running in both] == [0, 0], told
+    alone = subprocess.run(**process(scans, "-o", tmp_path / "alone"), capture_output=True, text=True)
+    assert alone.returncode == 0
+
+    def content(folder):
+        return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    assert content(tmp_path / "out") == content(tmp_path / "alone")
