@@ -187,6 +187,9 @@ class _Process:
         )
 
 
+serving = False
+"""Whether this process is one that decodes for another."""
+
 _everybody = Decoder()
 _all: weakref.WeakSet[_Process] = weakref.WeakSet()
 _idle: list[_Process] = []
@@ -209,6 +212,8 @@ def stop() -> None:
 
 def serve() -> None:
     """Decode what comes on standard input, as :class:`_Process` sends it, until its end."""
+    global serving
+    serving = True
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who asks, who kills this process
     # Streams of its own: a library that prints something must not speak in between.
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")

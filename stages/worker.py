@@ -11,11 +11,11 @@ from typing import Any
 
 import cv2
 
-from stages import memory
+from stages import memory, photos
 from stages.cache import code_fingerprint
 from stages.errors import UngrayError
 
-LIBRARIES = ("imagecodecs", "imagehash", "numpy", "opencv-python", "pillow", "scipy")
+LIBRARIES = ("imagehash", *photos.LIBRARIES, "scipy")
 """Another version of one of these could give other bytes."""
 
 

@@ -9,9 +9,7 @@ from collections.abc import Callable
 
 from stages.colorize.outputs import UsageError
 from stages.command import run_command
-
-MEGAPIXELS = 178
-"""What stages.photos.MAX_PIXELS allows; importing that would make --help wait."""
+from stages.reading.formats import MAX_PIXELS, NAMES
 
 EXAMPLES = """examples:
   colorize grandmother.jpg                   grandmother-coloured.jpg, beside the photo
@@ -70,8 +68,8 @@ def _parser() -> argparse.ArgumentParser:
         "photos",
         nargs="+",
         metavar="PHOTO",
-        help="a file, a folder, a pattern, an http(s) address, or - for standard input; JPEG, PNG, TIFF, "
-        f"WebP, BMP, GIF of up to {MEGAPIXELS} megapixels",
+        help=f"a file, a folder, a pattern, an http(s) address, or - for standard input; {NAMES}, and raw "
+        f"files of cameras where rawpy is installed, of up to {MAX_PIXELS / 1e6:.0f} megapixels",
     )
     parser.add_argument(
         "-o",
@@ -114,7 +112,7 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--format",
         choices=("jpg", "png", "webp", "tif"),
-        help="of the outputs (default: the photo's own; GIF and BMP become PNG)",
+        help="of the outputs (default: the photo's own; HEIC becomes JPEG, AVIF WebP, other kinds PNG)",
     )
     group.add_argument(
         "--quality",
@@ -122,6 +120,11 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
         default=95,
         metavar="Q",
         help="of JPEG and WebP, 1 to 100 (default: 95)",
+    )
+    group.add_argument(
+        "--pages",
+        action="store_true",
+        help="of a TIFF of several pages all, into one TIFF (default: the first)",
     )
     group.add_argument("--overwrite", action="store_true", help="make outputs anew that are there already")
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ class Look:
     compare: bool = False
     format: str | None = None
     quality: int = 95
+    pages: bool = False
 
 
 class Batch:
@@ -122,19 +124,30 @@ class Batch:
         kind, width, height = photos.probe(content)
         output, format = self._output(task, kind)
         with self.room.taken(width * height):
-            photo = _photo(task, content)
-            del content
-            prediction = self.colorizer.predict(photo)
-            rgb = prediction.render(saturation=self.look.saturation, vivid=self.look.vivid)
-            if self.look.compare:
-                photo, rgb = side_by_side(photo, prediction.render(saturation=0.0), rgb)
-            del prediction
-            encoded = files.encode(photo, rgb, format=format, quality=self.look.quality)
-        result = Result(task, "coloured", output=output)
+            first = _photo(task, content)
+            pages = first.pages
+            taken = pages if self.look.pages else 1
+            if taken > 1 and format != "tif":
+                raise UngrayError(f"has {pages} pages, which only a TIFF holds; add --format tif")
+            if taken == 1:
+                del content
+                encoded = files.encode(*self._coloured(first), format=format, quality=self.look.quality)
+            else:
+                others = (_photo(task, content, page) for page in range(1, pages))
+                encoded = files.encode_pages(map(self._coloured, chain([first], others)))
+        result = Result(task, "coloured", output=output, pages=pages, taken=taken)
         with self.gate.open():
             write(output, encoded)
             self.untold[task] = result
         return result
+
+    def _coloured(self, photo: files.Photo) -> tuple[files.Photo, NDArray[Any]]:
+        """Return what is to be written: a photo and its colours, or the two side by side."""
+        prediction = self.colorizer.predict(photo)
+        rgb = prediction.render(saturation=self.look.saturation, vivid=self.look.vivid)
+        if self.look.compare:
+            return side_by_side(photo, prediction.render(saturation=0.0), rgb)
+        return photo, rgb
 
     def _output(self, task: Task, kind: str) -> tuple[Path | None, str]:
         """Return where a photo of that kind, Pillow's name of it, goes, and in which format.
@@ -228,13 +241,13 @@ def read(task: Task) -> bytes:
     return content
 
 
-def _photo(task: Task, content: bytes) -> files.Photo:
-    """Return the photo in a file; where a stranger may have made it, it is decoded within limits."""
+def _photo(task: Task, content: bytes, page: int = 0) -> files.Photo:
+    """Return a page of a file; where a stranger may have made it, it is decoded within limits."""
     if task.kind != "address":
-        return files.read(content)
+        return files.read(content, page)
     from stages import decoding  # not above: few photos need it
 
-    return decoding.limited(files.read, content)
+    return decoding.limited(partial(files.read, page=page) if page else files.read, content)
 
 
 def write(output: Path | None, content: bytes) -> None:
@@ -268,7 +281,7 @@ def side_by_side(
     levels = np.hstack([photo.gray] * 2)
     about = photo.about
     if about.exif:  # it says how wide the photo is
-        picture = Image.fromarray(levels)
-        picture.info["exif"] = about.exif
-        about = replace(about, exif=exif.read(picture, turned=False).exif)
+        said = Image.Exif()
+        said.load(about.exif)
+        about = replace(about, exif=exif.read(said, size=levels.shape[::-1]).exif)
     return replace(photo, gray=levels, alpha=alpha, about=about), np.hstack([gray, coloured])

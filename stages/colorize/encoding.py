@@ -5,26 +5,29 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from functools import lru_cache
+from collections.abc import Iterable
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, TiffImagePlugin
+from PIL import Image, TiffImagePlugin
 
 from stages import photos
 from stages.colorize.exif import About, as_bytes, with_types
 from stages.errors import UngrayError
+from stages.reading.profiles import srgb_profile
+from stages.reading.raster import to_8_bits
 
 FORMATS = ("jpg", "png", "webp", "tif")
 LONGEST = {"jpg": 65_500, "webp": 16_383}
 """The most pixels a side may have."""
 
+TIFF_BYTES = 2**32 - 2**20
+"""The most that a TIFF may have, with some room for directories."""
+
 XMP_IN_JPEG = b"http://ns.adobe.com/xap/1.0/\0"
 """What XMP begins with in a JPEG; OpenCV leaves it to us."""
-
-TO_8_BITS = ((np.arange(65536) + 128) // 257).astype(np.uint8)
 
 
 def encode(
@@ -50,11 +53,11 @@ def encode(
         )
     if format in LONGEST:  # of 8 bits only
         rgb = with_bits(rgb, 8)
+    if format == "tif":
+        return tiff([(rgb, alpha, about)])
     if alpha is not None:
         alpha = with_bits(alpha, 8 * rgb.dtype.itemsize)
         rgb = _on_white(rgb, alpha) if format == "jpg" else np.dstack([rgb, alpha])
-    if format == "tif":
-        return _tiff(rgb, about)
     carried = {cv2.IMAGE_METADATA_ICCP: srgb_profile()}
     if about.exif:
         carried[cv2.IMAGE_METADATA_EXIF] = about.exif.removeprefix(b"Exif\0\0")
@@ -76,21 +79,13 @@ def encode(
     return _png(written, about) if format == "png" else written
 
 
-@lru_cache(maxsize=1)
-def srgb_profile() -> bytes:
-    """Return an ICC profile of sRGB, the same bytes every time."""
-    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    profile[24:36] = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)  # the date and time at which it was made
-    return bytes(profile)
-
-
 def with_bits(values: NDArray[Any], bits: int) -> NDArray[Any]:
     """Return levels, uint8 or uint16, as levels of ``bits``, 8 or 16."""
     if 8 * values.dtype.itemsize == bits:
         return values
     if bits == 16:
         return np.multiply(values, 257, dtype=np.uint16)
-    return cv2.LUT(np.ascontiguousarray(values), TO_8_BITS)
+    return to_8_bits(values)
 
 
 def _on_white(rgb: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
@@ -121,8 +116,39 @@ def _chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", check)
 
 
-def _tiff(rgb: NDArray[Any], about: About) -> bytes:
-    """Return a TIFF, not compressed: Pillow writes its directory; of RGB of 16 bits it knows no more."""
+def tiff(pages: Iterable[tuple[NDArray[Any], NDArray[Any] | None, About]]) -> bytes:
+    """Return a TIFF of pages (colours, alpha, what is said of them), not compressed, tagged sRGB.
+
+    Pillow writes the directories; of RGB of 16 bits it knows no more.
+
+    Raises:
+        UngrayError: together they are larger than a TIFF can be.
+    """
+    stream = io.BytesIO()
+    pointer = 0
+    for rgb, alpha, about in pages:
+        if alpha is not None:
+            rgb = np.dstack([rgb, with_bits(alpha, 8 * rgb.dtype.itemsize)])
+        if stream.tell() + rgb.nbytes > TIFF_BYTES:
+            raise UngrayError("its pages are larger together than the 4 GB of a TIFF; colour fewer")
+        start = max(8, stream.tell() + stream.tell() % 2)
+        stream.seek(start if stream.tell() else 0)
+        directory = _directory(rgb, about)
+        directory.save(stream)
+        typed = with_types(stream.getbuffer()[start:].tobytes(), start)
+        stream.seek(start)
+        stream.write(typed)
+        stream.write(rgb.astype(rgb.dtype.newbyteorder("<"), copy=False).tobytes())
+        if pointer:
+            stream.seek(pointer)
+            stream.write(struct.pack("<I", start))
+            stream.seek(0, io.SEEK_END)
+        pointer = start + 2 + 12 * struct.unpack_from("<H", typed)[0]
+    return stream.getvalue()
+
+
+def _directory(rgb: NDArray[Any], about: About) -> TiffImagePlugin.ImageFileDirectory_v2:
+    """Return the directory of a page whose pixels lie behind it in one strip."""
     height, width, channels = rgb.shape
     ifd = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II")
     if about.exif:
@@ -135,7 +161,6 @@ def _tiff(rgb: NDArray[Any], about: About) -> bytes:
         ifd[TiffImagePlugin.XMP] = about.xmp
     if channels == 4:
         ifd[TiffImagePlugin.EXTRASAMPLES] = 2  # alpha, not multiplied into the colours
-    pixels = rgb.astype(rgb.dtype.newbyteorder("<"), copy=False).tobytes()
     ifd[TiffImagePlugin.IMAGEWIDTH] = width
     ifd[TiffImagePlugin.IMAGELENGTH] = height
     ifd[TiffImagePlugin.BITSPERSAMPLE] = (8 * rgb.dtype.itemsize,) * channels
@@ -144,9 +169,7 @@ def _tiff(rgb: NDArray[Any], about: About) -> bytes:
     ifd[TiffImagePlugin.SAMPLESPERPIXEL] = channels
     ifd[TiffImagePlugin.PLANAR_CONFIGURATION] = 1
     ifd[TiffImagePlugin.ROWSPERSTRIP] = height
-    ifd[TiffImagePlugin.STRIPBYTECOUNTS] = len(pixels)
+    ifd[TiffImagePlugin.STRIPBYTECOUNTS] = rgb.nbytes
     ifd[TiffImagePlugin.STRIPOFFSETS] = 0  # from the end of the directory, whose writer adds that
     ifd[TiffImagePlugin.ICCPROFILE] = srgb_profile()
-    stream = io.BytesIO()
-    ifd.save(stream)
-    return with_types(stream.getvalue()) + pixels
+    return ifd

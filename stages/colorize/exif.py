@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import ExifTags, Image, JpegImagePlugin, TiffTags
+from PIL import ExifTags, Image, TiffTags
 
 from stages.colorize import xmp
 
@@ -50,58 +50,64 @@ class About:
     dpi: tuple[float, float] | None = None
 
 
-def orientation(image: Image.Image) -> int:
-    """Return which way up a photo is, 1 to 8; 1 is upright, or nothing is said."""
-    try:
-        return int(image.getexif().get(Base.Orientation, 1))
-    except Exception:  # damaged EXIF data raises anything
-        return 1
-
-
-def read(image: Image.Image, *, turned: bool) -> About:
-    """Return what a decoded photo says of itself, for its upright copy in sRGB.
+def read(
+    exif: Image.Exif,
+    *,
+    size: tuple[int, int],
+    turned: bool = False,
+    dpi: tuple[Any, Any] | None = None,
+    xmp_packet: bytes | None = None,
+) -> About:
+    """Return what a photo says of itself, for its upright copy in sRGB.
 
     EXIF data: the orientation is 1 and the size that of the upright photo; the thumbnail is left out, since
     it shows the photo as it was; so is what cannot be read, and the camera maker's note where all is too long
     for a JPEG. The resolution is that of the file's own header, or of EXIF, and goes into both.
 
-    ``turned``: the photo was stored lying on its side (Pillow has set a TIFF upright by now).
+    Args:
+        exif: as in the file; damage is left out.
+        size: width and height of the upright photo.
+        turned: the photo was stored lying on its side.
+        dpi: of the file's own header, in inches.
+        xmp_packet: as in the file.
     """
     try:
-        found, taken, place = _directories(image)
-    except Exception:  # see orientation
+        found, taken, place = _directories(exif)
+    except Exception:  # damaged EXIF data raises anything
         found, taken, place = {}, {}, {}
     across, down = Base.XResolution, Base.YResolution
     if turned and {across, down} <= found.keys():
         found |= {across: found[down], down: found[across]}
-    own = _own_dpi(image)
+    own = _dpi(*dpi, unit=2) if dpi else None
     dpi = own[::-1] if own and turned else own
     if dpi and not {across, down} <= found.keys():
         found |= {across: dpi[0], down: dpi[1], Base.ResolutionUnit: 2}
     dpi = dpi or _dpi(found.get(across), found.get(down), unit=found.get(Base.ResolutionUnit, 2))
+    packet = xmp.read(xmp_packet)
     if not (found or taken or place):
-        return About(None, xmp.read(image), dpi)
-    width, height = image.size[::-1] if orientation(image) > 4 else image.size
-    now = {Base.ExifImageWidth: width, Base.ExifImageHeight: height, Base.ColorSpace: 1}
+        return About(None, packet, dpi)
+    now = {Base.ExifImageWidth: size[0], Base.ExifImageHeight: size[1], Base.ColorSpace: 1}
     taken |= {tag: value for tag, value in now.items() if tag in taken}
     taken.pop(Ifd.Interop, None)  # says whether colours are those of sRGB or Adobe RGB
-    exif = _write(found, taken, place)
-    if len(exif) > xmp.MOST:
-        exif = _write(found, taken | {Ifd.MakerNote: b""}, place)
-    return About(exif, xmp.read(image), dpi)
+    written = _write(found, taken, place)
+    if len(written) > xmp.MOST:
+        written = _write(found, taken | {Ifd.MakerNote: b""}, place)
+    return About(written, packet, dpi)
 
 
-def with_types(tiff: bytes) -> bytes:
-    """Return a TIFF by Pillow whose EXIF tags have the types that the standard gives them."""
-    content = bytearray(tiff)
-    order = "<" if content[:2] == b"II" else ">"
-    directories: list[tuple[int, int]] = [(0, *struct.unpack_from(f"{order}I", content, 4))]
-    for directory, start in directories:
-        (count,) = struct.unpack_from(f"{order}H", content, start)
-        for entry in range(start + 2, start + 2 + 12 * count, 12):
+def with_types(written: bytes, start: int, *, order: str = "<") -> bytes:
+    """Return a directory by Pillow whose EXIF tags have the types that the standard gives them.
+
+    ``start`` is where in its file the bytes begin, as its offsets count; ``order`` that of its bytes, < or >.
+    """
+    content = bytearray(written)
+    directories = [(0, 0)]
+    for directory, at in directories:
+        (count,) = struct.unpack_from(f"{order}H", content, at)
+        for entry in range(at + 2, at + 2 + 12 * count, 12):
             tag, kind = struct.unpack_from(f"{order}2H", content, entry)
             if tag in UNDEFINED and not directory:
-                directories.append((tag, *struct.unpack_from(f"{order}I", content, entry + 8)))
+                directories.append((tag, struct.unpack_from(f"{order}I", content, entry + 8)[0] - start))
             if kind == TiffTags.BYTE and tag in UNDEFINED.get(directory, ()):
                 struct.pack_into(f"{order}H", content, entry + 2, TiffTags.UNDEFINED)
             if kind == TiffTags.RATIONAL and directory == Ifd.Exif and tag in SIGNED:
@@ -115,23 +121,14 @@ def as_bytes(value: Any) -> Any:
     return value.encode("latin-1", "replace") if beyond else value
 
 
-def _directories(image: Image.Image) -> tuple[dict[int, Any], dict[int, Any], dict[int, Any]]:
+def _directories(exif: Image.Exif) -> tuple[dict[int, Any], dict[int, Any], dict[int, Any]]:
     """Return the EXIF tags of a photo that count for its copy: on the photo, how it was taken, and where."""
-    exif = image.getexif()
     found = {
         tag: value
         for tag, value in exif.items()
         if tag not in BESIDE and (tag in ABOUT or tag > LAYOUT) and tag != Ifd.IFD1
     }
     return found, dict(exif.get_ifd(Ifd.Exif)), dict(exif.get_ifd(Ifd.GPSInfo))
-
-
-def _own_dpi(image: Image.Image) -> tuple[float, float] | None:
-    """Return the resolution of a file's own header."""
-    if isinstance(image, JpegImagePlugin.JpegImageFile) and image.info.get("jfif_unit") not in (1, 2):
-        return None  # the resolution is EXIF's, or made up by Pillow
-    given = image.info.get("dpi")
-    return _dpi(*given, unit=2) if isinstance(given, tuple) and len(given) == 2 else None
 
 
 def _dpi(across: Any, down: Any, *, unit: Any) -> tuple[float, float] | None:
@@ -156,7 +153,8 @@ def _write(found: dict[int, Any], taken: dict[int, Any], place: dict[int, Any]) 
         kept = {tag: value for tag, value in values.items() if value != b"" and _writable(tag, value)}
         if kept:
             exif[directory] = kept
-    return b"Exif\0\0" + with_types(exif.tobytes().removeprefix(b"Exif\0\0"))
+    written = exif.tobytes().removeprefix(b"Exif\0\0")
+    return b"Exif\0\0" + written[:8] + with_types(written[8:], 8, order="<" if written[:2] == b"II" else ">")
 
 
 def _writable(tag: int, value: Any) -> bool:

@@ -11,22 +11,25 @@ b'PNG'
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import nanoarrow
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, JpegImagePlugin
+from PIL import Image, ImageFile
 
 from stages import photos
-from stages.colorize import encoding, sixteen_bits
+from stages.colorize import encoding
 from stages.colorize import exif as exif_data
-from stages.colorize.exif import About, Base
+from stages.colorize.exif import About
 from stages.painting import Gray, gray_levels
+from stages.reading import profiles
+from stages.reading.decode import split_alpha
+from stages.reading.raster import Raster, said, upright
 
 BAND = 1 << 21
-"""Pixels taken from Pillow at once."""
+"""Pixels of which colours are converted at once."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,8 @@ class Photo:
 
     ``gray`` uint16 (height, width), levels of the sRGB curve (a photo of 8 bits has every 257th, or between
     them where it was coloured); ``alpha`` uint8 or uint16 (height, width); ``about``: EXIF data, XMP and
-    resolution; ``bits`` 8 or 16; ``format`` an extension: jpg, png, webp, tif, bmp, gif; ``halved``: it was a
-    JPEG whose colour has half the resolution (4:2:0), as most cameras write them.
+    resolution; ``bits`` 8 or 16; ``format`` a value of :data:`stages.photos.FORMATS`; ``halved``: it was a
+    JPEG whose colour has half the resolution (4:2:0), as most cameras write them; ``pages`` of its file.
     """
 
     gray: Gray
@@ -45,6 +48,7 @@ class Photo:
     bits: int
     format: str
     halved: bool = False
+    pages: int = 1
 
     @property
     def width(self) -> int:
@@ -57,58 +61,114 @@ class Photo:
         return self.gray.shape[0]
 
 
-def read(content: bytes) -> Photo:
+def read(content: bytes, page: int = 0) -> Photo:
     """Return the photo in a file.
 
-    Of an animation or several pages the first is taken. Sixteen bits are kept of gray and RGB photos, with or
-    without alpha, in PNG and TIFF; photos for print (CMYK) of 16 bits, and gray ones of 32, are taken at 8.
-    Refused are TIFFs of gray and alpha at 16 bits, and those of 32 bits in colour.
+    Of an animation the first picture is taken, of a TIFF of several pages that of number ``page``, from 0.
+    Sixteen bits are kept of gray and RGB, with or without alpha; photos for print (CMYK) are taken at 8.
 
     Raises:
         PhotoError: not an image of a known format, of a kind that is not read, damaged or truncated, or too
-            many pixels.
+            many pixels; or there is no such page.
     """
+    raster = photos.decode(content, page)
     try:
-        with photos.open_image(content) as image:
-            return from_image(image, content=content)
-    except photos.PhotoError:
-        raise
-    except Exception as error:  # decoders of damaged and hostile files raise anything
+        return _from_raster(raster)
+    except Exception as error:  # of colours that cannot be converted, or for want of memory
         raise photos.damaged(error) from None
 
 
-def from_image(image: Image.Image, *, content: bytes | None = None) -> Photo:
+def from_image(image: Image.Image) -> Photo:
     """Return what is in a Pillow image of any mode.
 
-    ``content`` is the file it came from, for RGB of 16 bits, which Pillow has at 8. Integers (mode I) are
-    levels of 8 bits where none is above 255, else of 16.
+    One that was opened but not yet loaded is read from its file, as :func:`read` does. Integers (mode I) are
+    levels of 8 bits where none is above 255, else of 16; fractions (mode F) are in 0..1.
 
     Raises:
-        PhotoError: numbers that are no levels: integers beyond 0..65535, fractions (mode F) beyond 0..1.
+        PhotoError: numbers that are no levels, or a file that is damaged.
     """
-    stored = exif_data.orientation(image) if image.format == "TIFF" else 1
-    image.load()  # sets a TIFF upright and forgets that it was not
-    orientation = exif_data.orientation(image)
-    about = exif_data.read(image, turned=max(stored, orientation) > 4)
-    kind = photos.FORMATS.get(image.format or "", "png")
-    halved = isinstance(image, JpegImagePlugin.JpegImageFile) and JpegImagePlugin.get_sampling(image) == 2
-    if deep := sixteen_bits.read(image, content, orientation=max(stored, orientation)):
-        return Photo(gray_levels(deep[0]), deep[1], about, 16, kind)
-    if image.mode == "I" and not hasattr(image, "tag_v2"):
-        image = image.convert("L")  # as its levels are; those of a TIFF have 32 bits
-    profile = image.info.get("icc_profile")
-    flat, transparency = photos.split_alpha(image)
-    flat = _upright(flat, orientation)
-    if flat.mode != "L" or profile:
-        flat = photos.to_srgb_colours(flat, profile)
-    return Photo(
-        gray=_gray(flat),
-        alpha=None if transparency is None else np.asarray(_upright(transparency, orientation)),
-        about=about,
-        bits=8,
-        format=kind,
-        halved=halved,
+    if content := _file_of(image):
+        return read(content)
+    image.load()
+    exif, orientation = said(image)
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        mode, colours, alpha = "L", _numbers(image), None
+        if "transparency" in image.info:  # the one tone that is transparent
+            alpha = np.where(colours == image.info["transparency"], 0, 65535).astype(np.uint16)
+    else:
+        flat, transparency = split_alpha(image)
+        mode, colours = flat.mode, np.asarray(flat)
+        alpha = None if transparency is None else np.asarray(transparency)
+    raster = Raster(
+        format=image.format if image.format in photos.FORMATS else "PNG",
+        mode=mode,
+        colours=upright(colours, orientation),
+        alpha=upright(alpha, orientation),
+        profile=image.info.get("icc_profile"),
+        exif=exif,
+        xmp=image.info.get("xmp"),
+        dpi=image.info.get("dpi") if isinstance(image.info.get("dpi"), tuple) else None,
+        turned=orientation > 4,
     )
+    return _from_raster(raster)
+
+
+def encode_pages(pages: Iterable[tuple[Photo, NDArray[Any]]]) -> bytes:
+    """Return coloured photos as the pages of one TIFF; see :func:`encode`.
+
+    Raises:
+        UngrayError: together they are larger than a TIFF can be.
+    """
+    return encoding.tiff((rgb, photo.alpha, photo.about) for photo, rgb in pages)
+
+
+def _from_raster(raster: Raster) -> Photo:
+    height, width = raster.colours.shape[:2]
+    about = exif_data.read(
+        raster.exif, size=(width, height), turned=raster.turned, dpi=raster.dpi, xmp_packet=raster.xmp
+    )
+    deep = raster.colours.dtype == np.uint16
+    return Photo(
+        gray=gray_levels(profiles.to_srgb_deep(raster.colours, raster.profile)) if deep else _gray(raster),
+        alpha=None if raster.alpha is None else np.ascontiguousarray(raster.alpha),
+        about=about,
+        bits=16 if deep else 8,
+        format=photos.FORMATS[raster.format],
+        halved=raster.halved,
+        pages=raster.pages,
+    )
+
+
+def _file_of(image: Image.Image) -> bytes | None:
+    """Return the file of an image that was opened but not yet loaded, at its first picture; else None."""
+    if not isinstance(image, ImageFile.ImageFile) or image.format not in photos.FORMATS or not image.tile:
+        return None
+    first = 1 if image.format == "PSD" else 0
+    if image.fp is None or image.fp.closed or image.tell() != first or image.decoderconfig:
+        return None
+    place = image.fp.tell()
+    try:
+        image.fp.seek(0)
+        return image.fp.read()
+    except OSError:  # of a stream that cannot go back
+        return None
+    finally:
+        image.fp.seek(place)
+
+
+def _numbers(image: Image.Image) -> NDArray[Any]:
+    """Return the gray levels of an image of integers or fractions, uint8 or uint16."""
+    values = np.asarray(image)
+    if image.mode == "F":
+        if not 0 <= np.min(values) <= np.max(values) <= 1:
+            raise photos.PhotoError("floating-point values beyond 0..1; save it with 8 or 16 bits")
+        return (values * 65535 + 0.5).astype(np.uint16)
+    if values.min() < 0 or values.max() > 65535:
+        raise photos.PhotoError(
+            f"an image of integers in {values.min()}..{values.max()} is no photo; give levels in 0..255 "
+            "or 0..65535"
+        )
+    return values.astype(np.uint8 if image.mode == "I" and values.max() <= 255 else np.uint16)
 
 
 def from_array(pixels: NDArray[Any]) -> Photo:
@@ -151,31 +211,16 @@ def encode(photo: Photo, rgb: NDArray[Any], *, format: str, quality: int = 95) -
     )
 
 
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
-    if orientation == 1:
-        return image
-    image.getexif()[Base.Orientation] = orientation
-    return ImageOps.exif_transpose(image)
-
-
-def _gray(colours: Image.Image) -> Gray:
-    """Return the gray levels of a photo in mode L or RGB, in bands, whose pixels Pillow has in one piece."""
-    width, height = colours.size
+def _gray(raster: Raster) -> Gray:
+    """Return the gray levels of a photo of 8 bits, its colours converted in bands."""
+    height, width = raster.colours.shape[:2]
+    if raster.mode == "RGB" and not raster.profile:
+        return gray_levels(raster.colours)
+    if raster.mode == "L" and not raster.profile:
+        return gray_levels(np.ascontiguousarray(raster.colours))
     gray = np.empty((height, width), np.uint16)
     band = max(1, BAND // width)
     for top in range(0, height, band):
-        part = colours if band >= height else colours.crop((0, top, width, min(top + band, height)))
-        gray[top : top + band] = gray_levels(_pixels(part))
+        part = Image.fromarray(np.ascontiguousarray(raster.colours[top : top + band]), raster.mode)
+        gray[top : top + band] = gray_levels(np.asarray(profiles.to_srgb_image(part, raster.profile)))
     return gray
-
-
-def _pixels(image: Image.Image) -> NDArray[np.uint8]:
-    """Return the pixels of an image of mode L, or those of mode RGB with the fourth byte that Pillow adds."""
-    if image.mode == "RGB":
-        try:  # Arrow shows them where they are; Pillow's own way copies twice, while no other thread can run
-            return np.asarray(nanoarrow.c_array(image).child(0).view().buffer(1)).reshape(
-                *image.size[::-1], 4
-            )
-        except ValueError:  # not in one piece: PILLOW_BLOCK_SIZE can say so
-            pass
-    return np.asarray(image)

@@ -7,6 +7,7 @@ import glob
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +15,7 @@ from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from stages.errors import UngrayError
-
-PHOTOS = {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
-"""Extensions by which photos are found in folders and by patterns; a file that is named is always tried."""
+from stages.reading.formats import SUFFIXES as PHOTOS  # a file that is named is always tried
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +35,31 @@ class Task:
     trouble: str = ""
 
 
-def find(arguments: Sequence[str], *, output: Path | None) -> list[Task]:
-    """Return the photos that ``arguments`` name, each once, and what could not be looked at.
+def find(arguments: Sequence[str], *, output: Path | None) -> tuple[list[Task], Counter[str]]:
+    """Return the photos that ``arguments`` name, each once, with what could not be looked at.
 
     Args:
         arguments: paths, folders, glob patterns, addresses, or "-".
         output: a folder, there or not, in which no photos are looked for.
+
+    Returns:
+        The photos, and how many files of which extension, lower case, were passed over in folders.
     """
-    return _each_once(task for argument in arguments for task in _find(argument, arguments, output))
+    passed: set[Path] = set()
+    tasks = _each_once(task for argument in arguments for task in _find(argument, arguments, output, passed))
+    return tasks, kinds(passed)
+
+
+def kinds(paths: Iterable[Path]) -> Counter[str]:
+    """Return how many of the paths have which extension, in lower case."""
+    return Counter(path.suffix.lower() or "no extension" for path in paths)
+
+
+def named(passed: Counter[str]) -> str:
+    """Return in words how many files there are of each kind, the most frequent first: 2 .txt, 1 .pdf."""
+    return ", ".join(
+        f"{count} {kind}" for kind, count in sorted(passed.items(), key=lambda one: (-one[1], one[0]))
+    )
 
 
 def look_at(path: Path) -> os.stat_result | None:
@@ -84,7 +100,7 @@ def is_pattern(argument: str) -> bool:
     return glob.has_magic(argument) and not os.path.lexists(argument) and "://" not in argument
 
 
-def _find(argument: str, arguments: Sequence[str], output: Path | None) -> Iterator[Task]:
+def _find(argument: str, arguments: Sequence[str], output: Path | None, passed: set[Path]) -> Iterator[Task]:
     path = Path(argument)
     if argument == "-":
         yield Task(photo="-", kind="input", below=Path("stdin"))
@@ -97,7 +113,7 @@ def _find(argument: str, arguments: Sequence[str], output: Path | None) -> Itera
     except UngrayError as error:
         yield _missing(argument, str(error))
         return
-    search = Search(output)
+    search = Search(output, passed)
     if is_folder(path):
         # Several folders stay apart below -o, as they would with cp -r.
         top = Path(path.resolve().name if len(arguments) > 1 else "")
@@ -150,17 +166,19 @@ class Search:
 
     What could not be looked at is in ``troubles``. A link to a folder is followed where it is named or a part
     of a pattern such as * names it; those met otherwise are left alone (``linked``), since links can lead in
-    circles.
+    circles. Files whose names are no photos' are added to ``passed``.
     """
 
-    def __init__(self, output: Path | None) -> None:
+    def __init__(self, output: Path | None, passed: set[Path]) -> None:
         self.own = identity(output) if output else None
+        self.passed = passed
         self.troubles: list[Task] = []
         self.linked = False
 
     def nothing(self, argument: str, why: str) -> Task:
         """Return what to say of an argument that gave no photo."""
-        return _missing(argument, why + "; linked folders are not followed: name them" * self.linked)
+        others = f" (but {named(kinds(self.passed))})" if self.passed else ""
+        return _missing(argument, why + others + "; linked folders are not followed: name them" * self.linked)
 
     def below(self, top: Path) -> Iterator[Path]:
         """Yield the photos in a folder and below it, sorted in each folder."""
@@ -169,7 +187,7 @@ class Search:
             folders[:] = [name for name in sorted(folders) if self._enters(here / name)]
             # Names with a dot in front: metadata of macOS, and what a killed run left half-written.
             for name in sorted(names):
-                if not name.startswith(".") and Path(name).suffix.lower() in PHOTOS:
+                if not name.startswith("."):
                     yield from self._photo(here / name)
 
     def matching(self, folder: Path, parts: Sequence[str]) -> Iterator[Path]:
@@ -233,13 +251,18 @@ class Search:
 
     def _photo(self, path: Path) -> Iterator[Path]:
         """Yield a path unless it is no photo; a link that leads nowhere is a trouble."""
+        if path.suffix.lower() not in PHOTOS and not os.path.islink(path):  # noqa: PTH114, see _enters
+            self.passed.add(path)
+            return
         try:
             there, why = look_at(path), "not found"
         except UngrayError as error:
             there, why = None, str(error)
         if there is None:
             self.troubles.append(_missing(str(path), why))
-        elif stat.S_ISREG(there.st_mode) and path.suffix.lower() in PHOTOS:  # not pipes: who would write?
+        elif path.suffix.lower() not in PHOTOS:
+            self.passed.add(path)
+        elif stat.S_ISREG(there.st_mode):  # not pipes: who would write?
             yield path
 
     def _unread(self, error: OSError) -> None:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stages.colorize.inputs import PHOTOS, Task, find, identity, is_folder, is_pattern, look_at
 from stages.errors import UngrayError
+from stages.reading.formats import RAW_SUFFIXES
 
 FORMATS = {".jpg": "jpg", ".jpeg": "jpg", ".png": "png", ".webp": "webp", ".tif": "tif", ".tiff": "tif"}
 """The extensions that can be written, and the format that each asks for."""
 
-OTHERS = {".jpe": ".jpg", ".jfif": ".jpg", ".mpo": ".jpg", ".bmp": ".png", ".gif": ".png"}
+OTHERS = {
+    **dict.fromkeys((".jpe", ".jfif", ".mpo", ".heic", ".heif", ".hif"), ".jpg"),
+    **dict.fromkeys((".avif", ".avifs"), ".webp"),
+    **dict.fromkeys((".bmp", ".gif", ".jp2", ".j2k", ".jpx", ".j2c", ".jpf", ".jxl", ".psd"), ".png"),
+    **dict.fromkeys(RAW_SUFFIXES, ".png"),
+}
 """The extension that a photo gets whose own is not written."""
 
 BESIDE, COMPARED = "-coloured", "-compare"
@@ -25,10 +32,14 @@ class UsageError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is to be done, in order; ``own`` counts what was left alone as an output of this command."""
+    """What is to be done, in order; ``own`` counts what was left alone as an output of this command.
+
+    ``passed`` counts files in folders that are no photos by their extension, by that.
+    """
 
     tasks: list[Task]
     own: int = 0
+    passed: Counter[str] = field(default_factory=Counter)
 
 
 def plan(arguments: Sequence[str], *, output: str | None, format: str | None, compare: bool) -> Plan:
@@ -45,7 +56,7 @@ def plan(arguments: Sequence[str], *, output: str | None, format: str | None, co
     """
     _check_names(arguments, output)
     folder = Path(output) if output not in (None, "-") and not _names_a_file(arguments, str(output)) else None
-    tasks = find(arguments, output=folder)
+    tasks, passed = find(arguments, output=folder)
     if any(task.kind == "input" for task in tasks) and len(tasks) > 1:
         raise UsageError("- (standard input) is one photo, and nothing else can be coloured with it")
     originals = _without_own_outputs(tasks)
@@ -61,7 +72,7 @@ def plan(arguments: Sequence[str], *, output: str | None, format: str | None, co
     else:
         tag = COMPARED if compare else BESIDE
         named = [_named(task, _home(task), tag, format) for task in originals]
-    return Plan(tasks=_spare_sources(_apart(named)), own=len(tasks) - len(originals))
+    return Plan(tasks=_spare_sources(_apart(named)), own=len(tasks) - len(originals), passed=passed)
 
 
 def _check_names(arguments: Sequence[str], output: str | None) -> None:

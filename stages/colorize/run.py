@@ -27,7 +27,7 @@ def run(chosen: Namespace) -> None:
     """
     found = plan(chosen.photos, output=chosen.output, format=chosen.format, compare=chosen.compare)
     _check_streams(found.tasks, chosen)
-    summary = Summary(tasks=found.tasks, own=found.own)
+    summary = Summary(tasks=found.tasks, own=found.own, passed=found.passed)
     to_do = []
     for task in found.tasks:
         if known := _known(task, overwrite=chosen.overwrite):
@@ -86,6 +86,7 @@ def _colour(to_do: list[Task], chosen: Namespace, summary: Summary) -> dict[str,
         compare=chosen.compare,
         format=chosen.format,
         quality=chosen.quality,
+        pages=chosen.pages,
     )
     try:
         Batch(colorizer, look, jobs=jobs).run(to_do, summary.add)

@@ -8,27 +8,36 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from stages.colorize.inputs import Task
+from stages.colorize.inputs import Task, named
 
 Status = Literal["coloured", "skipped", "planned", "failed"]
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a photo: its ``output`` (None: standard output), or the ``reason`` why there is none."""
+    """What became of a photo: its ``output`` (None: standard output), or the ``reason`` why there is none.
+
+    ``pages`` its file has, and ``taken`` of them.
+    """
 
     task: Task
     status: Status
     output: Path | None = None
     reason: str = ""
+    pages: int = 1
+    taken: int = 1
 
 
 @dataclass
 class Summary:
-    """All that became of the ``tasks`` of a run; ``own`` counts outputs of earlier runs, which are none."""
+    """All that became of the ``tasks`` of a run; ``own`` counts outputs of earlier runs, which are none.
+
+    ``passed`` counts files in folders that are no photos by their extension, by that.
+    """
 
     tasks: list[Task]
     own: int = 0
+    passed: Counter[str] = field(default_factory=Counter)
     results: list[Result] = field(default_factory=list)
 
     def add(self, result: Result) -> None:
@@ -62,8 +71,16 @@ class Summary:
             )
         if self.own:
             said.append(f"left alone {self.own} made by an earlier run")
+        left = [result for result in done if result.taken < result.pages]
+        if left:
+            said.append(
+                f"left {sum(result.pages - result.taken for result in left)} further pages of "
+                f"{_photos(len(left))} (--pages colors all)"
+            )
         if untouched:
             said.append(f"{untouched} not done yet")
+        if self.passed:
+            said.append(f"passed over {named(self.passed)}")
         if failed := self.of("failed"):
             said.append(f"{len(failed)} failed:")
         lines = ["; ".join(said)] if said else []
@@ -81,10 +98,13 @@ class Summary:
                 "status": result.status,
                 "output": str(result.output) if result.output else None,
                 "reason": result.reason or None,
+                "pages": result.pages if result.status == "coloured" else None,
+                "pages_taken": result.taken if result.status == "coloured" else None,
             }
             for result in self.in_order()
         ]
-        return json.dumps(about | counts | {"photos": rows}, indent=2)
+        passed = {"passed_over": dict(sorted(self.passed.items()))}
+        return json.dumps(about | counts | passed | {"photos": rows}, indent=2)
 
 
 def _photos(number: int) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from PIL import Image
-
 MOST = 64_000
 """Bytes that a JPEG has room for."""
 
@@ -29,13 +27,12 @@ OF_OTHER_PICTURES = (
 """Kinds that speak of gain maps, depth maps and films behind the photo, which its copy has not."""
 
 
-def read(image: Image.Image) -> bytes | None:
-    """Return the XMP of a photo, for its upright copy in sRGB, UTF-8; None where there is none.
+def read(content: bytes | None) -> bytes | None:
+    """Return the XMP of a photo's file for its upright copy in sRGB, UTF-8; None where there is none.
 
     What says how the pixels lay, thumbnails, and what speaks of pictures behind the photo are left out. None
     are also XMP that is damaged, and more than :data:`MOST` bytes.
     """
-    content = image.info.get("xmp")
     if not isinstance(content, bytes) or len(content) > 4 * MOST or b"<!DOCTYPE" in content:
         return None  # XMP has no entities of its own, which can grow a thousandfold
     from xml.dom import minidom  # not above: few photos need it

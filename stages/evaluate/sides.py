@@ -16,10 +16,10 @@ from stages import likeness, metrics, networks, photos, tables
 from stages.color import gray_photo, rgb_to_lab
 from stages.errors import UngrayError
 from stages.evaluate.rivals import colours
+from stages.reading.formats import NAMES, SUFFIXES
 
 Rgb = NDArray[np.uint8]
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 
 NEAR = 8
 """Bits in which the perceptual hashes of two copies of a photo differ at most, as shipped in filter."""
@@ -78,7 +78,7 @@ def by_name(folder: Path) -> dict[str, Path]:
     """
     found = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
     if not found:
-        raise UngrayError(f"{folder} is no folder with photos in it ({', '.join(SUFFIXES)})")
+        raise UngrayError(f"{folder} is no folder with photos in it ({NAMES})")
     names: dict[str, Path] = {}
     for path in found:
         if path.stem in names:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from functools import partial
-
-from PIL import Image
 
 from stages import photos
 from stages.decoding import Decoder, TooLongError
 from stages.fetch.responses import FetchError
+from stages.reading import jpeg
 
 
 def check_photo(content: bytes, *, max_pixels: int, decoder: Decoder, seconds: float) -> None:
@@ -33,16 +31,6 @@ def decode_whole(content: bytes, *, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise photos.PhotoError(f"more than {max_pixels / 1e6:g} megapixels")
     if image_format in ("JPEG", "MPO"):
-        _decode_jpeg(content)
+        jpeg.check(content)
     else:
         photos.read_rgb(content)
-
-
-def _decode_jpeg(content: bytes) -> None:
-    """Read a JPEG to its end but draw it at an eighth of its size: the same verdict, quicker and smaller."""
-    try:
-        with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:
-            image.draft(image.mode, (image.width // 8, image.height // 8))
-            image.load()
-    except Exception as error:  # decoders of damaged files raise anything
-        raise photos.damaged(error) from None

@@ -10,20 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
-from stages import cache, color, decoding, likeness, photos, structure
+from stages import cache, color, decoding, likeness, photos
 from stages.cluster import Workers, map_photos
 from stages.files import whole_file
 from stages.filter import measures
 from stages.filter.measures import Measures, measure
 
-LIBRARIES = ("imagehash", "numpy", "opencv-python", "pillow", "scipy")
+LIBRARIES = ("imagehash", *photos.LIBRARIES, "scipy")
 
 
 def folder() -> Path:
     """Return the folder of the working cache that holds what this very code has measured."""
-    code = cache.code_fingerprint(
-        *(Path(str(m.__file__)) for m in (color, decoding, likeness, measures, photos, structure))
-    )
+    modules = (Path(str(module.__file__)) for module in (color, decoding, likeness, measures))
+    code = cache.code_fingerprint(*modules, *photos.CODE)
     return cache.folder("filter", cache.fingerprint(code, {name: version(name) for name in LIBRARIES}))
 
 

@@ -12,12 +12,9 @@ makes the links read-only; what is changed all the same no longer has its digest
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from uuid import uuid4
-
-import cv2
-import numpy as np
-import PIL
 
 from stages import cache, photos
 from stages.files import sha256
@@ -28,8 +25,9 @@ from stages.prepare.views import View
 
 def folder(params: Params) -> Path:
     """Return the folder for files that this code, these libraries and these ``params`` make."""
-    code = cache.code_fingerprint(*[Path(str(module.__file__)) for module in (geometry, photos, views)])
-    libraries = [cv2.__version__, np.__version__, PIL.__version__]
+    modules = [Path(str(module.__file__)) for module in (geometry, views)]
+    code = cache.code_fingerprint(*modules, *photos.CODE)
+    libraries = [version(name) for name in photos.LIBRARIES]
     return cache.folder(
         "prepare", cache.fingerprint(code, libraries, params.enlarge, params.fit, params.jpeg_quality)
     )

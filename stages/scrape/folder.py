@@ -9,10 +9,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from stages.errors import UngrayError
+from stages.reading.formats import NAMES, SUFFIXES
 from stages.scrape.manifest import Attempt, keep
 from stages.scrape.params import Params
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
 
 
 def gather(params: Params, raw: Path) -> Iterator[Attempt]:
@@ -26,7 +25,7 @@ def gather(params: Params, raw: Path) -> Iterator[Attempt]:
     found = [path for path in top.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()]
     found.sort(key=lambda path: (path.parent, path.name))
     if not found:
-        raise UngrayError(f"scrape.folder: {top} holds no image file ({', '.join(sorted(SUFFIXES))})")
+        raise UngrayError(f"scrape.folder: {top} holds no image file ({NAMES})")
     bar = tqdm(found, desc="copy", unit="photo", disable=None)
     for parent, paths in groupby(bar, key=lambda path: path.parent):
         query = (top.name or "photos") if parent == top else parent.relative_to(top).as_posix()

@@ -8,13 +8,13 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
 import pandas as pd
-import PIL
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -58,8 +58,8 @@ def load_pixels(index: pd.DataFrame, prepared: Path, *, size: int, workers: int)
 
 def pixels_path(index: pd.DataFrame, size: int) -> Path:
     """Return where these photos are kept, as this code and these libraries decode them."""
-    code = cache.code_fingerprint(Path(__file__), Path(str(photos.__file__)))
-    libraries = [cv2.__version__, np.__version__, PIL.__version__]
+    code = cache.code_fingerprint(Path(__file__), *photos.CODE)
+    libraries = [version(name) for name in photos.LIBRARIES]
     key = cache.fingerprint(index[["file", "digest"]].values.tolist(), size, code, libraries)
     return cache.folder("pixels", key) / "pixels.npy"
 

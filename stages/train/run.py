@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 CODE = Path(__file__).parents[1]
 SHARED = (
     "networks", "borders.py", "color.py", "grids.py", "metrics.py", "painting.py", "photos.py", "pixels.py",
-    "shards.py",
+    "reading", "shards.py",
 )  # fmt: skip
 """What of stages/ beside train makes the results."""
 

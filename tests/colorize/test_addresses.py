@@ -11,6 +11,7 @@ from stages import decoding, fetch
 from stages.colorize import files
 from stages.fetch import addresses
 from stages.photos import read_rgb
+from stages.reading.formats import NAMES
 
 from .. import costly_photos
 
@@ -94,7 +95,7 @@ def test_photos_of_one_name_never_overwrite_one_another(colorize, web, cats, tmp
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("/page.jpg", "not an image of a known format (JPEG, PNG, WebP, TIFF, BMP, GIF)"),
+        ("/page.jpg", f"not an image of a known format ({NAMES})"),
         ("/inside.jpg", "not a public address: 169.254.169.254"),
         ("/gone.jpg", "HTTP 404"),
     ],

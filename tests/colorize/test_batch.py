@@ -25,7 +25,9 @@ from stages.colorize.__main__ import main
 from stages.photos import read_rgb
 
 ROOT = Path(__file__).parents[2]
-UNKNOWN = "not an image of a known format (JPEG, PNG, WebP, TIFF, BMP, GIF)"
+UNKNOWN = (
+    "not an image of a known format (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIC, JPEG 2000, JPEG XL, PSD)"
+)
 
 
 def wait_until(condition):
@@ -42,7 +44,7 @@ def test_a_bad_file_ends_nothing_and_is_named_at_the_end(colorize, scans, tmp_pa
     code, out, err = colorize(scans, tmp_path / "gone", tmp_path / "*.tif", "-o", tmp_path / "out")
     assert (code, out) == (1, "")
     first, *failed = err.splitlines()
-    assert first == "coloured 2 photos; 5 failed:"
+    assert first == "coloured 2 photos; passed over 1 .txt; 5 failed:"
     assert [line.split(": damaged")[0] for line in failed] == [
         f"  {scans}/broken.png",
         f"  {scans}/letter.jpg: {UNKNOWN}",
@@ -98,6 +100,7 @@ def test_the_json_summary_has_every_photo_in_order_and_what_coloured_it(colorize
         "skipped": 1,
         "planned": 0,
         "failed": 1,
+        "passed_over": {".txt": 1},
     }
     assert rows == [
         (f"{scans}/a.jpg", "skipped", f"{tmp_path}/out/a.jpg", None),
@@ -111,7 +114,7 @@ def test_a_file_that_cannot_be_written_is_named(colorize, scans, tmp_path):
     (tmp_path / "out" / "1912").write_text("a file where a folder should be")
     code, _, err = colorize(scans, "-o", tmp_path / "out")
     assert code == 1
-    assert f"coloured 1 photo: {tmp_path}/out/a.jpg; 1 failed:" in err
+    assert f"coloured 1 photo: {tmp_path}/out/a.jpg; passed over 1 .txt; 1 failed:" in err
     assert f"b.png: {tmp_path}/out/1912/summer/b.png cannot be written: " in err
 
 
@@ -130,7 +133,7 @@ def test_a_full_disk_ends_the_run_in_one_sentence_and_leaves_nothing_half_writte
     code, out, err = colorize(scans, "-o", tmp_path / "out", "--jobs", 1, "--json")
     assert code == 1
     assert err == (
-        f"coloured 1 photo: {tmp_path}/out/a.jpg; 1 not done yet\n"
+        f"coloured 1 photo: {tmp_path}/out/a.jpg; 1 not done yet; passed over 1 .txt\n"
         f"error: the disk is full while writing {tmp_path}/out/1912/summer/b.png; "
         "free some space and run it again: what is done is kept"
     )
@@ -225,7 +228,7 @@ def test_killed_in_the_middle_of_many_every_output_is_whole(process, tmp_path):
 
 def test_a_progress_bar_is_shown_on_a_terminal_and_nowhere_else(process, scans, tmp_path):
     quiet = subprocess.run(**process(scans, "-o", tmp_path / "1"), capture_output=True, text=True)
-    assert (quiet.stdout, quiet.stderr) == ("", "coloured 2 photos\n")
+    assert (quiet.stdout, quiet.stderr) == ("", "coloured 2 photos; passed over 1 .txt\n")
     ours, its = pty.openpty()
     termios.tcsetwinsize(its, (24, 80))
     running = subprocess.Popen(**process(scans, "-o", tmp_path / "2"), stderr=its)

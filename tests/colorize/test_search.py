@@ -69,7 +69,7 @@ def test_an_unreadable_folder_is_named_and_the_other_photos_are_coloured(
     code, _, err = colorize(f"{scans}{pattern}", "-o", tmp_path / "out/")
     assert (code, err) == (
         1,
-        f"coloured 1 photo: {tmp_path}/out/a.jpg; 1 failed:\n"
+        f"coloured 1 photo: {tmp_path}/out/a.jpg; passed over 1 .txt; 1 failed:\n"
         f"  {scans}/1912: cannot be read: Permission denied\n",
     )
 

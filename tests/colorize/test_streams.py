@@ -11,7 +11,9 @@ from PIL import Image
 
 from stages.photos import read_rgb
 
-UNKNOWN = "not an image of a known format (JPEG, PNG, WebP, TIFF, BMP, GIF)"
+UNKNOWN = (
+    "not an image of a known format (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIC, JPEG 2000, JPEG XL, PSD)"
+)
 STRICT = {"PYTHONIOENCODING": "utf-8:strict"}
 
 

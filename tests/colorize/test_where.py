@@ -62,7 +62,7 @@ def test_a_folder_keeps_its_structure_and_what_is_no_photo_is_left_alone(
     colorize, scans, tmp_path, files_below
 ):
     code, _, err = colorize(scans, "-o", tmp_path / "out")
-    assert (code, err) == (0, "coloured 2 photos\n")
+    assert (code, err) == (0, "coloured 2 photos; passed over 1 .txt\n")
     assert files_below(tmp_path / "out") == ["1912/summer/b.png", "a.jpg"]
 
 
@@ -87,7 +87,7 @@ def test_a_file_that_reads_like_a_pattern_is_that_file(colorize, cats, tmp_path)
 
 def test_a_photo_named_twice_is_coloured_once(colorize, scans):
     _, _, err = colorize(scans, scans / "a.jpg", scans / "1912" / ".." / "a.jpg")
-    assert err == "coloured 2 photos\n"
+    assert err == "coloured 2 photos; passed over 1 .txt\n"
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,8 @@ def test_a_second_run_skips_what_is_done_and_colours_what_is_new(colorize, scans
     assert err == (
         f"coloured 1 photo: {scans}/new-coloured.webp; "
         "skipped 2 photos, coloured already (whatever the model and "
-        "options were; --overwrite makes them anew); left alone 2 made by an earlier run\n"
+        "options were; --overwrite makes them anew); left alone 2 made by an earlier run; "
+        "passed over 1 .txt\n"
     )
     assert files_below(scans) == sorted([*first, "new.webp", "new-coloured.webp"])
     after = (scans / "a-coloured.jpg").stat()
@@ -229,7 +230,7 @@ def test_compare_keeps_transparency(colorize, tmp_path):
 def test_a_dry_run_says_what_would_be_written_and_writes_nothing(colorize, scans, tmp_path, files_below):
     before = files_below(tmp_path)
     code, out, err = colorize(scans, "-o", tmp_path / "out", "--dry-run")
-    assert (code, err) == (0, "would colour 2 photos\n")
+    assert (code, err) == (0, "would colour 2 photos; passed over 1 .txt\n")
     assert out.splitlines() == [
         f"{scans}/1912/summer/b.png -> {tmp_path}/out/1912/summer/b.png",
         f"{scans}/a.jpg -> {tmp_path}/out/a.jpg",

@@ -140,3 +140,10 @@ def test_a_path_that_an_experiment_in_a_temporary_copy_cannot_reach_is_refused(s
     section = scrape_params().model_dump()
     with pytest.raises(ValueError, match="absolute path"):
         Params.model_validate(section | {"folder": "../photos"})
+
+
+def test_what_colorize_finds_in_a_folder_is_gathered_too(inbox, gathered):
+    names = {"a.jfif": "JPEG", "b.avif": "AVIF", "c.jp2": "JPEG2000", "d.TIFF": "TIFF"}
+    rows = gathered(inbox({name: encoded("red", kind) for name, kind in names.items()}))
+    kept = {name: row.file.rpartition(".")[2] for name, row in rows.items()}
+    assert kept == {"a.jfif": "jpg", "b.avif": "avif", "c.jp2": "jp2", "d.TIFF": "tif"}
