@@ -13,7 +13,7 @@ import importlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
@@ -23,6 +23,19 @@ from stages.command import run_command
 from stages.errors import UngrayError
 
 STAGES = ("scrape", "filter", "prepare", "train", "evaluate", "export", "tune")
+
+RENAMED = {"prepare.size": "prepare.photo_size"}
+"""Keys of earlier versions, and what they are called now.
+
+No tracked key may be called size or nfiles: DVC leaves such keys, at any depth, out of what it knows a
+finished run by, and would give back the outputs of another value (treeverse/dvc#10296).
+"""
+
+MOST = 1_000_000_000
+"""More steps, epochs or minutes than anybody waits for: where a number has no natural upper end."""
+
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+"""What every generator of random numbers takes: PyTorch's, NumPy's and Optuna's."""
 
 
 class Section(BaseModel):
@@ -37,7 +50,7 @@ class Section(BaseModel):
 class Machine(Section):
     """Where and how fast to run; changes no result but by rounding, so no stage depends on it."""
 
-    workers: int = Field(ge=0, description="processes for photo work; 0 = one per core")
+    workers: int = Field(ge=0, le=1024, description="processes for photo work; 0 = one per core")
     scheduler: str = Field(description="address of a Dask scheduler for photo work; empty = none")
     stream: str = Field(description="address of the shards that train reads; empty = data/prepared")
     device: Literal["auto", "cpu", "cuda", "mps"]
@@ -47,8 +60,10 @@ class Machine(Section):
     strategy: Literal["auto", "ddp"]
     accumulation: int = Field(ge=1, le=4096, description="parts that a batch is computed in")
     compile: bool
-    checkpoint_minutes: float = Field(gt=0, description="minutes of training between two checkpoints")
-    checkpoint_steps: int = Field(ge=0, description="steps between two checkpoints; 0 = by minutes")
+    checkpoint_minutes: float = Field(
+        gt=0, le=MOST, description="minutes of training between two checkpoints"
+    )
+    checkpoint_steps: int = Field(ge=0, le=MOST, description="steps between two checkpoints; 0 = by minutes")
 
     @property
     def photo_workers(self) -> int | str:
@@ -96,7 +111,12 @@ def check(content: dict[str, Any], *, origin: str) -> dict[str, Section]:
             items = error.errors(include_url=False)
             # A list with a bad item is called too short as well: the item says it better.
             lists = {item["loc"][:-1] for item in items if len(item["loc"]) > 1}
-            complaints += [explain(name, models[name], item) for item in items if item["loc"] not in lists]
+            # Nor is the new name of a key that is still there under its old one called missing.
+            found = {".".join([name, *map(str, item["loc"])]) for item in items}
+            renamed = {tuple(new.split(".")[1:]) for old, new in RENAMED.items() if old in found}
+            complaints += [
+                explain(name, models[name], item) for item in items if item["loc"] not in lists | renamed
+            ]
         except UngrayError as error:  # of values that don't go together
             complaints.append(str(error))
     if complaints:
@@ -166,6 +186,8 @@ def explain(section: str, model: type[Section], item: Any) -> str:
     key = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         *path, last = item["loc"]
+        if new := RENAMED.get(f"{section}.{key}"):
+            return f"{section}.{key} is now called {new}; rename it here, and in what else sets it"
         for part in path:
             model = _section_below(model, str(part))
         return ".".join([section, *map(str, path), _unknown(last, list(model.model_fields))])

@@ -32,7 +32,7 @@ HOSTILE = """<img src=x onerror="document.title='injected'">'&amp;"""
 TINY = {
     "scrape": {"sample_crops": 3},
     "filter": {},
-    "prepare": {"size": 64, "rotated_copies": 1},
+    "prepare": {"photo_size": 64, "rotated_copies": 1},
     "train": {
         "architecture": "unet",
         "start_from": "nothing",

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from dvc_data.hashfile.meta import Meta
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
@@ -115,6 +116,16 @@ def test_checking_the_file_by_hand_says_nothing_if_it_is_right_and_one_line_if_i
         ("export", "opset", "17", ["17", "greater than or equal to 18"]),
         ("machine", "workers", "-1", ["-1", "greater than or equal to 0"]),
         ("machine", "checkpoint_minutes", "0", ["= 0", "greater than 0"]),
+        ("machine", "workers", "10000000000", ["10000000000", "less than or equal to 1024"]),
+        (
+            "train",
+            "seed",
+            "18446744073709551616",
+            ["18446744073709551616", "less than or equal to 4294967295"],
+        ),
+        ("train", "epochs", "1" + "0" * 400, ["train.epochs", "less than or equal to 1000000000"]),
+        ("train", "base", "", ["None", "string"]),
+        ("train", "base", '""', ["''", "at least 1"]),
         # bad choice
         ("prepare", "fit", "stretch", ["'stretch'", "crop", "squash", "pad"]),
         ("scrape", "source", "google", ["'google'", "sample", "folder", "bing"]),
@@ -234,10 +245,61 @@ def test_a_key_that_is_no_text_is_refused(tmp_path):
     assert "filter.5" in _refusal(_write(tmp_path, SHIPPED.replace("filter:\n", "filter:\n  5: 6\n")))
 
 
+def test_a_key_of_an_earlier_version_is_named_with_what_it_is_called_now_and_nothing_else(tmp_path):
+    message = _refusal(_write(tmp_path, SHIPPED.replace("  photo_size:", "  size:")))
+    assert message.count(";") == 1
+    assert (
+        "prepare.size is now called prepare.photo_size; rename it here, and in what else sets it" in message
+    )
+    both = SHIPPED.replace("  photo_size:", "  size: banana\n  photo_size:")
+    assert "prepare.size is now called prepare.photo_size" in _refusal(_write(tmp_path, both))
+
+
+def _keys(content: object) -> set[str]:
+    """Every key of nested ``content``, at any depth."""
+    if isinstance(content, list):
+        return set().union(*map(_keys, content))
+    return set(content).union(*map(_keys, content.values())) if isinstance(content, dict) else set()
+
+
+def test_no_key_that_dvc_tracks_has_a_name_that_its_run_cache_overlooks():
+    stages = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"].values()
+    tracked = {section for stage in stages for section in stage["params"]}
+    assert tracked < set(CONTENT)
+    assert not _keys([CONTENT[section] for section in tracked]) & {Meta.PARAM_SIZE, Meta.PARAM_NFILES}
+
+
+def _numbers(model: type[params.Section], above: str) -> dict[str, list[object]]:
+    """The limits of every number that a section holds, by its dotted key."""
+    found = {}
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, params.Section):
+            found |= _numbers(field.annotation, f"{above}.{name}")
+        elif field.annotation in (int, float):
+            found[f"{above}.{name}"] = field.metadata
+    return found
+
+
+@pytest.mark.parametrize("section", CONTENT)
+def test_every_number_has_a_lower_and_an_upper_limit(section):
+    # Without one, a number with too many digits ends in a traceback of a library.
+    model = type(params.load_all(ROOT / "params.yaml")[section])
+    for key, limits in _numbers(model, section).items():
+        names = {name for limit in limits for name in ("gt", "ge", "lt", "le") if hasattr(limit, name)}
+        assert names & {"gt", "ge"}, f"{key} needs a lower limit"
+        assert names & {"lt", "le"}, f"{key} needs an upper limit"
+
+
 def test_everything_that_is_wrong_is_said_at_once(tmp_path):
-    text = _with("train", "lr", "2").replace("loss: l1", "loss: huber").replace("size: 256 ", "size: 8 ")
+    text = (
+        _with("train", "lr", "2")
+        .replace("loss: l1", "loss: huber")
+        .replace("photo_size: 256 ", "photo_size: 8 ")
+    )
     message = _refusal(_write(tmp_path, text))
-    assert all(words in message for words in ("train.lr = 2", "train.loss = 'huber'", "prepare.size = 8"))
+    assert all(
+        words in message for words in ("train.lr = 2", "train.loss = 'huber'", "prepare.photo_size = 8")
+    )
 
 
 BROKEN = {

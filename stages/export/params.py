@@ -11,4 +11,4 @@ class Params(Section):
     """How a model is handed over."""
 
     opset: int = Field(ge=18, le=23)
-    tolerance: float = Field(gt=0, description="Lab units")
+    tolerance: float = Field(gt=0, le=100, description="Lab units")

@@ -10,8 +10,8 @@ from stages.params import Section
 class Params(Section):
     """What a photo must be to be kept."""
 
-    min_short_side: int = Field(ge=16, description="pixels")
-    max_aspect: float = Field(ge=1)
+    min_short_side: int = Field(ge=16, le=100_000, description="pixels")
+    max_aspect: float = Field(ge=1, le=100_000)
     min_chroma_p95: float = Field(ge=0, le=128, description="Lab units")
     max_gray_spread: float = Field(ge=0, le=100)
     min_tint_spread: float = Field(ge=0, le=10)

@@ -15,7 +15,7 @@ Size = Annotated[int, Field(ge=32, le=1024, description="pixels")]
 class Params(Section):
     """How kept photos are made ready."""
 
-    size: Size
+    photo_size: Size
     extra_sizes: Annotated[tuple[Size, ...], Field(strict=False, max_length=4)]
     enlarge: bool
     fit: Fit
@@ -36,6 +36,6 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _each_size_once(self) -> Params:
-        if len({self.size, *self.extra_sizes}) <= len(self.extra_sizes):
-            raise ValueError("extra_sizes without repetition and without size itself")
+        if len({self.photo_size, *self.extra_sizes}) <= len(self.extra_sizes):
+            raise ValueError("extra_sizes without repetition and without photo_size itself")
         return self

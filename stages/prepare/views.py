@@ -28,13 +28,13 @@ class View:
 
 def views(photo: str, *, split: str, params: Params) -> list[View]:
     """Return the views of ``photo`` (16 digits of its checksum): itself first, then in train its copies."""
-    sizes, rotations = [params.size], [0.0]
+    sizes, rotations = [params.photo_size], [0.0]
     if split == "train":
         sizes += params.extra_sizes
         rotations += angles(photo, copies=params.rotated_copies, most=params.rotation_degrees)
     return [
         View(
-            f"{photo}{f'_{size}' if size != params.size else ''}{f'_r{turned}' if turned else ''}.jpg",
+            f"{photo}{f'_{size}' if size != params.photo_size else ''}{f'_r{turned}' if turned else ''}.jpg",
             size=size,
             turned=turned,
             rotation=rotation,

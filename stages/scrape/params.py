@@ -35,14 +35,14 @@ class Params(Section):
         "modify",
         "modify_commercially",
     ]
-    refresh: int = Field(ge=0)
+    refresh: int = Field(ge=0, le=1_000_000)
     connections: int = Field(ge=1, le=256)
     connections_per_host: int = Field(ge=1, le=16)
     delay: float = Field(ge=0, le=60, description="seconds")
     attempts: int = Field(ge=1, le=10)
-    timeout: int = Field(gt=0, description="seconds")
-    deadline: float = Field(gt=0, description="seconds")
-    max_megabytes: float = Field(gt=0)
+    timeout: int = Field(gt=0, le=86_400, description="seconds")
+    deadline: float = Field(gt=0, le=86_400, description="seconds")
+    max_megabytes: float = Field(gt=0, le=10_000)
     max_megapixels: float = Field(gt=0, le=178)
     honour_opt_out: bool
     queries: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]

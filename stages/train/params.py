@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from stages.errors import UngrayError
-from stages.params import Section
+from stages.params import MOST, Section, Seed
 from stages.train.architectures import (
     DenseAutoencoderParams,
     LabAutoencoderParams,
@@ -27,7 +27,7 @@ class ChromaL1Params(Section):
     """How ``loss: chroma_l1`` counts colour."""
 
     doubled_at: float = Field(
-        gt=0, description="chroma in Lab units at which a pixel counts twice a gray one"
+        gt=0, le=1000, description="chroma in Lab units at which a pixel counts twice a gray one"
     )
     match: float = Field(ge=0, le=100)
 
@@ -47,7 +47,7 @@ class AdversarialParams(Section):
     weight: float = Field(ge=0, le=1000)
     lr: float = Field(gt=0, le=1)
     noise: float = Field(ge=0, le=10, description="standard deviation; the discriminator sees about -1..1")
-    noise_every: int = Field(ge=1, description="steps")
+    noise_every: int = Field(ge=1, le=MOST, description="steps")
 
 
 class HintsParams(Section):
@@ -87,27 +87,27 @@ class Params(Section):
     optimizer: Literal["adam", "adamw", "sgd", "rmsprop"]
     batch_size: int = Field(ge=2, le=4096)
     shuffle: bool
-    epochs: int = Field(ge=1)
-    steps: int = Field(ge=0, description="0 = no limit")
-    minutes: float = Field(ge=0, description="0 = no limit")
+    epochs: int = Field(ge=1, le=MOST)
+    steps: int = Field(ge=0, le=MOST, description="0 = no limit")
+    minutes: float = Field(ge=0, le=MOST, description="0 = no limit")
     lr: float = Field(gt=0, le=1)
     schedule: Literal["constant", "cosine", "stable"]
     decay: float = Field(gt=0, le=1, description="share of the steps")
-    warmup_steps: int = Field(ge=0)
+    warmup_steps: int = Field(ge=0, le=MOST)
     weight_decay: float = Field(ge=0, lt=1)
-    clip_norm: float = Field(ge=0, description="0 = off")
+    clip_norm: float = Field(ge=0, le=MOST, description="0 = off")
     ema: float = Field(ge=0, lt=1, description="0 = off")
     keep: Literal["last", "best"]
     watch: Literal["ciede2000", "ab_mae", "psnr", "loss"]
-    patience: int = Field(ge=0, description="epochs; 0 = off")
+    patience: int = Field(ge=0, le=MOST, description="epochs; 0 = off")
     flip: bool
     hints: HintsParams
     tones: float = Field(ge=0, le=1, description="share of photos")
     degradation: float = Field(ge=0, le=1, description="share of photos")
     degradation_effects: Annotated[tuple[Effect, ...], Field(strict=False, min_length=1)]
-    grid_every: int = Field(ge=1, description="epochs")
+    grid_every: int = Field(ge=1, le=MOST, description="epochs")
     grid_photos: int = Field(ge=1, le=16)
-    seed: int = Field(ge=0)
+    seed: Seed
 
     @model_validator(mode="after")
     def _loss_fits_network(self) -> Self:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from stages.params import Section
+from stages.params import MOST, Section, Seed
 from stages.tune.space import check_keys, check_values
 
 Values = Annotated[Any, AfterValidator(check_values)]
@@ -19,12 +19,12 @@ class Params(Section):
     trials: int = Field(ge=1, le=100_000)
     sampler: Literal["random", "tpe"]
     pruner: Literal["none", "median", "hyperband"]
-    epochs: int = Field(ge=1, description="of each trial")
-    minutes: float = Field(ge=0, description="of each trial, 0 = no limit")
+    epochs: int = Field(ge=1, le=MOST, description="of each trial")
+    minutes: float = Field(ge=0, le=MOST, description="of each trial, 0 = no limit")
     space: dict[str, Values] = Field(min_length=1)
     fixed: dict[str, Any]
     storage: str
-    seed: int = Field(ge=0)
+    seed: Seed
 
     def check_surroundings(self) -> None:
         """Raise an UngrayError if a key of space or fixed is none that a search can set."""

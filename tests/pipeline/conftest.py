@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parents[2]
 TINY = {
     "scrape.sample_crops": 2,
-    "prepare.size": 64,
+    "prepare.photo_size": 64,
     "prepare.rotated_copies": 1,
     "train.architecture": "unet",
     "train.start_from": "nothing",

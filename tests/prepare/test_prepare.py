@@ -19,7 +19,7 @@ from stages.prepare.params import Params
 from stages.prepare.split import SPLITS, split
 
 PARAMS = Params(
-    size=32,
+    photo_size=32,
     enlarge=True,
     fit="crop",
     val_fraction=0.2,
@@ -452,7 +452,7 @@ def test_more_copies_leave_those_before_as_they_were(prepared, collection, tmp_p
 @pytest.mark.parametrize("how", ["squash", "pad"])
 def test_the_other_ways_to_fit_reach_the_files(how, collection, tmp_path):
     verdicts, raw = collection
-    index = _run(collection, tmp_path / how, _with(fit=how, rotated_copies=0, size=48))
+    index = _run(collection, tmp_path / how, _with(fit=how, rotated_copies=0, photo_size=48))
     row = index.iloc[0]
     file = verdicts.set_index(verdicts["sha256"].str[:16])["file"][row["photo"]]
     expected = fit(photos.read_rgb(raw / file), size=48, how=how)

@@ -53,7 +53,7 @@ def test_removed_photos_leave_no_trace_in_the_result(collection, made):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"size": 48},
+        {"photo_size": 48},
         {"fit": "pad"},
         {"rotated_copies": 3},
         {"rotated_copies": 0},

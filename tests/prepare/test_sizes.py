@@ -23,7 +23,7 @@ from stages.train.run import run
 def test_train_photos_and_their_rotated_copies_are_there_at_every_size_and_the_others_at_the_usual_one(
     collection,
 ):
-    index = collection.prepare(size=64, extra_sizes=(32, 96), rotated_copies=2).index
+    index = collection.prepare(photo_size=64, extra_sizes=(32, 96), rotated_copies=2).index
     prepared = collection.prepared()
     assert set(index["file"]) == set(prepared) - {"index.csv"}
     for row in index.itertuples():
@@ -39,7 +39,7 @@ def test_train_photos_and_their_rotated_copies_are_there_at_every_size_and_the_o
 
 
 def test_another_size_shows_the_same_photo(collection):
-    index = collection.prepare(size=64, extra_sizes=(32,), rotated_copies=1).index
+    index = collection.prepare(photo_size=64, extra_sizes=(32,), rotated_copies=1).index
     prepared = collection.prepared()
     for _, row in index[(index["split"] == "train") & (index["size"] == 32)].iloc[:10].iterrows():
         file = row["file"]
@@ -60,7 +60,7 @@ def test_an_extra_size_leaves_the_other_files_as_they_were(collection):
 @pytest.mark.parametrize("extra", [[64], [32, 32], [16], [2048], [32, 40, 48, 56, 72]])
 def test_sizes_that_repeat_or_are_out_of_range_are_refused(tiny, extra):
     with pytest.raises(ValueError, match="extra_sizes"):
-        Params(**(tiny["prepare"].model_dump() | {"size": 64, "extra_sizes": extra}))
+        Params(**(tiny["prepare"].model_dump() | {"photo_size": 64, "extra_sizes": extra}))
 
 
 # Training
@@ -69,7 +69,7 @@ def test_sizes_that_repeat_or_are_out_of_range_are_refused(tiny, extra):
 @pytest.fixture
 def several(collection, monkeypatch, tiny):
     """The collection prepared at 64 and 32 pixels; a function that trains on it and returns the model."""
-    collection.prepare(size=64, extra_sizes=(32,), rotated_copies=1)
+    collection.prepare(photo_size=64, extra_sizes=(32,), rotated_copies=1)
     monkeypatch.chdir(collection.top)
 
     def train(report, **changes):
@@ -164,7 +164,7 @@ def test_mixed_batches_hold_every_photo_once_and_skipping_leaves_the_rest_as_it_
 
 
 def test_a_size_that_the_network_cannot_take_is_rounded_to_one_it_can(several, collection, tiny):
-    collection.prepare(size=64, extra_sizes=(40,), rotated_copies=0)
+    collection.prepare(photo_size=64, extra_sizes=(40,), rotated_copies=0)
     several(collection.top / "r", working_size=32, epochs=1)  # 32 * 40 / 64 = 20, trained at 16
     network = networks.build(tiny["train"].network())
     assert 16 % network.MULTIPLE == 0
@@ -179,20 +179,20 @@ def test_the_sizes_of_one_photo_are_never_on_two_sides(collection):
 
 @pytest.mark.parametrize(("how", "side"), [("crop", 90), ("squash", 90), ("pad", 110)])
 def test_small_photos_stay_small_where_nothing_is_enlarged(collection, how, side):
-    index = collection.prepare(size=128, fit=how, rotated_copies=1, enlarge=False).index
+    index = collection.prepare(photo_size=128, fit=how, rotated_copies=1, enlarge=False).index
     prepared = collection.prepared()
     sizes = {Image.open(io.BytesIO(prepared[file])).size for file in index["file"]}
     assert sizes == {(side, side)}
     assert set(index["size"]) == {128}, "the size that they are trained at is that of the others"
-    collection.prepare(size=64, fit=how, enlarge=False)
+    collection.prepare(photo_size=64, fit=how, enlarge=False)
     first = collection.prepared()
-    collection.prepare(size=64, fit=how, enlarge=True)
+    collection.prepare(photo_size=64, fit=how, enlarge=True)
     assert collection.prepared() == first, "larger ones are brought down to it either way"
 
 
 def test_photos_that_stay_small_train_and_are_judged(collection, tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    index = collection.prepare(size=128, enlarge=False).index
+    index = collection.prepare(photo_size=128, enlarge=False).index
     result = run(
         tiny["train"].model_copy(update={"epochs": 1}),
         tiny["machine"],

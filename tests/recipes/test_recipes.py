@@ -95,14 +95,14 @@ def test_what_another_run_left_in_params_yaml_does_not_get_into_a_recipe(name):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("bing-cnn", {"scrape.source": "bing", "prepare.size": 256, "prepare.rotated_copies": 2,
+        ("bing-cnn", {"scrape.source": "bing", "prepare.photo_size": 256, "prepare.rotated_copies": 2,
                       "train.architecture": "cnn", "train.working_size": 256, "train.loss": "l1",
                       "train.batch_size": 30, "train.optimizer": "adam", "train.lr": 0.0005,
                       "train.schedule": "constant", "train.epochs": 90, "train.warmup_steps": 0}),
         ("flowers102-resnet18", {"scrape.source": "flowers102", "train.loss": "mse",
                                  "train.optimizer": "adam", "train.lr": 0.001, "train.batch_size": 128}),
-        ("cifar-cnn", {"scrape.source": "cifar10", "filter.min_short_side": 32, "prepare.size": 32,
-                       "train.working_size": 32, "train.loss": "mse"}),
+        ("cifar-cnn", {"scrape.source": "cifar10", "filter.min_short_side": 32,
+                       "prepare.photo_size": 32, "train.working_size": 32, "train.loss": "mse"}),
         ("flowers-gan", {"train.working_size": 128, "train.dense_autoencoder.embedding": 512,
                          "train.loss": "l1"}),
         ("flowers-autoencoder", {"train.architecture": "plain_autoencoder", "train.adversarial.weight": 0}),

@@ -65,7 +65,7 @@ def test_bad_values_are_refused_with_the_key_and_what_is_allowed(tmp_path, value
         ("train.batchsize", "train.batchsize is unknown; did you mean train.batch_size?"),
         ("batch_size", "batch_size is unknown; did you mean train.batch_size?"),
         ("train.lab_autoencoder.layers", "did you mean train.lab_autoencoder.num_layers?"),
-        ("prepare.size", "prepare.size can't be set, only keys of train can"),
+        ("prepare.photo_size", "prepare.photo_size can't be set, only keys of train can"),
         ("train.epochs", "can't set train.epochs: tune.epochs sets it"),
         ("train.minutes", "can't set train.minutes: tune.minutes sets it"),
     ],
