@@ -61,12 +61,32 @@ def test_every_stage_has_a_description_its_params_and_outputs_that_are_not_persi
     # What prepare marks is what evaluate's base knows, as near as filter's duplicates are.
     more = {"prepare": ["evaluate.base", "filter.near_duplicate_distance"]}
     assert entry["params"] == [stage, *more.get(stage, [])]
-    assert "persist" not in str(entry["outs"])
+    assert "persist" not in str(entry)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_output_switches_dvcs_run_cache_off(stage):
+    # That does one without cache that is neither metric nor plot: after a typo, the training would be lost.
+    entry = PIPELINE["stages"][stage]
+    assert all(isinstance(out, str) for out in entry["outs"])
+    in_git = [about for kind in ("metrics", "plots") for out in entry.get(kind, []) for about in out.values()]
+    assert all(about["cache"] is False for about in in_git)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_path_from_params_yaml_ends_in_a_slash(stage):
+    # Where it does not and the value is null or empty, DVC says "unexpected error".
+    paths = [dep for dep in PIPELINE["stages"][stage]["deps"] if "${" in dep]
+    assert all(path.endswith("}/") for path in paths)
 
 
 def test_every_data_plot_has_a_title_and_both_axes_named():
-    named = [plot for entry in PIPELINE["plots"] if isinstance(entry, dict) for plot in entry.values()]
-    assert len(named) >= 3
+    plots = [
+        *PIPELINE["plots"],
+        *(plot for stage in PIPELINE["stages"].values() for plot in stage.get("plots", [])),
+    ]
+    named = [plot for entry in plots if isinstance(entry, dict) for plot in entry.values()]
+    assert len(named) >= 10
     for plot in named:
         assert {"title", "x_label", "y_label"} <= plot.keys()
 
@@ -74,8 +94,6 @@ def test_every_data_plot_has_a_title_and_both_axes_named():
 def test_every_output_that_dvc_tracks_is_ignored_by_git_up_front(clone):
     for stage in PIPELINE["stages"].values():
         for out in stage["outs"]:
-            if isinstance(out, str):
-                clone.run("git", "check-ignore", "--no-index", f"{out}/photo.jpg" if "." not in out else out)
-            else:
-                (name,) = out
-                clone.run("git", "check-ignore", "--no-index", name, fails=True)
+            clone.run("git", "check-ignore", "--no-index", f"{out}/photo.jpg" if "." not in out else out)
+        for out in (*stage.get("metrics", []), *stage.get("plots", [])):
+            clone.run("git", "check-ignore", "--no-index", *out, fails=True)

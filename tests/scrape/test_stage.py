@@ -165,7 +165,8 @@ def test_a_clone_that_adds_a_query_keeps_the_photos_of_the_others(filled, stage,
             "scrape": {
                 "cmd": f"{sys.executable} stage.py",
                 "params": ["scrape"],
-                "outs": ["data/raw", {"data/manifest.csv": {"cache": False}}],
+                "outs": ["data/raw"],
+                "plots": [{"data/manifest.csv": {"cache": False}}],
             }
         }
     }

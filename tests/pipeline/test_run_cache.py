@@ -1,0 +1,110 @@
+"""What was made once comes back: after a typo, after a change that is taken back. With real DVC."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.pipeline
+
+TYPOS = {
+    "scrape": ("limit", "many"),
+    "filter": ("max_aspect", "wide"),
+    "prepare": ("photo_size", "banana"),
+    "train": ("lr", "0.001x"),
+    "evaluate": ("seed", -1),
+    "export": ("opset", "eighteen"),
+}
+
+
+@pytest.fixture(scope="module")
+def ran(repro, tmp_path_factory):
+    """A copy of the tiny clone in which the workflow ran, for the tests here."""
+    top = tmp_path_factory.mktemp("ran") / "clone"
+    shutil.copytree(repro.path, top)
+    copied = object.__new__(type(repro))
+    copied.path = top
+    copied.environment = repro.environment | {"PYTHONPATH": str(top)}
+    return copied
+
+
+def outcome(clone):
+    """Commit nothing; return dvc.lock, which holds every param and the checksum of every output."""
+    assert clone.run("git", "diff", "--stat", "--", "reports", "data").stdout == ""
+    return clone.read("dvc.lock")
+
+
+def stages_run(done):
+    """The stages that `dvc repro` really ran."""
+    return re.findall(r"Running stage '(\w+)'", done.stdout)
+
+
+def test_a_typo_in_any_section_costs_nothing_once_it_is_mended(ran):
+    before, params = outcome(ran), ran.read("params.yaml")
+    for stage, (key, wrong) in TYPOS.items():
+        ran.set(**{f"{stage}__{key}": wrong})
+        refused = ran.run("dvc", "repro", stage, fails=True)
+        assert f"{stage}.{key} = {wrong!r} is not allowed" in refused.stderr
+        (ran.path / "params.yaml").write_text(params)
+    mended = ran.run("dvc", "repro")
+    assert stages_run(mended) == []
+    assert outcome(ran) == before
+    assert "Data and pipelines are up to date" in ran.run("dvc", "repro").stdout
+
+
+def test_a_change_that_is_taken_back_costs_nothing_and_neither_does_making_it_again(ran):
+    before, params = outcome(ran), ran.read("params.yaml")
+    ran.set(train__seed=2, prepare__shard_photos=20)
+    assert stages_run(ran.run("dvc", "repro")) == ["prepare", "train", "evaluate", "export"]
+    changed, sharded = ran.read("params.yaml"), ran.read("dvc.lock")
+    assert list((ran.path / "data/prepared").glob("train-*.tar"))
+    (ran.path / "params.yaml").write_text(params)
+    assert stages_run(ran.run("dvc", "repro")) == []
+    assert outcome(ran) == before
+    (ran.path / "params.yaml").write_text(changed)
+    assert stages_run(ran.run("dvc", "repro")) == []
+    assert ran.read("dvc.lock") == sharded
+    assert list((ran.path / "data/prepared").glob("train-*.tar"))
+    (ran.path / "params.yaml").write_text(params)
+    ran.run("dvc", "repro")
+    assert outcome(ran) == before
+
+
+def test_another_size_of_photo_is_another_result_although_prepare_has_run_before(ran):
+    ran.run("dvc", "exp", "run", "-S", "prepare.photo_size=96", "prepare")
+    sizes = {Image.open(path).size for path in (ran.path / "data/prepared/val").iterdir()}
+    assert sizes == {(96, 96)}
+    ran.run("git", "checkout", "-q", "--force", "main")
+    ran.run("dvc", "checkout", "--force")
+
+
+def test_tables_are_in_git_and_can_be_drawn(ran):
+    drawn = json.loads(ran.run("dvc", "plots", "show", "--json").stdout)
+    assert not drawn.get("errors"), drawn["errors"]
+    tables = {name for name in drawn["data"] if name.endswith(".csv")}
+    in_git = set(
+        ran.run("git", "ls-files", "reports", "data/manifest.csv", "data/verdicts.csv").stdout.split()
+    )
+    assert tables == {name for name in in_git if name.endswith(".csv") and "/tune/" not in name}
+    for name in tables:
+        (plot,) = drawn["data"][name]
+        assert json.loads(plot["content"])["data"]["values"], name
+    assert all(Path(ran.path / name).is_file() for name in tables)
+
+
+@pytest.mark.parametrize("value", [None, ""])
+@pytest.mark.parametrize("key", ["scrape.folder", "scrape.urls", "train.base", "evaluate.base"])
+def test_a_path_that_is_empty_is_a_sentence_of_dvc_and_of_ours(ran, key, value):
+    params = ran.read("params.yaml")
+    ran.set(**{key.replace(".", "__"): value})
+    refused = ran.run("dvc", "repro", fails=True)
+    ours = ran.run("python", "-m", "stages.params", fails=True)
+    (ran.path / "params.yaml").write_text(params)
+    assert "unexpected error" not in refused.stderr
+    assert refused.stderr.count("ERROR: ") == 1
+    assert "Traceback" not in refused.stderr
+    assert ours.stderr.startswith(f"error: params.yaml: {key} = {value!r} is not allowed")
+    assert ours.stderr.count("\n") == 1
