@@ -27,6 +27,15 @@ NUMBERS = [
     "copy",
     "size",
     "rotation",
+    "mean",
+    "mean_low",
+    "mean_high",
+    "minus_gray",
+    "minus_gray_low",
+    "minus_gray_high",
+    "minus_base",
+    "minus_base_low",
+    "minus_base_high",
 ]
 """The columns that hold numbers. All others are text and stay as written: 007, 2019, NA or 12e45678 too."""
 

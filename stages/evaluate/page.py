@@ -21,6 +21,7 @@ from stages.evaluate.run import Findings
 from stages.evaluate.summaries import FIGURES, YARDSTICKS
 from stages.evaluate.verdict import TOO_FEW
 from stages.networks import Model, parameter_count
+from stages.provenance import kept_nothing
 
 FIGURE_TITLES = {
     "ciede2000": "CIEDE2000, mean (lower is better)",
@@ -117,8 +118,9 @@ def _about(model: Model) -> str:
     counts, groups = (model.provenance.get(name, {}) for name in ("photos", "groups"))
     if not {"train", "val", "test"} <= counts.keys() & groups.keys():
         return f"{text}; the model does not say what it was trained on."
+    trained = "trained" if not kept_nothing(model.provenance) else "after a training that kept nothing"
     return (
-        f"{text}, trained on {counts['train']} photos in {groups['train']} groups, watched on "
+        f"{text}, {trained} on {counts['train']} photos in {groups['train']} groups, watched on "
         f"{counts['val']}, judged on {counts['test']} that were never in training, nor was any crop, turned "
         "copy or near-duplicate of them that was recognized as one."
     )
@@ -148,8 +150,8 @@ def _figures(found: Findings, names: Sequence[str], yardsticks: Sequence[str]) -
     ]
     empty = {"mean": "", "interval": "", "word": ""}
     for figure, title in WITHOUT_INTERVAL.items():
-        if figure in found.metrics["model"]:
-            values = [found.metrics[name].get(figure) for name in names]
+        if (figure, "model") in cells:
+            values = [cells[figure, name]["mean"] if (figure, name) in cells else None for name in names]
             means = [empty if value is None else empty | {"mean": f"{value:.4g}"} for value in values]
             rows.append({"title": title, "means": means, "differences": [empty] * len(yardsticks)})
     return rows

@@ -9,29 +9,37 @@ import pandas as pd
 
 from stages.evaluate.params import Params
 from stages.evaluate.rivals import TITLES
-from stages.evaluate.summaries import YARDSTICKS, difference
-from stages.evaluate.verdict import TOO_FEW, Comparison
+from stages.evaluate.summaries import YARDSTICKS
+from stages.evaluate.verdict import TOO_FEW
+from stages.provenance import kept_nothing, what_it_is
 
-HEADLINE = ("ciede2000", "psnr", "ab_mae")
-"""The figures whose differences stand in metrics.json; the first one decides the verdict."""
-
-
-def metrics(photos: pd.DataFrame, figures: Mapping[str, dict[str, float]], params: Params) -> dict[str, Any]:
-    """Return what ``reports/metrics.json`` holds: verdicts in a word, counts, differences, ``figures``."""
-    verdicts, differences = {}, {}
-    for yardstick in (name for name in YARDSTICKS if name in figures):
-        for figure in HEADLINE:
-            found = difference(photos, figure, rival="model", yardstick=yardstick, params=params)
-            differences[f"{figure}_minus_{yardstick}"] = _rounded(found)
-            if figure == HEADLINE[0]:
-                verdicts[_verdict_key(yardstick)] = found.word
-    counts = {"photos": photos["file"].nunique(), "groups": photos["group"].nunique()}
-    return {**verdicts, **counts, **differences, **figures}
+HEADLINE = ("ciede2000", "ab_mae", "psnr", "ssim", "colourfulness_ratio")
+"""The figures that stand in metrics.json, few enough to compare at a glance; the first gives the verdict."""
 
 
-def sentences(metrics: Mapping[str, Any], params: Params) -> list[str]:
-    """Return the verdicts of :func:`metrics`, a sentence for each yardstick."""
-    return [_sentence(metrics, params, yardstick) for yardstick in YARDSTICKS if yardstick in metrics]
+def metrics(photos: pd.DataFrame, figures: pd.DataFrame, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ``reports/metrics.json`` holds: verdicts in a word, counts, the headline figures.
+
+    All others are in ``figures`` alone, the table of :func:`~stages.evaluate.summaries.figures_table`.
+    """
+    rows = {(row["figure"], row["rival"]): row for row in figures.to_dict("records")}
+    decisive = rows[HEADLINE[0], "model"]
+    return {
+        **{_verdict_key(name): decisive[f"against_{name}"] for name in _yardsticks(figures)},
+        **({"model_is": what_it_is(provenance)} if kept_nothing(provenance) else {}),
+        "photos": photos["file"].nunique(),
+        "groups": photos["group"].nunique(),
+        **{name: {figure: rows[figure, name]["mean"] for figure in HEADLINE} for name in ("model", "gray")},
+    }
+
+
+def sentences(
+    metrics: Mapping[str, Any], figures: pd.DataFrame, params: Params, *, provenance: Mapping[str, Any]
+) -> list[str]:
+    """Return what to say first: that the model learned nothing, if so; then a verdict for each yardstick."""
+    nothing = kept_nothing(provenance)
+    verdicts = [_sentence(metrics, figures, params, name) for name in _yardsticks(figures)]
+    return [*([nothing] if nothing else []), *verdicts]
 
 
 def left_out(test: pd.DataFrame) -> dict[str, int]:
@@ -53,29 +61,33 @@ def left_out_sentence(metrics: Mapping[str, Any], *, tests: int) -> str:
     )
 
 
-def _sentence(metrics: Mapping[str, Any], params: Params, yardstick: str) -> str:
-    word = metrics[_verdict_key(yardstick)]
-    name, found = TITLES[yardstick], metrics[f"ciede2000_minus_{yardstick}"]
-    ours, theirs = metrics["model"]["ciede2000"], metrics[yardstick]["ciede2000"]
-    beside = f"CIEDE2000 {ours:.2f} beside the {name}'s {theirs:.2f}"
+def _yardsticks(figures: pd.DataFrame) -> list[str]:
+    return [name for name in YARDSTICKS if name in set(figures["rival"])]
+
+
+def _sentence(metrics: Mapping[str, Any], figures: pd.DataFrame, params: Params, yardstick: str) -> str:
+    decisive = figures[figures["figure"] == HEADLINE[0]].to_dict("records")
+    rows, name = {row["rival"]: row for row in decisive}, TITLES[yardstick]
+    ours, theirs = rows["model"], rows[yardstick]
+    word, difference = ours[f"against_{yardstick}"], f"minus_{yardstick}"
+    beside = f"CIEDE2000 {ours['mean']:.2f} beside the {name}'s {theirs['mean']:.2f}"
     if word == TOO_FEW:
         return (
             f"too few photos to tell better from worse: {metrics['groups']} groups in test, "
             f"{params.min_groups} wanted ({beside})"
         )
-    interval = f"95 % interval of the difference {found['low']:+.2f} to {found['high']:+.2f}"
+    low, high = ours[f"{difference}_low"], ours[f"{difference}_high"]
     words = {
         "better": f"better than the {name}",
         "worse": f"worse than the {name}",
         "can't tell": f"no better than the {name} as far as can be told",
     }
-    return f"{words[word]}: {beside}, {interval}, {metrics['groups']} groups"
+    said = f"the same as the {name}" if low == high == 0 else words[word]
+    return (
+        f"{said}: {beside}, 95 % interval of the difference {low:+.2f} to {high:+.2f}, "
+        f"{metrics['groups']} groups"
+    )
 
 
 def _verdict_key(yardstick: str) -> str:
     return "verdict" if yardstick == "gray" else f"verdict_beside_{yardstick}"
-
-
-def _rounded(found: Comparison) -> dict[str, float]:
-    parts = {"mean": found.mean, "low": found.low, "high": found.high}
-    return {name: round(value, 4) for name, value in parts.items() if value is not None}

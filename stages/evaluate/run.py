@@ -15,7 +15,7 @@ from stages.evaluate import perceptual, report, sides
 from stages.evaluate.judge import judge
 from stages.evaluate.params import Params
 from stages.evaluate.rivals import Colour, mean_ab, rivals
-from stages.evaluate.summaries import KINDS, figures_table, kinds_table, means, with_terciles
+from stages.evaluate.summaries import KINDS, figures_table, kinds_table, with_terciles
 from stages.networks import Model
 from stages.shards import Shards
 
@@ -75,18 +75,21 @@ def run(
     contenders = rivals(model, base=base, mean=mean_ab(train, prepared, shards=shards))
     judged = judge(contenders, model.network, test=test, prepared=prepared)
     photos = with_terciles(judged.photos, test.set_index("file")["photo"].map(pixels))
-    figures = means(photos)
-    for name, measure in measures.items():
-        for rival, colour in contenders.items():
-            figures[rival][name] = perceptual.figure(measure, colour, test, prepared)
-    metrics = report.metrics(photos, figures, params) | report.left_out(every_test)
+    seen = {
+        name: {
+            rival: perceptual.figure(measure, colour, test, prepared) for rival, colour in contenders.items()
+        }
+        for name, measure in measures.items()
+    }
+    figures = figures_table(photos, params, perceptual=seen)
+    metrics = report.metrics(photos, figures, model.provenance) | report.left_out(every_test)
     return Findings(
-        verdicts=report.sentences(metrics, params),
+        verdicts=report.sentences(metrics, figures, params, provenance=model.provenance),
         left_out=report.left_out_sentence(metrics, tests=len(every_test)),
         metrics=metrics,
         rivals=contenders,
         photos=photos,
-        figures=figures_table(photos, params),
+        figures=figures,
         kinds={kind: kinds_table(photos, kind, params) for kind in KINDS},
         histograms=judged.histograms,
     )

@@ -69,8 +69,14 @@ def difference(
     )
 
 
-def figures_table(photos: pd.DataFrame, params: Params) -> pd.DataFrame:
-    """Return a row a figure and rival: mean and interval, then its difference to each yardstick."""
+def figures_table(
+    photos: pd.DataFrame, params: Params, *, perceptual: Mapping[str, Mapping[str, float]] | None = None
+) -> pd.DataFrame:
+    """Return a row a figure and rival: mean and interval, then its difference to each yardstick.
+
+    Figures of all photos together, ``perceptual`` by name and rival, and of the network's own output stand
+    last, with a mean alone.
+    """
     names = sorted(photos["rival"].unique())
     rows = []
     for figure in FIGURES:
@@ -83,6 +89,12 @@ def figures_table(photos: pd.DataFrame, params: Params) -> pd.DataFrame:
                 found = difference(photos, figure, rival=rival, yardstick=yardstick, params=params)
                 row |= interval_cells(f"minus_{yardstick}", found) | {f"against_{yardstick}": found.word}
             rows.append(row)
+    own = {
+        figure: {name: found[figure] for name, found in means(photos).items() if figure in found}
+        for figure in RAW
+    }
+    for figure, values in {**(perceptual or {}), **own}.items():
+        rows += [{"figure": figure, "rival": name, "mean": round(value, 6)} for name, value in values.items()]
     return pd.DataFrame(rows)
 
 
@@ -144,6 +156,6 @@ def _terciles(values: pd.Series, form: str) -> pd.Series:
 
 
 def interval_cells(name: str, found: Comparison) -> dict[str, float | None]:
-    """Return the cells of a table for ``found``: its mean, and the ends of its interval, to five digits."""
+    """Return the cells of a table for ``found``: its mean, and the ends of its interval, to six decimals."""
     cells = {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
-    return {cell: None if value is None else round(value, 5) for cell, value in cells.items()}
+    return {cell: None if value is None else round(value, 6) for cell, value in cells.items()}

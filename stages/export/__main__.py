@@ -46,10 +46,12 @@ def main() -> None:
         onnx_file.unlink()
         raise
     metrics = json.loads(Path("reports/metrics.json").read_text())
+    figures = tables.read(Path("reports/figures.csv"), made_by="evaluate")
     manifest = tables.read(Path("data/manifest.csv"), made_by="scrape")
     card = model_card(
         model.provenance,
         metrics,
+        figures,
         manifest,
         configuration=network.configuration,
         parameters=networks.parameter_count(network),

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from stages.provenance import kept_nothing
+
 ROWS = {
     "ciede2000": "CIEDE2000, mean (lower is better)",
     "ciede2000_p95": "CIEDE2000, 95th percentile of pixels",
@@ -26,24 +28,39 @@ COLUMNS = {"model": "model", "base": "base model", "gray": "gray photo", "mean_a
 def model_card(
     provenance: dict[str, Any],
     metrics: dict[str, Any],
+    figures: pd.DataFrame,
     manifest: pd.DataFrame,
     *,
     configuration: dict[str, Any],
     parameters: int,
 ) -> str:
-    """Return the card as Markdown; ``configuration`` is that of the network."""
+    """Return the card as Markdown.
+
+    Args:
+        provenance: of the model.
+        metrics: reports/metrics.json.
+        figures: reports/figures.csv.
+        manifest: data/manifest.csv.
+        configuration: of the network.
+        parameters: how many numbers it learns.
+    """
     train, counts, groups = provenance["train"], provenance["photos"], provenance["groups"]
     kept = manifest[manifest["status"] == "kept"]
     sources = ", ".join(f"{count} files from {name}" for name, count in kept["source"].value_counts().items())
     licences = sorted({licence for licence in kept["licence"] if licence})
-    columns = {rival: title for rival, title in COLUMNS.items() if rival in metrics}
+    rows = {(row["figure"], row["rival"]): row for row in figures.to_dict("records")}
+    columns = {rival: title for rival, title in COLUMNS.items() if rival in set(figures["rival"])}
     table = [
-        f"| {title} | " + " | ".join(f"{round(metrics[rival][figure], 4):.4g}" for rival in columns) + " |"
+        f"| {title} | "
+        + " | ".join(f"{round(rows[figure, rival]['mean'], 4):.4g}" for rival in columns)
+        + " |"
         for figure, title in ROWS.items()
     ]
-    verdict = _verdict(metrics, "gray", word=metrics["verdict"])
-    if "base" in metrics:
-        verdict += "\n" + _verdict(metrics, "base", word=metrics["verdict_beside_base"])
+    decisive = rows["ciede2000", "model"]
+    verdict = "\n".join(_verdict(metrics, decisive, name) for name in ("gray", "base") if name in columns)
+    nothing = kept_nothing(provenance)
+    learned = "Nothing of this training was kept. " if nothing else ""
+    unchanged = f"**{nothing[0].upper()}{nothing[1:]}.**\n" if nothing else ""
     start, architecture = _start(provenance, configuration), configuration["architecture"]
     split = ", ".join(
         f"{counts[name]} photos in {groups[name]} groups for {use}" for name, use in USES.items()
@@ -55,11 +72,11 @@ def model_card(
         f"A network that gives gray photos colour: {architecture}, {parameters / 1e6:.2f} million "
         f"parameters, short side {train['working_size']} pixels. Written by the export stage; do not edit.",
         "## Verdict",
-        verdict + _left_out(metrics),
+        f"{unchanged}{verdict}{_left_out(metrics)}",
         "\n".join([f"| figure | {' | '.join(columns.values())} |", f"|---|{'---|' * len(columns)}", *table]),
         "## Trained on",
-        f"{sources}; after filtering {split}. No test photo was in training, nor any crop, turned copy or "
-        "near-duplicate that was recognized as one.",
+        f"{learned}{sources}; after filtering {split}. No test photo was in training, nor any crop, turned "
+        "copy or near-duplicate that was recognized as one.",
         f"Queries: {', '.join(provenance['queries'])}.",
         f"Licences as the sources state them: {stated}.",
         f"{start}, {settings}; {provenance['steps']} steps in {provenance['precision']}, "
@@ -99,13 +116,13 @@ def _start(provenance: dict[str, Any], configuration: dict[str, Any]) -> str:
     return f"From the base model (SHA-256 {start['sha256'][:16]}{new})"
 
 
-def _verdict(metrics: dict[str, Any], yardstick: str, *, word: str) -> str:
-    found = metrics[f"ciede2000_minus_{yardstick}"]
+def _verdict(metrics: dict[str, Any], decisive: dict[Any, Any], yardstick: str) -> str:
+    mean, low, high = (decisive[f"minus_{yardstick}{end}"] for end in ("", "_low", "_high"))
     interval = ""
-    if "low" in found:
-        interval = f"95 % interval of the difference {found['low']:+.2f} to {found['high']:+.2f}; "
+    if not pd.isna(low):
+        interval = f"95 % interval of the difference {low:+.2f} to {high:+.2f}; "
     return (
-        f"Beside the {COLUMNS[yardstick]}: **{word}**. CIEDE2000 is {abs(found['mean']):.2f} "
-        f"{'lower' if found['mean'] < 0 else 'higher'} than the {COLUMNS[yardstick]}'s ({interval}lower is "
-        f"better), on {metrics['photos']} test photos in {metrics['groups']} groups."
+        f"Beside the {COLUMNS[yardstick]}: **{decisive[f'against_{yardstick}']}**. CIEDE2000 is "
+        f"{abs(mean):.2f} {'lower' if mean < 0 else 'higher'} than the {COLUMNS[yardstick]}'s ({interval}"
+        f"lower is better), on {metrics['photos']} test photos in {metrics['groups']} groups."
     )

@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 from stages import cache, networks, tables
 from stages.networks import Model, parameter_count
 from stages.params import Machine
+from stages.provenance import kept_nothing
 from stages.shards import Shards
 from stages.train.checkpoints import tell_what_differs
 from stages.train.data import Pixels, batch_count, load_pixels
@@ -25,7 +26,7 @@ from stages.train.losses import measure_prior
 from stages.train.params import Params
 from stages.train.place import Place
 from stages.train.show import Show, Silent
-from stages.train.start import start_from, told
+from stages.train.start import half_weights, start_from, told
 from stages.train.streamed import Streamed
 from stages.train.tones import Tones
 from stages.train.vivid import vivid
@@ -76,6 +77,7 @@ def run(
     network = networks.build(params.network())
     start = start_from(network, Path(params.base)) if params.start_from == "base" else None
     measure_prior(network, photos.train)
+    begun = half_weights(network) if start else None
     if fabric.global_rank:
         torch.manual_seed(params.seed + fabric.global_rank)  # other draws for other photos
     settings = _settings(params, machine, index, fabric=fabric, device=device, precision=precision)
@@ -113,7 +115,11 @@ def run(
         raise
     made: dict[str, Any] = {"start": start} if start else {}
     made |= _made(training, precision=precision)
+    if begun and all(begun[name].equal(value) for name, value in half_weights(network).items()):
+        made["unchanged"] = _unchanged(place, epoch=made["epoch"], watch=params.watch)
     model = Model(network, _provenance(params, index, made))
+    if (said := kept_nothing(model.provenance)) and fabric.is_global_zero:
+        print(f"train: {said}")
     return Result(model, work, place, fabric.is_global_zero)
 
 
@@ -121,13 +127,23 @@ def _made(training: Training, *, precision: str) -> dict[str, Any]:
     """Return how the weights of a finished training came to be."""
     params, place = training.params, training.place
     epoch = place.best_epoch(params.watch) if params.keep == "best" else place.epoch
-    if not epoch and training.fabric.is_global_zero:
-        print("train: val was best before the first epoch: its weights stay as they started")
     return {
         "steps": min(training.step, training.steps),
         "epoch": epoch,
         "precision": precision,
         "vivid": vivid(training.network, training.photos.val),
+    }
+
+
+def _unchanged(place: Place, *, epoch: int, watch: str) -> dict[str, Any]:
+    """Return what :func:`stages.provenance.kept_nothing` tells: what val said before training and at best."""
+    trained = Place(log=place.log)
+    return {
+        "epoch": epoch,
+        "epochs": place.epoch,
+        "watch": watch,
+        "before": place.before[f"{watch}/val"],
+        "best": trained.measured(trained.best_epoch(watch))[f"{watch}/val"],
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from stages import networks
@@ -49,6 +50,15 @@ def start_from(network: Colorizer, folder: Path) -> dict[str, Any]:
     ]
     new = sorted({name.rpartition(".")[0] for name in wanted.keys() - fitting.keys()}) if fitting else "all"
     return {"sha256": sha256(path.read_bytes()), "architecture": base.ARCHITECTURE, "new": new}
+
+
+def half_weights(network: Colorizer) -> dict[str, Tensor]:
+    """Return a copy of the weights as a model's file keeps them."""
+    return {
+        name: value.half().cpu().clone()
+        for name, value in network.state_dict().items()
+        if value.is_floating_point()
+    }
 
 
 def told(start: dict[str, Any], network: Colorizer) -> str:

@@ -39,3 +39,14 @@ def pixels(index):
 def found(tiny, prepared, index, model, base, pixels):
     """What judging ``model`` beside ``base`` finds on the sample."""
     return run(tiny["evaluate"], model, base, index=index, pixels=pixels, prepared=prepared)
+
+
+@pytest.fixture(scope="session")
+def means():
+    """A function that returns the mean of every figure of a rival, by name, from what was found."""
+
+    def of(found, rival):
+        rows = found.figures[found.figures["rival"] == rival]
+        return dict(zip(rows["figure"], rows["mean"], strict=True))
+
+    return of

@@ -6,6 +6,8 @@ from stages.color import gray_photo, rgb_to_lab
 from stages.errors import UngrayError
 from stages.evaluate.rivals import mean_ab
 from stages.evaluate.run import run
+from stages.networks import Model
+from stages.provenance import kept_nothing
 from stages.shards import Shards
 from stages.tables import read
 
@@ -18,20 +20,20 @@ def test_every_test_photo_is_judged_for_the_model_the_base_gray_and_the_mean_col
         assert len(rows) == len(test)
 
 
-def test_grays_figures_are_those_of_the_gray_photo(found, prepared, index):
+def test_grays_figures_are_those_of_the_gray_photo(found, prepared, index, means):
     truths = [photos.read_rgb(prepared / file) for file in index.loc[index["split"] == "test", "file"]]
     judged = [metrics.judge(gray_photo(rgb_to_lab(truth)[..., 0]), truth) for truth in truths]
-    gray = found.metrics["gray"]
+    gray = means(found, "gray")
     for figure in ("psnr", "ssim", "ciede2000", "ab_mae", "l1", "mse", "histogram_distance"):
         assert gray[figure] == pytest.approx(np.mean([photo[figure] for photo in judged]), rel=1e-4)
     assert gray["colourfulness_ratio"] < 0.01
 
 
-def test_only_the_network_has_figures_of_its_own_raw_output(found):
-    assert found.metrics["model"]["raw_l1"] > 0
-    assert found.metrics["model"]["raw_mse"] > 0
-    assert "raw_l1" not in found.metrics["gray"]
-    assert "raw_l1" not in found.metrics["base"]
+def test_only_the_network_has_figures_of_its_own_raw_output(found, means):
+    assert means(found, "model")["raw_l1"] > 0
+    assert means(found, "model")["raw_mse"] > 0
+    assert "raw_l1" not in means(found, "gray")
+    assert "raw_l1" not in means(found, "base")
 
 
 def test_the_mean_colour_is_that_of_the_train_photos_without_their_copies(prepared, index):
@@ -73,8 +75,9 @@ def test_one_test_photo_and_no_base_are_judged_too(tiny, prepared, index, model,
     found = run(tiny["evaluate"], model, None, index=one, pixels=pixels, prepared=prepared)
     assert found.metrics["photos"] == found.metrics["groups"] == 1
     assert found.metrics["verdict"] == "too few photos to tell"
-    assert list(found.metrics["ciede2000_minus_gray"]) == ["mean"], "one group has no interval"
-    assert "base" not in found.metrics
+    assert found.figures[["mean_low", "minus_gray_low"]].isna().all(axis=None), "one group has no interval"
+    assert "base" not in set(found.figures["rival"])
+    assert "verdict_beside_base" not in found.metrics
     assert len(found.verdicts) == 1
 
 
@@ -121,5 +124,16 @@ def test_a_models_verdict_beside_itself_cannot_be_better_or_worse(tiny, prepared
     params = tiny["evaluate"].model_copy(update={"min_groups": 2})
     found = run(params, model, model, index=index, pixels=pixels, prepared=prepared)
     assert found.metrics["verdict_beside_base"] == "can't tell"
-    assert found.metrics["ciede2000_minus_base"] == {"mean": 0, "low": 0, "high": 0}
-    assert found.verdicts[1].startswith("no better than the base model as far as can be told")
+    row = found.figures.set_index(["figure", "rival"]).loc[("ciede2000", "model")]
+    assert row[["minus_base", "minus_base_low", "minus_base_high"]].tolist() == [0, 0, 0]
+    assert found.verdicts[1].startswith("the same as the base model: CIEDE2000 ")
+
+
+def test_a_model_whose_training_kept_nothing_is_called_that_first(tiny, prepared, index, model, pixels):
+    unchanged = {"epoch": 0, "epochs": 2, "watch": "ciede2000", "before": 9.7, "best": 9.9}
+    idle = Model(model.network, {"start": {"new": []}, "unchanged": unchanged})
+    found = run(tiny["evaluate"], idle, model, index=index, pixels=pixels, prepared=prepared)
+    assert found.verdicts[0] == kept_nothing(idle.provenance)
+    assert found.verdicts[0].startswith("this is the base model, unchanged: training kept nothing, since")
+    assert len(found.verdicts) == 3
+    assert found.metrics["model_is"] == "the base model, unchanged"

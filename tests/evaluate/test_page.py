@@ -128,6 +128,14 @@ def test_the_same_page_every_time_without_time_commit_or_path(html, hostile, mod
     assert not re.search(r"20\d\d-\d\d-\d\d|\d\d:\d\d:\d\d", Text(html).text)
 
 
+def test_a_training_that_kept_nothing_is_not_told_as_one_that_did(hostile, model, tiny, reports, prepared):
+    unchanged = {"epoch": 0, "epochs": 2, "watch": "ciede2000", "before": 9.7, "best": 9.9}
+    told = PROVENANCE | {"start": {"new": []}, "unchanged": unchanged}
+    text = Text(_page(hostile, Model(model.network, told), tiny, reports, prepared)).text
+    assert "after a training that kept nothing on 50 photos in 6 groups" in text
+    assert ", trained on 50 photos" not in text
+
+
 def test_a_model_that_tells_nothing_of_itself_and_empty_origins_still_have_a_page(
     hostile, model, tiny, reports, prepared
 ):

@@ -71,16 +71,16 @@ def test_without_package_or_network_there_is_one_sentence_before_anything_is_jud
 
 
 def test_a_figure_that_is_had_stands_with_every_rivals_others(
-    tiny, monkeypatch, index, model, pixels, prepared
+    tiny, monkeypatch, index, model, pixels, prepared, means
 ):
     monkeypatch.setattr(perceptual, "_inception", lambda: lambda pairs: perceptual.fid(Means(), pairs))
     params = tiny["evaluate"].model_copy(update={"fid": True})
     found = run(params, model, None, index=index, pixels=pixels, prepared=prepared)
     for rival in ("model", "gray", "mean_ab"):
-        assert found.metrics[rival]["fid"] > 0
+        assert means(found, rival)["fid"] > 0
     test = index[(index["split"] == "test")]
     truths = [photos.read_rgb(prepared / file) for file in test["file"]]
     from stages.color import rgb_to_lab
 
     gray = perceptual.fid(Means(), _pairs([gray_photo(rgb_to_lab(t)[..., 0]) for t in truths], truths))
-    assert found.metrics["gray"]["fid"] == pytest.approx(gray, rel=1e-4)
+    assert means(found, "gray")["fid"] == pytest.approx(gray, rel=1e-4)

@@ -7,7 +7,6 @@ from stages.evaluate.summaries import (
     FIGURES,
     figures_table,
     kinds_table,
-    means,
     terciles_table,
     with_terciles,
 )
@@ -114,18 +113,23 @@ def test_rows_in_another_order_give_the_same_tables(judged, params):
     )
 
 
-def test_metrics_hold_verdicts_counts_differences_and_every_rivals_figures(judged, params):
-    found = metrics(judged, means(judged), params)
+def test_metrics_hold_verdicts_counts_and_the_headline_figures_beside_grays(judged, params):
+    found = metrics(judged, figures_table(judged, params), {})
     assert (found["verdict"], found["verdict_beside_base"]) == ("better", "worse")
     assert (found["photos"], found["groups"]) == (30, 15)
-    assert found["ciede2000_minus_gray"]["mean"] == pytest.approx(-1.5)
-    assert found["ciede2000_minus_base"]["low"] > 0
     assert found["model"]["ciede2000"] == pytest.approx(9.2)
-    assert {"model", "base", "gray", "mean_ab"} <= found.keys()
+    assert found["gray"]["ciede2000"] == pytest.approx(10.7)
+    assert len(found) + len(found["model"]) + len(found["gray"]) <= 16, "to compare at a glance"
+
+
+def _sentences(judged, params, provenance=None):
+    figures = figures_table(judged, params)
+    told = provenance or {}
+    return sentences(metrics(judged, figures, told), figures, params, provenance=told)
 
 
 def test_verdicts_are_sentences_beside_gray_and_beside_the_base(judged, params):
-    gray, base = sentences(metrics(judged, means(judged), params), params)
+    gray, base = _sentences(judged, params)
     assert gray.startswith("better than the gray photo: CIEDE2000 9.20 beside the gray photo's 10.70, 95 %")
     assert base.startswith("worse than the base model: ")
     assert gray.endswith("15 groups")
@@ -133,9 +137,8 @@ def test_verdicts_are_sentences_beside_gray_and_beside_the_base(judged, params):
 
 def test_too_few_groups_give_no_verdict_and_the_sentence_says_how_many_are_wanted(judged, params):
     demanding = params.model_copy(update={"min_groups": 16})
-    found = metrics(judged, means(judged), demanding)
-    assert found["verdict"] == "too few photos to tell"
-    assert "15 groups in test, 16 wanted" in sentences(found, demanding)[0]
+    assert metrics(judged, figures_table(judged, demanding), {})["verdict"] == "too few photos to tell"
+    assert "15 groups in test, 16 wanted" in _sentences(judged, demanding)[0]
 
 
 def test_origins_count_photos_not_copies_and_name_licences_as_stated():

@@ -1,3 +1,6 @@
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -8,6 +11,7 @@ from skimage import data
 
 from stages import networks
 from stages.color import rgb_to_lab
+from stages.colorize.serve.models import about
 from stages.errors import UngrayError
 from stages.export.card import SETTINGS, model_card
 from stages.export.to_onnx import check_onnx, write_onnx
@@ -75,37 +79,40 @@ def test_onnx_says_what_it_is_and_names_no_path_of_this_machine(model, exported,
     assert (tmp_path / "again.onnx").read_bytes() == exported.read_bytes()
 
 
-@pytest.mark.parametrize("base", [False, True])
-def test_the_card_says_what_how_good_and_not_for_what(base):
-    figures = dict.fromkeys(
-        ("ciede2000", "ciede2000_p95", "ab_mae", "psnr", "ssim", "colourfulness_ratio"), 1.25
-    )
-    counts = {"train": 8, "val": 1, "test": 2}
-    train = dict.fromkeys(SETTINGS, "so")
-    provenance = {
-        "train": train | {"working_size": 128},
-        "photos": counts,
-        "groups": counts,
-        "queries": ["cats"],
-        "steps": 4,
-        "precision": "32-true",
-        "torch": "2",
-    }
-    difference = {"mean": 0.5, "low": 0.1, "high": 0.9}
-    judged = {"photos": 2, "groups": 2, "verdict": "worse", "ciede2000_minus_gray": difference}
-    if base:
-        judged |= {
-            "verdict_beside_base": "can't tell",
-            "ciede2000_minus_base": {"mean": -0.1},
-            "base": figures,
-        }
-    card = model_card(
+FIGURES = ("ciede2000", "ciede2000_p95", "ab_mae", "psnr", "ssim", "colourfulness_ratio")
+PROVENANCE = {
+    "train": dict.fromkeys(SETTINGS, "so") | {"working_size": 128},
+    "photos": {"train": 8, "val": 1, "test": 2},
+    "groups": {"train": 8, "val": 1, "test": 2},
+    "queries": ["cats"],
+    "steps": 4,
+    "precision": "32-true",
+    "torch": "2",
+}
+GRAY = {
+    "minus_gray": 0.5, "minus_gray_low": 0.1, "minus_gray_high": 0.9, "against_gray": "worse",
+    "minus_base": -0.1, "minus_base_low": None, "minus_base_high": None, "against_base": "can't tell",
+}  # fmt: skip
+
+
+def written_card(provenance=PROVENANCE, *, base=False, configuration=None):
+    """The card of a model that is worse than gray, and as good as the base model if there is one."""
+    rivals = ["model", "gray", "mean_ab", *(["base"] if base else [])]
+    rows = [{"figure": figure, "rival": rival, "mean": 1.25} for figure in FIGURES for rival in rivals]
+    rows[0] |= GRAY
+    return model_card(
         provenance,
-        judged | dict.fromkeys(("model", "gray", "mean_ab"), figures),
+        {"photos": 2, "groups": 2},
+        pd.DataFrame(rows),
         pd.DataFrame([{"status": "kept", "source": "folder", "licence": ""}]),
-        configuration={"architecture": "unet"},
+        configuration=configuration or {"architecture": "unet"},
         parameters=4_300_000,
     )
+
+
+@pytest.mark.parametrize("base", [False, True])
+def test_the_card_says_what_how_good_and_not_for_what(base):
+    card = written_card(base=base)
     assert (
         "Beside the gray photo: **worse**. CIEDE2000 is 0.50 higher than the gray photo's (95 % interval of "
         "the difference +0.10 to +0.90; lower is better), on 2 test photos in 2 groups."
@@ -126,24 +133,37 @@ def test_the_card_says_what_how_good_and_not_for_what(base):
     assert "cats" in card
     assert "From nothing, optimizer so, loss so" in card
     assert "{" not in card
+    assert "kept" not in card
+
+
+def test_the_card_says_what_a_model_started_from_and_how_vivid_it_can_be():
     start = {"sha256": "0123456789abcdef" * 4, "architecture": "unet", "new": ["head"]}
-    started = model_card(
-        provenance | {"start": start},
-        judged | dict.fromkeys(("model", "gray", "mean_ab"), figures),
-        pd.DataFrame([{"status": "kept", "source": "folder", "licence": ""}]),
-        configuration={"architecture": "unet"},
-        parameters=4_300_000,
-    )
+    started = written_card(PROVENANCE | {"start": start})
     assert "From the base model (SHA-256 0123456789abcdef, new layers: head), optimizer so" in started
     assert "## Vivid" not in started
     vivid = {"saturation": 1.5, "colourfulness_ratio": 0.8, "ciede2000": 9.0, "ciede2000_gray": 10.0}
-    vivid_card = model_card(
-        provenance | {"vivid": vivid},
-        judged | dict.fromkeys(("model", "gray", "mean_ab"), figures),
-        pd.DataFrame([{"status": "kept", "source": "folder", "licence": ""}]),
+    card = written_card(
+        PROVENANCE | {"vivid": vivid},
         configuration={"architecture": "lite_unet", "weights": "ImageNet, of a package"},
-        parameters=4_300_000,
     )
-    assert "From an encoder that knows ImageNet, of a package, optimizer so" in vivid_card
-    assert "times 1.50" in vivid_card
-    assert "a CIEDE2000 of 9.00; the gray photo's is 10.00" in vivid_card
+    assert "From an encoder that knows ImageNet, of a package, optimizer so" in card
+    assert "times 1.50" in card
+    assert "a CIEDE2000 of 9.00; the gray photo's is 10.00" in card
+
+
+def test_the_card_of_a_training_that_kept_nothing_says_so_first_and_the_page_reads_on():
+    unchanged = {"epoch": 0, "epochs": 2, "watch": "ciede2000", "before": 9.7, "best": 9.9}
+    start = {"sha256": "0123456789abcdef" * 4, "architecture": "unet", "new": []}
+    told = PROVENANCE | {"start": start, "unchanged": unchanged}
+    card = written_card(told)
+    verdict = card.split("## Verdict")[1].split("## Trained")[0]
+    assert verdict.strip().startswith(
+        "**This is the base model, unchanged: training kept nothing, since CIEDE2000 of the val photos was "
+        "best before the first epoch, 9.7; the best of 2 epochs had 9.9.**\nBeside the gray photo: **worse**."
+    )
+    assert "Nothing of this training was kept. 1 files from folder" in card
+    model = SimpleNamespace(path=Path("mine.onnx"), configuration={"architecture": "unet"}, provenance=told)
+    said = about(model, card=card)
+    assert said.startswith("**mine** (unet: the base model, unchanged). Beside the gray photo: **worse**.")
+    model.provenance = {"unchanged": 5, "start": "?"}
+    assert about(model, card="").startswith("**mine** (unet). How good it is")

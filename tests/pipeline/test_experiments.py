@@ -12,7 +12,7 @@ from PIL import Image
 
 pytestmark = pytest.mark.pipeline
 
-LOSS, CIEDE2000 = "Loss", "CIEDE2000 by query"
+LOSS, CIEDE2000 = "Loss", "reports/queries.csv"
 
 
 @pytest.fixture
@@ -41,6 +41,7 @@ def test_an_experiment_is_run_compared_shown_applied_and_branched(clean):
     metrics = json.loads(clean.run("dvc", "metrics", "diff", "--json").stdout)["reports/metrics.json"]
     assert metrics["model.ciede2000"]["diff"] != 0
     assert not [name for name in metrics if name.startswith("gray.")], "gray stays gray"
+    assert len(metrics) <= 7, "what changed can be read at a glance"
     written = json.loads(clean.read("reports/metrics.json"))
     (shown,) = json.loads(clean.run("dvc", "metrics", "show", "--json").stdout).values()
     assert shown["data"]["reports/metrics.json"]["data"] == written
@@ -88,7 +89,7 @@ def test_plots_have_names_titles_and_both_axes_named_and_compare_two_runs(clean)
         (part,) = plots[name]
         content = part["content"]
         content = json.loads(content) if isinstance(content, str) else content
-        assert titles.get(name, "Colour difference by query") in json.dumps(content["title"])
+        assert titles.get(name, "Color difference by query") in json.dumps(content["title"])
         assert set(part["revisions"]) == {"main", "plotted"}
     page = clean.read("dvc_plots/index.html")
     for title in ("loss, in the network's own units", "epoch", "CIEDE2000 minus gray's"):

@@ -9,6 +9,7 @@ from safetensors import safe_open
 from stages import networks
 from stages.errors import UngrayError
 from stages.networks import Model, load_model, save_model
+from stages.provenance import kept_nothing
 from stages.train.architectures import UNetParams
 from stages.train.run import run
 from stages.train.start import FILE, start_from
@@ -69,7 +70,45 @@ def test_where_no_epoch_is_better_than_the_base_model_its_weights_are_kept(tiny,
     assert all(torch.equal(value, known[name]) for name, value in found.items())
     told = capsys.readouterr().out
     assert "train: before the first epoch: val " in told
-    assert "its weights stay as they started" in told
+    assert f"train: {kept_nothing(result.model.provenance)}\n" in told
+    best = min(record["loss/val"] for record in result.place.log)
+    assert kept_nothing(result.model.provenance) == (
+        "this is the base model, unchanged: training kept nothing, since the loss of the val photos was best "
+        f"before the first epoch, {result.place.before['loss/val']:.4g}; the best of 1 epochs had {best:.4g}"
+    )
+
+
+def test_a_training_that_moves_no_weight_says_so_and_one_that_moves_some_does_not(trained, base, capsys):
+    options = {"start_from": "base", "base": str(base), "epochs": 1, "keep": "last"}
+    still = trained("still", lr=1e-9, **options)[0].model
+    known = load_model(base / FILE).network.state_dict()
+    save_model(base.parent / "still.safetensors", still)
+    found = load_model(base.parent / "still.safetensors").network.state_dict()
+    assert all(torch.equal(value, known[name]) for name, value in found.items())
+    said = kept_nothing(still.provenance)
+    assert said.startswith("this is the base model, unchanged: training kept nothing, since ")
+    assert said.endswith("steps at train.lr 1e-09 moved no weight")
+    assert f"train: {said}\n" in capsys.readouterr().out
+    moved = trained("moved", lr=0.01, **options)[0].model
+    assert kept_nothing(moved.provenance) == ""
+    assert "kept nothing" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("new", "words"),
+    [
+        ([], "this is the base model, unchanged: training kept nothing"),
+        (["head"], "this is the base model with untrained layers (head): training kept nothing"),
+        ("all", "this is an untrained network: training kept nothing"),
+    ],
+)
+def test_what_kept_nothing_is_called_what_it_is(new, words):
+    unchanged = {"epoch": 0, "epochs": 3, "watch": "psnr", "before": 24.5, "best": 24.1}
+    said = kept_nothing({"start": {"new": new}, "unchanged": unchanged})
+    assert said.startswith(words)
+    assert (
+        "PSNR of the val photos was best before the first epoch, 24.5; the best of 3 epochs had 24.1" in said
+    )
 
 
 def test_what_does_not_fit_starts_new_and_is_named_in_the_output_the_model_and_its_card(

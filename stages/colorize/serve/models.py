@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.colorize.api import Colorizer, default_model
+from stages.provenance import kept_nothing, what_it_is
 
 CARD = "model_card.md"
 MAX_PICTURE = 2_000_000
@@ -56,6 +57,8 @@ def about(model: Colorizer, *, card: str) -> str:
     trained = (
         f", trained on {photos['train']:,} photos" if isinstance(photos, dict) and "train" in photos else ""
     )
+    if nothing := _kept_nothing(provenance):
+        trained = f": {nothing}"
     said = _by_provenance(provenance) or _by_card(card)
     if not said:
         said = "How good it is beside the gray photo is not known."
@@ -78,9 +81,17 @@ def _by_provenance(provenance: dict[str, Any]) -> str:
         return ""
 
 
+def _kept_nothing(provenance: dict[str, Any]) -> str:
+    """Return what a model is whose training kept nothing; empty for others, and where that can't be told."""
+    try:
+        return what_it_is(provenance) if kept_nothing(provenance) else ""
+    except (KeyError, TypeError, ValueError):
+        return ""
+
+
 def _by_card(card: str) -> str:
     """Return the card's own verdict beside gray, its first sentences under that heading, else nothing."""
-    found = re.search(r"^## Verdict\s+(Beside the gray photo: .+)$", card, re.MULTILINE)
+    found = re.search(r"^## Verdict$(?:\n(?!#).*)*?\n(Beside the gray photo: .+)$", card, re.MULTILINE)
     return found.group(1).strip() if found else ""
 
 

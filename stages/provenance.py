@@ -1,0 +1,35 @@
+"""What a model's provenance means in words: whether its training kept anything of what it learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+WATCHED = {"ciede2000": "CIEDE2000", "ab_mae": "the error of ab", "psnr": "PSNR", "loss": "the loss"}
+"""What people call the values of ``train.watch``."""
+
+
+def kept_nothing(provenance: Mapping[str, Any]) -> str:
+    """Return, as a sentence without its full stop, that a training left the weights as they were, and why.
+
+    Empty where it changed them, and where the provenance does not say.
+    """
+    unchanged = provenance.get("unchanged")
+    if not unchanged:
+        return ""
+    if unchanged["epoch"]:
+        why = f"{provenance['steps']} steps at train.lr {provenance['train']['lr']:g} moved no weight"
+    else:
+        why = (
+            f"{WATCHED[unchanged['watch']]} of the val photos was best before the first epoch, "
+            f"{unchanged['before']:.4g}; the best of {unchanged['epochs']} epochs had {unchanged['best']:.4g}"
+        )
+    return f"this is {what_it_is(provenance)}: training kept nothing, since {why}"
+
+
+def what_it_is(provenance: Mapping[str, Any]) -> str:
+    """Return in a few words what a model is that :func:`kept_nothing` of its training."""
+    new = provenance["start"]["new"]
+    if new == "all":
+        return "an untrained network"
+    return f"the base model with untrained layers ({', '.join(new)})" if new else "the base model, unchanged"
