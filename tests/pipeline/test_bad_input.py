@@ -113,3 +113,15 @@ def test_a_stage_run_too_early_says_which_one_comes_first(clone, name):
     for made_by_others in ("data/manifest.csv", "data/verdicts.csv"):
         (clone.path / made_by_others).unlink(missing_ok=True)
     assert "`dvc repro" in stage(clone, name)
+
+
+@pytest.mark.parametrize("value", [None, ""])
+@pytest.mark.parametrize("key", ["scrape.folder", "scrape.urls", "train.base", "evaluate.base"])
+def test_an_empty_path_is_a_sentence_of_dvcs_and_one_of_ours_that_names_it(clone, key, value):
+    clone.set(**{key.replace(".", "__"): value})
+    theirs = clone.run("dvc", "repro", "--single-item", key.split(".")[0], fails=True).stderr
+    assert theirs.count("ERROR: ") == 1
+    assert "unexpected error" not in theirs
+    assert "Traceback" not in theirs
+    said = sentence(clone.run("python", "-m", "stages.params", fails=True))
+    assert said.startswith(f"error: params.yaml: {key} = {value!r} is not allowed")
