@@ -53,6 +53,11 @@ LEAST_FITTING, LEAST_SHARE = 10, 0.1
 LEAST_SCALE = 0.4
 """How much smaller the copy shows things at least. Less is a chance fit onto a few corners."""
 
+NEAR = 8
+"""Bits in which the hashes of two copies of a photo differ at most where no parameter says it."""
+SAME_WORDS = 10
+"""So many words of a :func:`sketch` a copy has at least: of 39,919 unrelated pairs two had as many."""
+
 ROWS_AT_ONCE = 1024
 
 Rgb = NDArray[np.uint8]
@@ -143,17 +148,63 @@ def near(hashes: Sequence[str], *, distance: int) -> list[tuple[int, int]]:
     return [(int(numbers[i]), int(numbers[j])) for i, j in pairs if i < j]
 
 
+Sketch = NDArray[np.uint32]
+"""What :func:`sketch` gives: (number,), sorted."""
+
+
+def sketch(corners: Corners) -> Sketch:
+    """Return the words of ``corners`` that are not mirrored, without where they were and beside what.
+
+    By them copies are known that were cut, too, but no picture can be made of them again.
+    """
+    return _mixed(corners["words"][~corners["mirrored"]])
+
+
+def _mixed(words: NDArray[np.uint32]) -> Sketch:
+    places = np.arange(8, dtype=np.uint32) * np.uint32(0x85EBCA6B)
+    return np.unique(words * np.uint32(0x9E3779B1) + places)
+
+
+class Sketched:
+    """Photos of which only hash and sketch are left, to find copies of them."""
+
+    def __init__(self, phashes: Sequence[str], sketches: Sequence[Sketch]) -> None:
+        """``phashes`` as :func:`phash` gives them, ``sketches`` as :func:`sketch` does; both may be empty."""
+        hashes, self._numbers = _known(phashes)
+        self._turned = turned(hashes)
+        words = np.concatenate([np.empty(0, np.uint32), *sketches])
+        owner = np.repeat(np.arange(len(sketches)), [len(one) for one in sketches])
+        order = np.argsort(words, kind="stable")
+        self._words, self._owner = words[order], owner[order]
+
+    def like(self, one: Look) -> int | None:
+        """Return the number of the first photo of which ``one`` is a copy; None if there is none."""
+        found: set[int] = set()
+        if one.phash:
+            differing = np.bitwise_count(self._turned ^ np.uint64(int(one.phash, 16)))
+            same = (differing <= [NEAR] + [NEAR // 2] * 7).any(axis=1)
+            found |= set(self._numbers[same].tolist())
+        words = _mixed(one.corners["words"])
+        first, last = (np.searchsorted(self._words, words, side=side) for side in ("left", "right"))
+        times = last - first
+        at = np.repeat(first - np.cumsum(times) + times, times) + np.arange(times.sum())
+        owners, shared = np.unique(self._owner[at], return_counts=True)
+        found |= set(owners[shared >= SAME_WORDS].tolist())
+        return min(found, default=None)
+
+
 def distances(phash: str, others: Sequence[str]) -> list[int]:
     """Return in how many of 64 bits ``phash`` differs from each of ``others``, however a photo was turned.
 
-    The smallest of the eight: as it is, turned by 90, 180 or 270 degrees, and each of these mirrored. An
-    empty hash differs in all.
+    The smallest of the eight: as it is, turned by 90, 180 or 270 degrees, and each of these mirrored; bits
+    count twice where it was mirrored or turned, as in :func:`copies`. An empty hash differs in all.
     """
-    known, numbers = _known(others)
+    theirs, numbers = _known(others)
     found = np.full(len(others), 64)
-    if phash and len(known):
+    if phash and len(theirs):
         ours = turned(np.array([int(phash, 16)], np.uint64))[0]
-        found[numbers] = np.bitwise_count(known[:, None] ^ ours).min(axis=1)
+        differing = np.bitwise_count(theirs[:, None] ^ ours).astype(int) * ([1] + [2] * 7)
+        found[numbers] = differing.min(axis=1).clip(max=64)
     return found.tolist()
 
 

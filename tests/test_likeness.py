@@ -88,6 +88,26 @@ def test_a_copy_is_linked_to_its_photo_and_to_no_other(looks, kind):
     assert likeness.copies(looks + copies, distance=8, first=count) == found
 
 
+SKETCHED = sorted(set(COPIES) - {"mirrored and cut", "middle, 20 %", "corner, 20 %", "framed and mirrored"})
+
+
+@pytest.mark.parametrize("kind", SKETCHED)
+def test_a_copy_is_known_by_what_is_left_of_its_photo(looks, kind):
+    known = likeness.Sketched([one.phash for one in looks], [likeness.sketch(one.corners) for one in looks])
+    copies = [likeness.look(_saved(COPIES[kind](photo))) for photo in PHOTOS]
+    found = [known.like(copy) for copy in copies]
+    assert {NAMES[at] for at, number in enumerate(found) if number != at} <= {"rocket"}
+
+
+def test_a_photo_is_like_nothing_that_is_left_of_others(looks):
+    for number, look in enumerate(looks):
+        others = [one for one in looks if one is not look]
+        sketches = [likeness.sketch(one.corners) for one in others]
+        assert likeness.Sketched([one.phash for one in others], sketches).like(look) is None, NAMES[number]
+    assert likeness.Sketched([], []).like(looks[0]) is None
+    assert likeness.Sketched([""], [likeness.sketch(looks[0].corners)[:0]]).like(looks[0]) is None
+
+
 def test_only_pairs_across_the_first_and_the_others_are_asked_for(looks):
     twice = [looks[0], looks[1], looks[0], looks[1], looks[0]]
     assert likeness.copies(twice, distance=8) == [(0, 2), (0, 4), (1, 3), (2, 4)]

@@ -21,9 +21,6 @@ from stages.reading.formats import NAMES, SUFFIXES
 Rgb = NDArray[np.uint8]
 
 
-NEAR = 8
-"""Bits in which the perceptual hashes of two copies of a photo differ at most, as shipped in filter."""
-
 LEAST_SIDE = 11
 """Pixels of the window of SSIM."""
 
@@ -132,7 +129,7 @@ def groups_of(paths: Sequence[Path], looks: Sequence[likeness.Look]) -> list[str
     Photos that show the same share one, and so do those that prepare has put into one: where ``paths`` are
     photos it has made, the index beside their folder says so.
     """
-    pairs = likeness.copies(looks, distance=NEAR) + likeness.same(_prepared(paths, "group"))
+    pairs = likeness.copies(looks, distance=likeness.NEAR) + likeness.same(_prepared(paths, "group"))
     return [str(number) for number in likeness.components(len(paths), pairs)]
 
 

@@ -40,7 +40,7 @@ def queries(verdicts: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_sheets(verdicts: pd.DataFrame, raw: Path, folder: Path, *, most: int) -> None:
-    """Fill ``folder`` with kept.jpg and, for each check that rejected a photo, <check>.jpg.
+    """Fill ``folder`` with kept.jpg and, for each check that rejected a photo but taken_out, <check>.jpg.
 
     A sheet shows ``most`` photos of data/raw at most, evenly chosen over the measure that the check looks
     at, so from the clearest case to the closest call; the kept ones over all files. What is a duplicate
@@ -48,7 +48,8 @@ def write_sheets(verdicts: pd.DataFrame, raw: Path, folder: Path, *, most: int) 
     name.
     """
     sheets = {}
-    for check, part in verdicts.groupby(verdicts["check"].replace("", "kept")):
+    shown = verdicts[verdicts["check"] != "taken_out"]  # by whose wish nobody sees them
+    for check, part in shown.groupby(shown["check"].replace("", "kept")):
         measure = CHECKS.get(str(check), "")
         sheets[str(check)] = _shown(
             part.sort_values([measure, "file"] if measure else "file"), verdicts, most
@@ -56,8 +57,8 @@ def write_sheets(verdicts: pd.DataFrame, raw: Path, folder: Path, *, most: int) 
     every = pd.concat(sheets.values())["file"].unique().tolist()
     readable = set(verdicts.loc[verdicts["phash"] != "", "file"])
     # Damaged photos are not opened again: they get an empty tile.
-    shown = [file for file in every if file in readable]
-    tiles = {file: _thumbnail(raw / file) for file in shown}  # few and quick: processes would start longer
+    drawn = [file for file in every if file in readable]
+    tiles = {file: _thumbnail(raw / file) for file in drawn}  # few and quick: processes would start longer
     with whole_folder(folder) as making:
         for check, part in sheets.items():
             captions = [_caption(row, CHECKS.get(check, "")) for row in part.to_dict("records")]

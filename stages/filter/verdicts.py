@@ -87,7 +87,7 @@ def run(
     overruled = [is_overruled(*pair) for pair in zip(objections, by_hand, strict=True)]
     objections = [after_decision(*pair) for pair in zip(objections, by_hand, strict=True)]
     if blocked is not None and len(blocked):
-        banned = taken_out.hits(table, blocked, distance=params.near_duplicate_distance)
+        banned = taken_out.hits(table, [m.look for m in measures], blocked)
         objections = [TAKEN_OUT if hit else found for hit, found in zip(banned, objections, strict=True)]
     table["check"] = [found.check if found else "" for found in objections]
     table["reason"] = [found.reason if found else "" for found in objections]

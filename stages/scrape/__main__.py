@@ -27,9 +27,9 @@ MANIFEST = Path("data/manifest.csv")
 def main() -> None:
     """Run the stage."""
     params = load("scrape", Params)
-    taken_out = set(blocked.read()["sha256"])
+    taken_out = blocked.TakenOut.here()
     with whole_folder(Path("data/raw")) as raw:
-        attempts = gather.run(params, raw, blocked=taken_out)
+        attempts = gather.run(params, raw, taken_out=taken_out)
     manifest.write(attempts, MANIFEST)
     kept = sum(attempt.status == "kept" for attempt in attempts)
     queries = len({attempt.query for attempt in attempts})

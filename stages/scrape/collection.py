@@ -42,7 +42,7 @@ class Collection:
     @cached_property
     def phashes(self) -> dict[str, str]:
         """SHA-256 to perceptual hash, of the photos here and of those that were taken out."""
-        both = pd.concat([self.verdicts[["sha256", "phash"]], self.blocked])
+        both = pd.concat([self.verdicts[["sha256", "phash"]], self.blocked[["sha256", "phash"]]])
         return {checksum: phash for checksum, phash in both.itertuples(index=False) if phash}
 
     def meant(self, name: str, *, near: bool) -> set[str]:
@@ -100,16 +100,14 @@ class Collection:
             why |= dict.fromkeys(sorted(self.manifest.loc[cut, "sha256"]), "cut from the same photograph")
         return {other: reason for other, reason in why.items() if other not in checksums}
 
-    def phash(self, checksum: str) -> str:
-        """Return a photo's perceptual hash, computed if no table has it; empty if it cannot be."""
-        if known := self.phashes.get(checksum):
-            return known
+    def look(self, checksum: str) -> likeness.Look | None:
+        """Return what a photo is known by, from its file; None if there is none that can be read."""
         for file in self.files(checksum):
             try:
-                return likeness.phash(decoding.limited(photos.read_rgb, (RAW / file).read_bytes()))
+                return likeness.look(decoding.limited(photos.read_rgb, (RAW / file).read_bytes()))
             except (photos.PhotoError, FileNotFoundError):
                 continue
-        return ""
+        return None
 
     def files(self, checksum: str) -> list[str]:
         """Return where a photo lies below data/raw; the same bytes may lie there for several queries."""

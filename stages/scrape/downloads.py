@@ -8,7 +8,7 @@ and may link it back, and a file shared by both caches could then be changed or 
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from stages.errors import UngrayError
 from stages.fetch import Limits, Outcome, blob_path, fetch_all
 from stages.files import sha256
 from stages.scrape import last_commit
-from stages.scrape.blocked import REASON
+from stages.scrape.blocked import REASON, TakenOut
 from stages.scrape.journal import Entry, Journal, begin, open_journal
 from stages.scrape.manifest import Attempt, keep, take_back
 from stages.scrape.params import Params
@@ -39,45 +39,49 @@ def photo_store() -> Path:
     return cache.folder("scrape", "photos")
 
 
-def download(
-    links: Sequence[Link], params: Params, raw: Path, *, blocked: Collection[str]
-) -> Iterator[Attempt]:
+def download(links: Sequence[Link], params: Params, raw: Path, *, taken_out: TakenOut) -> Iterator[Attempt]:
     """Download ``links`` and yield a row for each, in their order; photos that are kept lie below ``raw``.
 
     Nothing is asked for again that came once, nor what failed, as long as ``params`` has the same limits and
-    the same ``refresh``. ``blocked`` are the SHA-256 of photos that must not come back.
+    the same ``refresh``. What was ``taken_out`` is not asked for at the address that gave it, and what turns
+    out to be a copy of it is not kept.
     """
     store = photo_store()
     path = cache.folder("scrape", "journal") / "downloads.jsonl"
     if not path.exists():
         begin(path, _of_last_commit())
     with open_journal(path) as journal:
-        urls = list(dict.fromkeys(link.url for link in links))
-        _bring_back(urls, journal, store, blocked=blocked)
-        settled = {url: entry for url in urls if (entry := _settled(url, journal, params, store, blocked))}
+        urls = [url for url in dict.fromkeys(link.url for link in links) if not taken_out.at(url)]
+        _bring_back(urls, journal, store, taken_out=taken_out)
+        settled = {url: entry for url in urls if (entry := _settled(url, journal, params, store, taken_out))}
         todo = [url for url in urls if url not in settled]
-        with QueryBar([link for link in links if link.url not in settled]) as bar:
-            for entry in _fetch(todo, journal, params, store):
+        with QueryBar([link for link in links if link.url in set(todo)]) as bar:
+            for entry in _fetch(todo, journal, params, store, taken_out):
                 settled[entry.url] = entry
                 bar.done(entry.url, fetched=bool(entry.sha256))
     for link in links:
-        yield _attempt(link, settled[link.url], params, raw, store=store, blocked=blocked)
+        if gone := taken_out.at(link.url):
+            yield Attempt(status="refused", reason=REASON, sha256=gone, **asdict(link))
+        else:
+            yield _attempt(link, settled[link.url], params, raw, store=store, taken_out=taken_out)
+    taken_out.save()
 
 
-def _settled(
-    url: str, journal: Journal, params: Params, store: Path, blocked: Collection[str]
-) -> Entry | None:
+def _settled(url: str, journal: Journal, params: Params, store: Path, taken_out: TakenOut) -> Entry | None:
     """Return what came of ``url`` for good, if anything: the first photo that is still here, or a refusal."""
     entries = [entry for entry in journal.about(url) if entry.refresh <= params.refresh]
     for entry in entries:
         allowed = entry.honoured_opt_out or not params.honour_opt_out
-        if entry.sha256 in blocked or (entry.sha256 and allowed and blob_path(store, entry.sha256).exists()):
+        here = entry.sha256 and blob_path(store, entry.sha256).exists()
+        if entry.sha256 in taken_out or (here and allowed):
             return entry
     now = params.refresh, _terms(params)
     return next((e for e in entries if not e.sha256 and (e.refresh, e.terms) == now), None)
 
 
-def _fetch(urls: Sequence[str], journal: Journal, params: Params, store: Path) -> Iterator[Entry]:
+def _fetch(
+    urls: Sequence[str], journal: Journal, params: Params, store: Path, taken_out: TakenOut
+) -> Iterator[Entry]:
     """Fetch ``urls`` and yield what came of each, written into the journal.
 
     Silence may be the network's fault and say nothing about the photos. What no host answered in the end is
@@ -88,6 +92,9 @@ def _fetch(urls: Sequence[str], journal: Journal, params: Params, store: Path) -
     answered: set[str] = set()
     for outcome in fetch_all(urls, limits=_limits(params), store=store):
         entry = _entry(outcome, journal.about(outcome.url), params)
+        if entry.sha256 and (gone := taken_out.by(entry.sha256, blob_path(store, entry.sha256))):
+            blob_path(store, entry.sha256).unlink(missing_ok=True)
+            entry = replace(entry, sha256=gone)
         in_doubt.append(entry)
         if not entry.reason.startswith(SILENCE):
             answered.add(_host(entry.url))
@@ -137,16 +144,16 @@ def _entry(outcome: Outcome, known: Iterable[Entry], params: Params) -> Entry:
 
 
 def _attempt(
-    link: Link, entry: Entry, params: Params, raw: Path, *, store: Path, blocked: Collection[str]
+    link: Link, entry: Entry, params: Params, raw: Path, *, store: Path, taken_out: TakenOut
 ) -> Attempt:
     """Return the row of ``link``; what came of its download is ``entry``."""
     about: dict[str, Any] = asdict(link) | {"fetched_at": entry.fetched_at}
     if not entry.sha256:
         return Attempt(status="refused", reason=entry.reason, **about)
     path = blob_path(store, entry.sha256)
-    if entry.sha256 in blocked:
+    if gone := taken_out.by(entry.sha256, path):
         path.unlink(missing_ok=True)
-        return Attempt(status="refused", reason=REASON, sha256=entry.sha256, **about)
+        return Attempt(status="refused", reason=REASON, sha256=gone, **about)
     content = path.read_bytes()
     if sha256(content) != entry.sha256:
         path.unlink()
@@ -185,10 +192,10 @@ def _of_last_commit() -> list[Entry]:
     ]
 
 
-def _bring_back(urls: Iterable[str], journal: Journal, store: Path, *, blocked: Collection[str]) -> None:
+def _bring_back(urls: Iterable[str], journal: Journal, store: Path, *, taken_out: TakenOut) -> None:
     """Bring photos that came once and that the cache lost back from where DVC has them."""
-    lost = {entry.sha256 for url in urls for entry in journal.about(url) if entry.sha256} - set(blocked)
-    lost = {checksum for checksum in lost if not blob_path(store, checksum).exists()}
+    lost = {entry.sha256 for url in urls for entry in journal.about(url) if entry.sha256}
+    lost = {one for one in lost if one not in taken_out and not blob_path(store, one).exists()}
     last = last_commit.read() if lost else None
     if last is None:
         return

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from stages.errors import UngrayError
 from stages.scrape import bing_search, cifar10, downloads, flowers102, folder, sample, urls
-from stages.scrape.blocked import refuse
+from stages.scrape.blocked import TakenOut, refuse
 from stages.scrape.manifest import Attempt
 from stages.scrape.params import Params
 from stages.scrape.source import Link, Source
@@ -23,14 +23,15 @@ SOURCES: dict[str, Source] = {
 }
 
 
-def run(params: Params, raw: Path, *, blocked: Collection[str] = ()) -> list[Attempt]:
+def run(params: Params, raw: Path, *, taken_out: TakenOut | None = None) -> list[Attempt]:
     """Gather photos into the empty folder ``raw``; return a row for every attempt, by query, rank and URL.
 
-    ``blocked`` are the SHA-256 of photos that were taken out for good.
+    ``taken_out`` are the photos that were taken out for good.
 
     Raises:
         UngrayError: nothing usable was found; the sentence says why and what to do.
     """
+    taken_out = taken_out or TakenOut.of([])
     attempts: list[Attempt] = []
     links: list[Link] = []
     for found in SOURCES[params.source](params, raw):
@@ -38,9 +39,9 @@ def run(params: Params, raw: Path, *, blocked: Collection[str] = ()) -> list[Att
             links.append(found)
         else:
             attempts.append(found)
-    attempts += downloads.download(links, params, raw, blocked=blocked) if links else []
+    attempts += downloads.download(links, params, raw, taken_out=taken_out) if links else []
     attempts.sort(key=lambda attempt: (attempt.query, attempt.rank, attempt.url))
-    attempts = without_repeats(refuse(attempts, blocked, raw))
+    attempts = without_repeats(refuse(attempts, taken_out, raw))
     if not any(attempt.status == "kept" for attempt in attempts):
         where = {"folder": f" {params.folder}", "urls": f" {params.urls}"}.get(params.source, "")
         reasons = sorted({attempt.reason for attempt in attempts})

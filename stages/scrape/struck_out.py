@@ -15,15 +15,27 @@ from stages.scrape import searches
 from stages.scrape.last_commit import STRUCK_OUT
 
 
-def strike_out(checksums: Set[str], addresses: Mapping[str, str]) -> None:
-    """Strike out the addresses of the photos with these SHA-256.
+def addresses(checksums: Set[str]) -> dict[str, str]:
+    """Return the addresses that the journal of downloads tells of photos, by SHA-256: URL to SHA-256."""
+    entries = _entries()
+    found = {entry["url"]: entry["sha256"] for entry in entries if entry["sha256"] in checksums}
+    return {url: sha256 for url, sha256 in found.items() if not url.startswith(STRUCK_OUT)}
 
-    ``addresses`` are those that the manifest tells of, URL to SHA-256; the journal of downloads knows more.
-    """
+
+def _entries() -> list[dict[str, str]]:
     journal = cache.folder("scrape", "journal") / "downloads.jsonl"
     text = journal.read_text(encoding="utf-8", errors="replace") if journal.exists() else ""
-    entries = [entry for line in text.splitlines() if (entry := _entry(line))]
-    struck = dict(addresses) | {e["url"]: e["sha256"] for e in entries if e["sha256"] in checksums}
+    return [entry for line in text.splitlines() if (entry := _entry(line))]
+
+
+def strike_out(checksums: Set[str], known: Mapping[str, str]) -> None:
+    """Strike out the addresses of the photos with these SHA-256.
+
+    ``known`` are those that the manifest tells of, URL to SHA-256; the journal of downloads knows more.
+    """
+    journal = cache.folder("scrape", "journal") / "downloads.jsonl"
+    entries = _entries()
+    struck = dict(known) | {e["url"]: e["sha256"] for e in entries if e["sha256"] in checksums}
     if any(entry["url"] in struck for entry in entries):
         for entry in entries:
             entry["url"] = _instead(entry["url"], struck)

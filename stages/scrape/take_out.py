@@ -14,11 +14,12 @@ import argparse
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from stages.command import run_command
 from stages.params import load_all
 from stages.scrape import blocked, traces
+from stages.scrape.blocked import Remembered
 from stages.scrape.collection import Collection
 
 AFTERWARDS = """\
@@ -70,23 +71,32 @@ def take_out(names: Sequence[str], *, near: bool, dry_run: bool) -> None:
         alike = {}
     found = traces.find(meant)
     if not dry_run:
-        blocked.add({checksum: collection.phash(checksum) for checksum in meant})
+        addresses = traces.addresses(meant)
+        blocked.add({checksum: _remembered(collection, checksum, addresses) for checksum in meant})
         traces.remove(found, meant)
     would = "would be " if dry_run else ""
     rows = ", ".join(f"{count} of {path}" for path, count in found.rows.items()) or "none"
     print(
         f"take_out: {', '.join(sorted(map(collection.title, meant)))}\n"
-        f"  {would}blocked in {blocked.BLOCKED}, by checksum and by look\n"
+        f"  {would}blocked in {blocked.BLOCKED}, by checksum, look and address\n"
         f"  {would}removed: {len(found.files)} files; rows: {rows} (the manifest's keep the checksum)\n"
         f"  {would}removed, as they may hold or show it: {len(found.pictures)} pictures, "
         f"{len(found.mixed)} folders of .cache or shards of data/prepared"
     )
+    for picture in found.pictures:
+        print(f"  {would}removed, since it may show it: {picture}")
     for original in collection.originals(meant):
         print(f"  left where it is, yours to delete: {original}")
     for checksum, why in alike.items():
         print(
             f"  alike, its file still here: {collection.title(checksum)} ({why}); name it too, or add --near"
         )
+
+
+def _remembered(collection: Collection, checksum: str, addresses: Mapping[str, str]) -> Remembered:
+    look = collection.look(checksum)
+    known = look.phash if look else collection.phashes.get(checksum, "")
+    return Remembered(look, known, {url for url, other in addresses.items() if other == checksum})
 
 
 def _afterwards() -> str:

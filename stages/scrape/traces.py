@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from stages import tables
+from stages.scrape import struck_out
 from stages.scrape.blocked import REASON, STAYING
 from stages.scrape.struck_out import strike_out
 
@@ -35,9 +36,18 @@ MIXED = (
 )
 """Where one file holds many photos, or a picture made of them; what is left makes them anew."""
 
-SHOWN = ("reports", "dvc_plots")
+SHOWN = {
+    "reports/filter": ("train", "val", "test", ""),
+    "dvc_plots": ("train", "val", "test", ""),
+    "reports/train/plots/images": ("val",),
+    "reports/film.webp": ("val",),
+    "reports/grids": ("test",),
+    "reports/compare": ("test",),
+    "reports/report.html": ("val", "test"),
+}
+"""Pictures that are made anew, by what makes them, and of photos of which side of the split they are made; of
+photos that were not prepared, too, where there is an empty one."""
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg", ".html"}
-"""Grids, contact sheets and pages may show a photo; `dvc repro` draws them anew."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +62,11 @@ class Traces:
 
 def find(checksums: Set[str]) -> Traces:
     """Return what the photos with these SHA-256 left in the working tree and its cache."""
-    shown = (path for name in SHOWN for path in Path(name).rglob("*"))
     counts = {path: int(_about(_read(path), checksums).sum()) for path in _tables()}
     return Traces(
         files=tuple(_named(checksums)),
         mixed=tuple(path for pattern in MIXED for path in sorted(Path().glob(pattern))),
-        pictures=tuple(sorted(path for path in shown if path.suffix.lower() in PICTURES and path.is_file())),
+        pictures=tuple(sorted(_pictures(checksums))),
         rows={path: count for path, count in counts.items() if count},
     )
 
@@ -67,7 +76,7 @@ def remove(traces: Traces, checksums: Set[str]) -> None:
 
     The manifest comes last: after an interruption it still tells which photo an address or a name meant.
     """
-    strike_out(checksums, _addresses(checksums))
+    strike_out(checksums, _told(checksums))
     for path in (*traces.files, *traces.pictures):
         path.unlink(missing_ok=True)
     for path in traces.mixed:
@@ -87,10 +96,31 @@ def remove(traces: Traces, checksums: Set[str]) -> None:
         tables.write(table, path)
 
 
-def _addresses(checksums: Set[str]) -> dict[str, str]:
+def addresses(checksums: Set[str]) -> dict[str, str]:
+    """Return the addresses that gave the photos with these SHA-256, as far as is known: URL to SHA-256."""
+    return struck_out.addresses(checksums) | _told(checksums)
+
+
+def _told(checksums: Set[str]) -> dict[str, str]:
     table = _read(MANIFEST)
     rows = table[table["sha256"].isin(checksums) & table["url"].str.match("https?://")]
     return dict(zip(rows["url"], rows["sha256"], strict=True))
+
+
+def _pictures(checksums: Set[str]) -> Iterator[Path]:
+    """Yield the pictures that may show one of the photos with these SHA-256."""
+    sides = {side for path in SHOWN for side in SHOWN[path]}
+    if INDEX.is_file():
+        index = _read(INDEX)
+        prepared = index[_about(index, checksums)]
+        there = set(prepared["photo"])
+        sides = set(prepared["split"]) if "split" in prepared else sides
+        sides |= {""} if {checksum[:16] for checksum in checksums} - there else set()
+    for name, of in SHOWN.items():
+        if sides & set(of):
+            for path in [Path(name), *Path(name).rglob("*")]:
+                if path.suffix.lower() in PICTURES and path.is_file():
+                    yield path
 
 
 def _tables() -> list[Path]:

@@ -17,6 +17,7 @@ from skimage import data
 from sklearn.datasets import load_sample_image
 
 from stages import tables
+from stages.blocked import COLUMNS, encoded
 from stages.blocked import read as read_blocked
 from stages.errors import UngrayError
 from stages.filter import report, verdicts
@@ -24,7 +25,7 @@ from stages.filter.checks import CHECKS
 from stages.filter.measures import measure
 from stages.filter.params import Params
 from stages.filter.review.decisions import Decision, Decisions
-from stages.likeness import CORNER
+from stages.likeness import CORNER, look, sketch
 from stages.params import load_all
 from stages.prepare.geometry import rotate
 from stages.scrape import manifest
@@ -496,22 +497,37 @@ def test_what_looks_like_a_photo_that_was_taken_out_does_not_come_back_even_by_h
     other = photos.add(PHOTOS["coffee"])
     before = photos.judge()
     blocked = pd.DataFrame({"sha256": ["f" * 64], "phash": [before.loc[owned, "phash"]]})
+    blocked = blocked.assign(words="", addresses="")
     after = photos.judge(blocked=blocked, decisions=decided((before.loc[owned], "keep")))
     assert after.loc[[owned, *copies], "check"].tolist() == ["taken_out"] * 4
     assert after.loc[other, "verdict"] == "kept"
 
 
+def test_what_was_taken_out_is_rejected_however_it_was_cut_and_no_sheet_shows_it(photos, tmp_path):
+    coffee = PHOTOS["coffee"]
+    height, width = coffee.shape[:2]
+    cut = photos.add(coffee[: -height // 10, width // 10 :])
+    other = photos.add(PHOTOS["china"])
+    words = encoded(sketch(look(coffee).corners))
+    blocked = pd.DataFrame({"sha256": ["f" * 64], "phash": [""], "words": [words], "addresses": [""]})
+    found = photos.judge(blocked=blocked)
+    assert found.loc[[cut, other], "check"].tolist() == ["taken_out", ""]
+    report.write_sheets(found.reset_index(), photos.raw, tmp_path / "sheets", most=60)
+    assert [path.name for path in (tmp_path / "sheets").iterdir()] == ["kept.jpg"]
+
+
 def test_a_photo_without_a_hash_is_taken_out_by_its_bytes(photos):
     content = _bytes(PHOTOS["astronaut"], "JPEG")
     cut, other = photos.add(content[: len(content) // 2]), photos.add(PHOTOS["coffee"])
-    blocked = pd.DataFrame({"sha256": [photos.judge().loc[cut, "sha256"]], "phash": [""]})
+    checksum = photos.judge().loc[cut, "sha256"]
+    blocked = pd.DataFrame({"sha256": [checksum], "phash": "", "words": "", "addresses": ""})
     found = photos.judge(blocked=blocked)
     assert found.loc[[cut, other], "check"].tolist() == ["taken_out", ""]
 
 
 def test_the_shipped_tables_of_decisions_block_and_decide_nothing():
     top = Path(__file__).parents[2]
-    assert read_blocked(top / "data/blocked.csv").columns.tolist() == ["sha256", "phash"]
+    assert read_blocked(top / "data/blocked.csv").columns.tolist() == list(COLUMNS)
     assert isinstance(Decisions(top / "data/review.csv").all(), dict)
 
 

@@ -62,7 +62,8 @@ class StandIn(ThreadingHTTPServer):
     ``links`` holds what a search for a query finds, ``trouble`` what goes wrong with it and from which offset
     on, ``asked`` the searches that came in, ``fetched`` how often each photo was asked for, ``connections``
     how many there were. ``gone`` are photos that are no longer there, ``changed`` those that are others now;
-    ``pause`` is how many seconds a photo takes; ``escaped`` says that links stand in pages as JSON has them.
+    ``pause`` is how many seconds a photo takes; ``escaped`` says that links stand in pages as JSON has them;
+    ``own`` are photos of a test's own, by path.
     """
 
     daemon_threads = True
@@ -71,7 +72,7 @@ class StandIn(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.links, self.trouble, self.asked, self.connections = {}, {}, [], 0
         self.fetched, self.gone, self.changed, self.pause = Counter(), set(), set(), 0
-        self.escaped = False
+        self.escaped, self.own = False, {}
         self.done = threading.Event()
 
     def verify_request(self, request, client_address):
@@ -107,6 +108,8 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/images/async":
             return self.results(dict(urllib.parse.parse_qsl(query)))
         self.server.fetched[path] += 1
+        if path in self.server.own:
+            return self.answer(self.server.own[path])
         if number := re.fullmatch(r"/photo/(\d+)\.jpg", path):
             time.sleep(self.server.pause)
             number = int(number[1])

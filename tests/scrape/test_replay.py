@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from stages.errors import UngrayError
 from stages.fetch import blob_path
 from stages.scrape import downloads, gather, manifest
+from stages.scrape.blocked import TakenOut
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def run(scrape_params, tmp_path):
         shutil.rmtree(raw, ignore_errors=True)
         raw.mkdir()
         params = scrape_params(**{"source": "bing", "queries": queries or ("cats",), **changes})
-        manifest.write(gather.run(params, raw, blocked=frozenset(blocked)), tmp_path / "manifest.csv")
+        manifest.write(gather.run(params, raw, taken_out=TakenOut.of(blocked)), tmp_path / "manifest.csv")
         return (tmp_path / "manifest.csv").read_bytes()
 
     return run

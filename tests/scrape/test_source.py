@@ -4,6 +4,7 @@ import pytest
 
 from stages.errors import UngrayError
 from stages.scrape import gather
+from stages.scrape.blocked import TakenOut
 from stages.scrape.manifest import keep
 from stages.scrape.params import Params
 from stages.scrape.source import Link
@@ -60,7 +61,7 @@ def test_a_photo_taken_out_is_refused_from_every_source(bing, gathered, raw):
         yield keep(bing.photo(9), raw=raw, source="mine", query="dogs", rank=2, url="mine/b.jpg")
 
     out = [row.sha256 for row in gathered(mine) if row.rank == 1]
-    rows = gathered(mine, blocked=frozenset(out))
+    rows = gathered(mine, taken_out=TakenOut.of(out))
     assert [(row.reason, row.url, row.bytes) for row in rows[:2]] == [("taken out", "", 0)] * 2
     assert [path.parent.name for path in raw.rglob("*.jpg")] == ["dogs"]
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from stages import likeness, photos, tables
+from stages.blocked import address_mark, encoded
 from stages.errors import UngrayError
 from stages.files import sha256
 from stages.params import load_all
@@ -124,9 +125,15 @@ def test_the_manifest_says_no_more_than_its_checksum_and_why(tree, portrait):
 
 def test_it_is_blocked_by_checksum_and_look(tree, portrait):
     path, checksum = portrait
-    look = likeness.phash(photos.read_rgb(path))
+    original = path.read_bytes()
+    look = likeness.phash(photos.read_rgb(original))
     run(path)
-    assert (tree / "data/blocked.csv").read_text() == f"sha256,phash\n{checksum},{look}\n"
+    (row,) = blocked.read().to_dict("records")
+    words = encoded(likeness.sketch(likeness.look(photos.read_rgb(original)).corners))
+    assert row == {
+        "sha256": checksum, "phash": look, "words": words, "addresses": address_mark(ADDRESS)
+    }  # fmt: skip
+    assert len(words) > 1000
 
 
 def test_the_look_is_found_without_verdicts_too(tree, portrait):
@@ -194,6 +201,11 @@ UNTOUCHED = [
     "reports/filter/counts.csv",
     "data/models/colorizer.safetensors",
     "data/inbox/{16}.png",
+    "reports/colours.webp",
+    "reports/remedies.png",
+    "reports/web_page.webp",
+    "reports/tune/history.png",
+    "reports/charts/curves.png",
 ]
 
 
@@ -215,6 +227,29 @@ def test_caches_and_pictures_that_may_hold_it_go_and_no_others(tree, portrait):
     run(checksum)
     assert [path for path in gone if path.exists()] == []
     assert [path for path in stays if not path.exists()] == [], "a folder of a person's own photos, too"
+
+
+PICTURES = {
+    "train": {"reports/filter/kept.jpg", "dvc_plots/index.html"},
+    "val": {"reports/train/plots/images/grid/0001.jpg", "reports/film.webp", "reports/report.html"},
+    "test": {"reports/grids/worst.jpg", "reports/compare/grid.jpg", "reports/report.html"},
+    "": set(),
+}
+
+
+@pytest.mark.parametrize("split", PICTURES)
+def test_only_pictures_made_of_its_side_of_the_split_go_and_each_is_named(tree, portrait, capsys, split):
+    path, checksum = portrait
+    every = put(tree, set.union(*PICTURES.values()), checksum)
+    index = tables.read(traces.INDEX, made_by="prepare").assign(split="train")
+    own = index["photo"] == checksum[:16]
+    index.loc[own, "split"] = split
+    tables.write(index[~own] if not split else index, traces.INDEX)
+    run(path)
+    gone = {one.relative_to(tree).as_posix() for one in every if not one.exists()}
+    assert gone == PICTURES[split] | PICTURES["train"]
+    said = capsys.readouterr().out
+    assert {name for name in gone if f"removed, since it may show it: {name}" in said} == gone
 
 
 def test_a_decision_by_hand_and_its_note_go_too(tree, portrait):
@@ -396,21 +431,30 @@ def test_a_photo_that_does_not_decode_is_blocked_by_its_checksum(tree, portrait)
     table = tables.read(traces.MANIFEST, made_by="scrape")
     tables.write(pd.concat([table, pd.DataFrame([vars(row)])]), traces.MANIFEST)
     run("http://x.example/")
-    assert blocked.read().to_dict("records") == [{"sha256": sha256(content), "phash": ""}]
+    marks = " ".join([address_mark("http://x.example/")])
+    assert blocked.read().to_dict("records") == [
+        {"sha256": sha256(content), "phash": "", "words": "", "addresses": marks}
+    ]
 
 
 def test_the_list_is_sorted_and_learns_a_hash_that_was_missing(tree):
-    blocked.add({"b" * 64: "", "a" * 64: "0123456789abcdef"})
-    blocked.add({"b" * 64: "fedcba9876543210", "a" * 64: ""})
+    def known(phash, *addresses):
+        return blocked.Remembered(None, phash, set(addresses))
+
+    blocked.add({"b" * 64: known("", "http://b/1"), "a" * 64: known("0123456789abcdef")})
+    blocked.add({"b" * 64: known("fedcba9876543210", "http://b/2"), "a" * 64: known("")})
+    marks = " ".join(sorted(map(address_mark, ("http://b/1", "http://b/2"))))
     assert blocked.BLOCKED.read_text() == (
-        f"sha256,phash\n{'a' * 64},0123456789abcdef\n{'b' * 64},fedcba9876543210\n"
+        f"sha256,phash,words,addresses\n{'a' * 64},0123456789abcdef,,\n{'b' * 64},fedcba9876543210,,{marks}\n"
     )
 
 
 def test_scrape_refuses_what_is_blocked_and_says_no_more_of_it(tree, portrait, scrape_params):
     _, checksum = portrait
     raw = tree / "again"
-    attempts = gather.run(scrape_params(source="sample", sample_crops=2), raw, blocked={checksum})
+    attempts = gather.run(
+        scrape_params(source="sample", sample_crops=2), raw, taken_out=blocked.TakenOut.of([checksum])
+    )
     (refused,) = [attempt for attempt in attempts if attempt.status == "refused"]
     assert (refused.reason, refused.sha256, refused.query) == ("taken out", checksum, "people")
     assert refused.url + refused.file + refused.source_page + refused.photograph + refused.licence == ""
@@ -459,8 +503,8 @@ def test_found_by_a_search_it_is_refused_unasked_ever_after(bing, tree, scrape_p
         raw = tree / "data/raw"
         shutil.rmtree(raw)
         raw.mkdir()
-        out = set(blocked.read()["sha256"])
-        attempts = gather.run(scrape_params(source="bing", queries=("cats",)), raw, blocked=out)
+        out = blocked.TakenOut.here()
+        attempts = gather.run(scrape_params(source="bing", queries=("cats",)), raw, taken_out=out)
         manifest.write(attempts, traces.MANIFEST)
         return traces.MANIFEST.read_bytes()
 
@@ -472,3 +516,108 @@ def test_found_by_a_search_it_is_refused_unasked_ever_after(bing, tree, scrape_p
     assert scrape() == left, "what take_out leaves of the manifest is what scrape makes of it"
     assert bing.connections == connections
     assert holding(tree, "/photo/2.jpg") == set()
+
+
+def _saved(picture, kind, **options):
+    written = io.BytesIO()
+    picture.save(written, kind, **options)
+    return written.getvalue()
+
+
+def _cut(image, share):
+    across, down = round(image.width * share), round(image.height * share)
+    return image.crop((across, down, image.width, image.height))
+
+
+COPIES = {
+    "WebP, 150 pixels": lambda image: _saved(image.resize((150, 150)), "WEBP", quality=80),
+    "mirrored": lambda image: _saved(ImageOps.mirror(image), "JPEG", quality=85),
+    "turned": lambda image: _saved(image.rotate(90, expand=True), "JPEG", quality=85),
+    "cut by 5 %": lambda image: _saved(_cut(image, 0.05), "JPEG", quality=85),
+    "cut by 10 %": lambda image: _saved(_cut(image, 0.1), "PNG"),
+    "framed": lambda image: _saved(ImageOps.expand(image, image.width // 15, "white"), "JPEG", quality=85),
+}
+
+
+@pytest.fixture
+def copy(portrait, request):
+    with Image.open(portrait[0]) as image:
+        return COPIES[request.param](image.convert("RGB"))
+
+
+def kept_bytes(tree):
+    return {sha256(p.read_bytes()) for p in tree.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("copy", COPIES, indirect=True)
+def test_a_copy_from_another_address_is_not_kept_and_not_asked_for_again(
+    bing, tree, portrait, scrape_params, copy
+):
+    path, checksum = portrait
+    run(path)
+    bing.own["/copy"] = copy
+    bing.finds("cats", "/copy", "/photo/3.jpg")
+
+    def scrape():
+        shutil.rmtree(tree / "data/raw")
+        (tree / "data/raw").mkdir()
+        params = scrape_params(source="bing", queries=("cats",))
+        return gather.run(params, tree / "data/raw", taken_out=blocked.TakenOut.here())
+
+    rows = scrape()
+    assert [(row.status, row.reason) for row in rows] == [("refused", "taken out"), ("kept", "")]
+    assert (rows[0].sha256, rows[0].url, rows[0].file) == (checksum, "", "")
+    assert sha256(copy) not in kept_bytes(tree)
+    assert scrape() == rows
+    assert bing.fetched["/copy"] == 1
+
+
+@pytest.mark.parametrize("copy", COPIES, indirect=True)
+def test_a_copy_in_a_folder_is_refused(tree, portrait, scrape_params, tmp_path_factory, copy):
+    path, checksum = portrait
+    run(path)
+    box = tmp_path_factory.mktemp("box")
+    (box / "one.png").write_bytes(copy)
+    shutil.copy(next((tree / "data/raw/galaxy").iterdir()), box / "two.png")
+    raw = tree / "again"
+    rows = gather.run(scrape_params(source="folder", folder=str(box)), raw, taken_out=blocked.TakenOut.here())
+    assert [(row.status, row.reason) for row in rows] == [("refused", "taken out"), ("kept", "")]
+    assert rows[0].sha256 == checksum
+    assert [p.name[:16] for p in raw.rglob("*.*")] == [rows[1].sha256[:16]]
+
+
+def test_a_copy_that_was_there_before_goes_with_the_next_run(bing, tree, portrait, scrape_params):
+    path, _ = portrait
+    with Image.open(path) as image:
+        bing.own["/copy"] = COPIES["mirrored"](image.convert("RGB"))
+    bing.finds("cats", "/copy", "/photo/3.jpg")
+    params = scrape_params(source="bing", queries=("cats",))
+    gather.run(params, tree / "more", taken_out=blocked.TakenOut.here())
+    run(path)
+    shutil.rmtree(tree / "more")
+    rows = gather.run(params, tree / "more", taken_out=blocked.TakenOut.here())
+    assert [row.status for row in rows] == ["refused", "kept"]
+    assert sha256(bing.own["/copy"]) not in kept_bytes(tree)
+
+
+def test_its_address_is_not_asked_again_when_a_new_search_finds_it(bing, tree, scrape_params):
+    bing.finds("cats", "/photo/1.jpg", "/photo/2.jpg", "/photo/3.jpg")
+    raw = tree / "data/raw"
+
+    def scrape(refresh):
+        shutil.rmtree(raw)
+        raw.mkdir()
+        params = scrape_params(source="bing", queries=("cats",), refresh=refresh)
+        attempts = gather.run(params, raw, taken_out=blocked.TakenOut.here())
+        manifest.write(attempts, traces.MANIFEST)
+        return attempts
+
+    scrape(0)
+    traces.VERDICTS.unlink()
+    run(bing.url("/photo/2.jpg"))
+    shutil.rmtree(tree / ".cache/scrape")
+    bing.changed.add(2)  # not even where it gives another photo now
+    rows = scrape(1)
+    assert [row.reason for row in rows] == ["", "taken out", ""]
+    assert bing.fetched == {"/photo/1.jpg": 2, "/photo/2.jpg": 1, "/photo/3.jpg": 2}
+    assert holding(tree / "data", "/photo/2.jpg") == set()
