@@ -131,6 +131,10 @@ def judged(tiny, prepared, tmp_path_factory):
     about = {"sha256": originals["photo"], "width": 300, "height": range(300, 300 + len(originals))}
     write(pd.DataFrame(about), top / "data/verdicts.csv")
     about = {"query": originals["query"], "status": "kept", "source": "folder", "licence": ""}
+    about |= {
+        "sha256": originals["photo"] + 48 * "0",
+        "url": "my%20photos/" + originals["photo"].str[:4] + HOSTILE,
+    }
     write(pd.DataFrame(about), top / "data/manifest.csv")
     for number, folder in enumerate(("models", "base")):
         torch.manual_seed(number)

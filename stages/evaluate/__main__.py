@@ -24,7 +24,7 @@ from stages.evaluate.compare import compare
 from stages.evaluate.film import write_film
 from stages.evaluate.front import front
 from stages.evaluate.hints import hints
-from stages.evaluate.origins import origins_table
+from stages.evaluate.origins import origins_table, photo_names
 from stages.evaluate.page import page
 from stages.evaluate.params import Params
 from stages.evaluate.pictures import draw_grids
@@ -47,10 +47,11 @@ def main() -> None:
     curves = {name: _curve(name) for name in ("train", "val", "gray")}
     model = networks.load_model(Path("data/models/colorizer.safetensors"))
     base = Path(params.base) / "colorizer.safetensors"
+    base_model = networks.load_model(base) if base.is_file() else None
     found = run(
         params,
         model,
-        networks.load_model(base) if base.is_file() else None,
+        base_model,
         index=index,
         pixels=(verdicts["width"] * verdicts["height"]).set_axis(verdicts["sha256"].str[:16]),
         prepared=PREPARED,
@@ -60,14 +61,23 @@ def main() -> None:
     tables.write(found.figures, REPORTS / "figures.csv")
     tables.write(found.kinds["query"], REPORTS / "queries.csv")
     tables.write(terciles_table(found.kinds), REPORTS / "terciles.csv")
+    print("evaluate: drawing grids and charts", flush=True)
+    names = photo_names(manifest)
     with whole_folder(REPORTS / "grids") as folder:
-        draw_grids(found.photos, found.rivals, PREPARED, folder, rows=params.grid_rows)
+        draw_grids(found.photos, found.rivals, PREPARED, folder, rows=params.grid_rows, names=names)
     with whole_folder(REPORTS / "charts") as folder:
         draw_charts(folder, queries=found.kinds["query"], histograms=found.histograms, curves=curves)
     write_film(TRAINED / "images/grid", REPORTS / "film.webp")
     with whole_file(REPORTS / "report.html") as partial:
         content = page(
-            found, model, params, origins_table(manifest, index), prepared=PREPARED, reports=REPORTS
+            found,
+            model,
+            params,
+            origins_table(manifest, index),
+            prepared=PREPARED,
+            reports=REPORTS,
+            names=names,
+            base=base_model,
         )
         partial.write_text(content, encoding="utf-8", newline="\n")
     with whole_file(REPORTS / "metrics.json") as partial:

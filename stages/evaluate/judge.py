@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -39,7 +40,7 @@ def judge(
 ) -> Judgement:
     """Judge ``rivals`` on the photos of ``test``, rows of index.csv, one photo in memory at a time."""
     rows, sums = [], {name: np.zeros(()) for name in (*rivals, "truth")}
-    for row in tqdm(test.itertuples(), total=len(test), desc="evaluate", unit="photo", disable=None):
+    for row in _one_by_one(test):
         truth = photos.read_rgb(prepared / str(row.file))
         true_lab = rgb_to_lab(truth)
         raw = raw_errors(network, truth)
@@ -50,6 +51,16 @@ def judge(
             rows.append(about | metrics.judge(coloured, truth) | (raw if rival == "model" else {}))
             sums[rival] = sums[rival] + metrics.ab_histogram(rgb_to_lab(coloured))
     return Judgement(pd.DataFrame(rows), {name: total / len(test) for name, total in sums.items()})
+
+
+def _one_by_one(test: pd.DataFrame) -> Iterator[Any]:
+    """Yield the rows of ``test`` and say how far it is: a bar in a terminal, elsewhere a line each tenth."""
+    bar = tqdm(test.itertuples(), total=len(test), desc="evaluate", unit="photo", disable=None)
+    tenth = -(-len(test) // 10)
+    for number, row in enumerate(bar, start=1):
+        yield row
+        if bar.disable and (number % tenth == 0 or number == len(test)):
+            print(f"evaluate: {number} of {len(test)} photos judged", flush=True)
 
 
 @torch.inference_mode()

@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from urllib.parse import unquote, urlsplit
+
 import pandas as pd
+
+
+def photo_names(manifest: pd.DataFrame) -> Mapping[str, str]:
+    """Return what each photo was called where it came from, by the first 16 digits of its SHA-256.
+
+    Args:
+        manifest: data/manifest.csv.
+    """
+    kept = manifest[(manifest["status"] == "kept") & (manifest["url"] != "")]
+    return {
+        checksum[:16]: name
+        for checksum, url in zip(kept["sha256"], kept["url"].map(urlsplit), strict=True)
+        if (name := unquote(PurePosixPath(url.path).name) + ("#" + url.fragment if url.fragment else ""))
+    }
 
 
 def origins_table(manifest: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:

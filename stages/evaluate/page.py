@@ -41,28 +41,54 @@ WITHOUT_INTERVAL = {
     "raw_l1": "L1 of the network's own output",
     "raw_mse": "MSE of the network's own output",
 }
+FIGURE_TEXTS = {
+    "ciede2000": "how different two colors look: 0 is equal, 1 just noticeable, 10 plainly another color",
+    "ciede2000_p95": "the same where it is worst: one pixel in twenty is further off",
+    "ab_mae": "error of a (green to red) and b (blue to yellow) of Lab, in which 1 is just noticeable",
+    "psnr": "peak signal over squared error, on a logarithmic scale: 3 dB more is half the error",
+    "ssim": "how like the structure is, 1 at most; the gray photo has nearly all of it already",
+    "histogram_distance": "whether each color is as frequent as in the truth, wherever it is; 0 is equal",
+    "l1": "absolute error of red, green and blue, as earlier work reports it",
+    "mse": "squared error of red, green and blue, as earlier work reports it",
+    "colourfulness": "0 gray, 33 moderate, 59 quite, 82 highly colorful",
+    "colourfulness_ratio": "under 1 paler than the true photos, over 1 more vivid",
+    "fid": "how far what a network sees in all colored photos is from what it sees in the true ones",
+    "lpips": "how different a photo and the truth look to a network that knows many photos",
+    "raw_l1": "before the photo's own lightness is put back",
+    "raw_mse": "before the photo's own lightness is put back",
+}
+MATTERS = ("ciede2000", "ab_mae", "psnr", "colourfulness_ratio")
+"""Figures that are shown at once; the others are folded."""
 KIND_TITLES = {
     "query": "query",
     "chroma_tercile": "third by chroma of the truth",
     "size_tercile": "third by size of the original",
 }
 GRID_CAPTIONS = {
-    "test": "Always the same test photos.",
-    "best": "The best by CIEDE2000.",
-    "median": "The middle.",
-    "worst": "The worst.",
+    "test": "Always the same test photos",
+    "best": "The best by CIEDE2000",
+    "median": "The middle",
+    "worst": "The worst",
 }
 CHART_TEXTS = {
-    "queries": "bars: CIEDE2000 minus the gray photo's by query",
-    "ab_histograms": "which colours the model uses, and which the true photos have",
-    "curves": "loss by epoch for train, val and the gray photo",
+    "queries": "CIEDE2000 minus the gray photo's, by query",
+    "ab_histograms": "Which colors the model uses, and which the true photos have",
+    "curves": "Loss by epoch of train photos, val photos and the gray photo",
 }
 LIBRARIES = ("numpy", "opencv-python", "scikit-image", "scipy", "torch")
 SLIDERS = 4
 
 
 def page(
-    found: Findings, model: Model, params: Params, origins: pd.DataFrame, *, prepared: Path, reports: Path
+    found: Findings,
+    model: Model,
+    params: Params,
+    origins: pd.DataFrame,
+    *,
+    prepared: Path,
+    reports: Path,
+    names: Mapping[str, str],
+    base: Model | None = None,
 ) -> str:
     """Return the report as HTML.
 
@@ -73,6 +99,8 @@ def page(
         origins: the table of :func:`~stages.evaluate.origins.origins_table`.
         prepared: where the test photos are.
         reports: where the folders grids and charts and the film are, already drawn.
+        names: what the photos are called where they came from, by the names of their files without ending.
+        base: whose training this one's is shown beside.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -80,8 +108,8 @@ def page(
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
-    names = [name for name in TITLES if name in found.rivals]
-    yardsticks = [name for name in YARDSTICKS if name in names]
+    rivals = [name for name in TITLES if name in found.rivals]
+    yardsticks = [name for name in YARDSTICKS if name in rivals]
     ours = found.photos[found.photos["rival"] == "model"].sort_values("file")
     return environment.get_template("page.html").render(
         verdicts=[verdict[0].upper() + verdict[1:] + "." for verdict in found.verdicts],
@@ -90,10 +118,12 @@ def page(
         photos=len(ours),
         groups=ours["group"].nunique(),
         min_groups=params.min_groups,
-        rivals=[TITLES[name] for name in names],
+        rivals=[TITLES[name] for name in rivals],
         yardsticks=[TITLES[name] for name in yardsticks],
-        figures=_figures(found, names, yardsticks),
-        sliders=[_slider(row, found.rivals["model"], prepared) for _, row in ours.head(SLIDERS).iterrows()],
+        figures=_figures(found, rivals, yardsticks),
+        sliders=[
+            _slider(row, found.rivals["model"], prepared, names) for _, row in ours.head(SLIDERS).iterrows()
+        ],
         grids=[
             {
                 "data": _jpeg(photos.read_rgb(reports / f"grids/{name}.jpg")),
@@ -106,9 +136,12 @@ def page(
             {"data": _data(reports / f"charts/{name}.png"), "alt": text} for name, text in CHART_TEXTS.items()
         ],
         film=_data(reports / "film.webp"),
-        kinds=[_kind(title, found.kinds[kind], kind, yardsticks) for kind, title in KIND_TITLES.items()],
+        kinds=[
+            _kind(title, found.kinds[kind], kind, yardsticks, names) for kind, title in KIND_TITLES.items()
+        ],
         origins=origins.to_dict("records"),
-        settings=_settings(model, params),
+        settings=_settings(model, base),
+        judging=_judging(params),
     )
 
 
@@ -126,13 +159,37 @@ def _about(model: Model) -> str:
     )
 
 
-def _settings(model: Model, params: Params) -> dict[str, Any]:
-    known = model.provenance
-    training = {f"train.{name}": value for name, value in known.get("train", {}).items()}
-    names = {"steps": "steps", "precision": "trained in", "torch": "trained with torch"}
-    trained = {title: known[name] for name, title in names.items() if name in known}
-    judging = {f"evaluate.{name}": value for name, value in params.model_dump().items()}
-    return training | trained | judging | {f"judged with {name}": version(name) for name in LIBRARIES}
+def _settings(model: Model, base: Model | None) -> list[dict[str, Any]]:
+    """Return a row a parameter of the training: name, value, the base model's, whether they differ."""
+    ours, theirs = (_training(known.provenance if known else {}) for known in (model, base))
+    return [
+        {"name": name, "value": value, "base": theirs.get(name, ""), "differs": value != theirs.get(name)}
+        for name, value in ours.items()
+    ]
+
+
+def _training(known: Mapping[str, Any]) -> dict[str, str]:
+    words = {"steps": "steps", "precision": "trained in", "torch": "trained with torch"}
+    return _flat("train", known.get("train", {})) | {
+        title: str(known[name]) for name, title in words.items() if name in known
+    }
+
+
+def _judging(params: Params) -> dict[str, str]:
+    return _flat("evaluate", params.model_dump()) | {
+        f"judged with {name}": version(name) for name in LIBRARIES
+    }
+
+
+def _flat(name: str, value: Any) -> dict[str, str]:
+    """Return a section of parameters as params.yaml names and writes them: ``train.lr``, ``true``."""
+    if isinstance(value, Mapping) and value:
+        parts = [_flat(f"{name}.{key}", part) for key, part in value.items()]
+        return {key: text for part in parts for key, text in part.items()}
+    if isinstance(value, (list, tuple)):
+        return {name: ", ".join(str(part) for part in value) or "none"}
+    words = {True: "true", False: "false", None: "none"}
+    return {name: words[value] if value is None or isinstance(value, bool) else str(value)}
 
 
 def _figures(found: Findings, names: Sequence[str], yardsticks: Sequence[str]) -> list[dict[str, Any]]:
@@ -140,6 +197,8 @@ def _figures(found: Findings, names: Sequence[str], yardsticks: Sequence[str]) -
     rows = [
         {
             "title": FIGURE_TITLES[figure],
+            "text": FIGURE_TEXTS[figure],
+            "matters": figure in MATTERS,
             "means": [_cell(cells[figure, name], "mean", form=".4g") for name in names],
             "differences": [
                 _cell(cells[figure, "model"], f"minus_{name}", form="+.3g", word=f"against_{name}")
@@ -153,11 +212,15 @@ def _figures(found: Findings, names: Sequence[str], yardsticks: Sequence[str]) -
         if (figure, "model") in cells:
             values = [cells[figure, name]["mean"] if (figure, name) in cells else None for name in names]
             means = [empty if value is None else empty | {"mean": f"{value:.4g}"} for value in values]
-            rows.append({"title": title, "means": means, "differences": [empty] * len(yardsticks)})
+            differences = [empty] * len(yardsticks)
+            row = {"title": title, "text": FIGURE_TEXTS[figure], "matters": False}
+            rows.append(row | {"means": means, "differences": differences})
     return rows
 
 
-def _kind(title: str, table: pd.DataFrame, column: str, yardsticks: Sequence[str]) -> dict[str, Any]:
+def _kind(
+    title: str, table: pd.DataFrame, column: str, yardsticks: Sequence[str], names: Mapping[str, str]
+) -> dict[str, Any]:
     rows = [
         {
             "name": row[column],
@@ -167,8 +230,8 @@ def _kind(title: str, table: pd.DataFrame, column: str, yardsticks: Sequence[str
                 _cell(row, f"ciede2000_minus_{name}", form="+.2f", word=f"against_{name}")
                 for name in yardsticks
             ],
-            "best": Path(row["best_photo"]).stem,
-            "worst": Path(row["worst_photo"]).stem,
+            "best": _photo(row["best_photo"], names),
+            "worst": _photo(row["worst_photo"], names),
         }
         for row in table.to_dict("records")
     ]
@@ -182,10 +245,16 @@ def _cell(row: Mapping[Any, Any], column: str, *, form: str, word: str = "") -> 
     return {"mean": f"{row[column]:{form}}", "interval": interval, "word": said}
 
 
-def _slider(row: pd.Series, colour: Colour, prepared: Path) -> dict[str, Any]:
+def _photo(file: str, names: Mapping[str, str]) -> dict[str, str]:
+    """Return what a photo is called, and its file in data/prepared."""
+    return {"name": names.get(Path(file).stem, Path(file).name), "file": file}
+
+
+def _slider(row: pd.Series, colour: Colour, prepared: Path, names: Mapping[str, str]) -> dict[str, Any]:
     lightness = rgb_to_lab(photos.read_rgb(prepared / row["file"]))[..., 0]
     return {
         "query": row["query"],
+        "name": _photo(row["file"], names)["name"],
         "ciede2000": row["ciede2000"],
         "gray": _jpeg(gray_photo(lightness)),
         "model": _jpeg(colour(lightness)),

@@ -26,9 +26,18 @@ COLOURS = "cividis"
 
 
 def draw_grids(
-    judged: pd.DataFrame, rivals: Mapping[str, Colour], prepared: Path, folder: Path, *, rows: int
+    judged: pd.DataFrame,
+    rivals: Mapping[str, Colour],
+    prepared: Path,
+    folder: Path,
+    *,
+    rows: int,
+    names: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the grids test (always the same photos), best, median and worst (by CIEDE2000) to ``folder``."""
+    """Write the grids test (always the same photos), best, median and worst (by CIEDE2000) to ``folder``.
+
+    ``names`` are what people call the photos, by the names of their files without ending.
+    """
     ours = judged[judged["rival"] == "model"].sort_values(["ciede2000", "file"])
     middle = max(0, (len(ours) - rows) // 2)
     chosen = {
@@ -39,10 +48,17 @@ def draw_grids(
         "worst": ours.tail(rows)[::-1],
     }
     for name, part in chosen.items():
-        write_jpeg(folder / f"{name}.jpg", grid(part, judged, rivals, prepared))
+        write_jpeg(folder / f"{name}.jpg", grid(part, judged, rivals, prepared, names=names or {}))
 
 
-def grid(part: pd.DataFrame, judged: pd.DataFrame, rivals: Mapping[str, Colour], prepared: Path) -> Rgb:
+def grid(
+    part: pd.DataFrame,
+    judged: pd.DataFrame,
+    rivals: Mapping[str, Colour],
+    prepared: Path,
+    *,
+    names: Mapping[str, str],
+) -> Rgb:
     """Return the grid of the photos in ``part``, one a row; under it query, name and figure of ``judged``."""
     shown = [name for name in ("gray", "model", "base") if name in rivals]
     figures = judged.set_index(["file", "rival"])["ciede2000"]
@@ -52,7 +68,9 @@ def grid(part: pd.DataFrame, judged: pd.DataFrame, rivals: Mapping[str, Colour],
         coloured = {name: rivals[name](rgb_to_lab(truth)[..., 0]) for name in shown}
         rows.append([*coloured.values(), truth, difference_map(coloured["model"], truth)])
         judgement = ", ".join(f"{TITLES[name]} {figures.loc[str(row.file), name]:.1f}" for name in shown)
-        captions.append(f"{label(str(row.query), 40)}, {Path(str(row.file)).stem}: CIEDE2000 of {judgement}")
+        stem = Path(str(row.file)).stem
+        name = label(names.get(stem, stem), 40)
+        captions.append(f"{label(str(row.query), 40)}, {name}: CIEDE2000 of {judgement}")
     columns = [*(TITLES[name] for name in shown), "truth", "CIEDE2000"]
     return photo_grid(rows, columns=columns, captions=captions, scale=scale_strip())
 

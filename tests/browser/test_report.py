@@ -49,7 +49,7 @@ def test_the_verdict_is_what_is_seen_first_on_a_phone(report):
     box = verdict.bounding_box()
     assert box["y"] + box["height"] < 844
     sizes = page.evaluate(
-        "[...document.querySelectorAll('p, td, th, figcaption, small, dt, dd')]"
+        "[...document.querySelectorAll('p, td, th, caption, figcaption, small, summary')]"
         ".map(part => parseFloat(getComputedStyle(part).fontSize))"
     )
     assert min(sizes) > 11
@@ -100,4 +100,70 @@ def test_hostile_names_are_shown_and_do_nothing(report):
     page = report()
     assert page.title() == "Ungray: is this colorizer any good?"
     assert page.locator("td", has_text="onerror=").count() > 0
+    assert page.locator("td.name", has_text="onerror=").count() > 0  # a photo's name, not its hash
     assert page.locator("img[src=x]").count() == 0
+
+
+def test_the_words_it_speaks_in_are_told_where_they_are_first_used(report):
+    page = report()
+    text = page.locator("main").inner_text()
+    assert text.index("CIEDE2000 says how different two colors look") < text.index("Before and after")
+    for figure in page.locator("th[scope=row]").all():
+        assert figure.locator("small").text_content().strip()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_nothing(report, faults, width, scheme):
+    page = report(width=width, color_scheme=scheme)
+    page.wait_for_function(f"{WIDTHS}.every(Boolean)")
+    assert faults(page) == []
+    for folded in page.locator("summary").all():
+        folded.click()
+    assert faults(page) == []
+
+
+SCROLLED = "document.activeElement.matches('.wide') ? document.activeElement.scrollLeft : -1"
+
+
+def test_on_a_phone_what_is_wide_is_scrolled_by_key(report):
+    page = report(width=390, height=844)
+    table = page.get_by_role("region", name="What matters most")
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if table.evaluate("table => table === document.activeElement"):
+            break
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(f"{SCROLLED} > 0")
+    page.set_viewport_size({"width": 1600, "height": 800})
+    page.wait_for_function("!document.querySelector('.wide').hasAttribute('tabindex')")  # no stop any more
+
+
+def test_what_is_folded_opens_by_mouse_and_by_key(report):
+    page = report()
+    folded = page.locator("summary", has_text="All other figures")
+    row = page.get_by_text("95th percentile of pixels")
+    assert not row.is_visible()
+    folded.click()
+    row.wait_for(state="visible")
+    page.keyboard.press("Enter")
+    row.wait_for(state="hidden")
+
+
+def test_captions_stand_above_what_they_name(report):
+    page = report()
+    above = """[...document.querySelectorAll("figure")].map((figure) =>
+        figure.querySelector("figcaption").getBoundingClientRect().bottom
+        <= figure.querySelector("img").getBoundingClientRect().top)"""
+    assert all(page.evaluate(above))
+
+
+def test_on_paper_nothing_is_folded_and_nothing_cut(report):
+    page = report(width=700, color_scheme="dark")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.locator("details:not([open])").count() == 0
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.locator(".slider input").first.is_hidden()
+    cut = "[...document.querySelectorAll('.wide')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
+    assert page.evaluate(cut) == 0

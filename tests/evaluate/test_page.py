@@ -46,13 +46,22 @@ def reports(hostile, prepared, tmp_path_factory):
     return folder
 
 
-def _page(found, model, tiny, reports, prepared, origins=None):
+def _page(found, model, tiny, reports, prepared, origins=None, names=None, base=None):
     if origins is None:
         origins = pd.DataFrame(
             [{"source": "bing", "query": HOSTILE, "fetched": 2, "train": 1, "val": 0, "test": 1,
               "licence": "CC0"}]
         )  # fmt: skip
-    return page(found, model, tiny["evaluate"], origins, prepared=prepared, reports=reports)
+    return page(
+        found,
+        model,
+        tiny["evaluate"],
+        origins,
+        prepared=prepared,
+        reports=reports,
+        names=names or {},
+        base=base,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +95,7 @@ def test_it_says_the_verdicts_what_was_trained_on_what_where_photos_came_from_an
     assert "trained on 50 photos in 6 groups, watched on 18, judged on 14" in text
     for said in (
         "train.lr 0.001",
+        "train.unet.channels 4, 6",
         "steps 100",
         "trained in bf16",
         "evaluate.min_groups 20",
@@ -141,3 +151,25 @@ def test_a_model_that_tells_nothing_of_itself_and_empty_origins_still_have_a_pag
 ):
     html = _page(hostile, model, tiny, reports, prepared, origins=pd.DataFrame())
     assert "the model does not say what it was trained on" in Text(html).text
+
+
+def test_photos_go_by_their_names_and_only_those_without_by_their_files(
+    hostile, model, tiny, reports, prepared
+):
+    worst = hostile.kinds["query"]["worst_photo"].iloc[0].split("/")[1].split(".")[0]
+    text = Text(_page(hostile, model, tiny, reports, prepared, names={worst: "IMG 4711.jpg"})).text
+    assert "IMG 4711.jpg test/" in text
+    best = hostile.kinds["query"]["best_photo"].iloc[0]
+    assert f"{best.split('/')[1]} {best}" in text
+
+
+def test_what_differs_from_the_base_models_training_stands_first(hostile, model, tiny, reports, prepared):
+    ours = Model(model.network, PROVENANCE)
+    base = Model(model.network, PROVENANCE | {"train": {"lr": 0.01, "unet": {"channels": [4, 6]}}})
+    text = Text(_page(hostile, ours, tiny, reports, prepared, base=base)).text
+    differing, same = text.split("Where it is the same")
+    assert "train.lr 0.001 0.01" in differing
+    assert "train.unet.channels 4, 6 4, 6" in same
+    alike = Text(_page(hostile, ours, tiny, reports, prepared, base=ours)).text
+    assert "Trained with the very parameters of the base model." in alike
+    assert not re.search(r"[{}\[\]]", alike.split("Parameters and versions")[1].split("for (const slider")[0])
