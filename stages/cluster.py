@@ -21,6 +21,7 @@ from tqdm import tqdm
 from stages import decoding, scheduler
 from stages.errors import UngrayError
 from stages.limits import cores
+from stages.terminal import take_charge
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -143,6 +144,7 @@ def _each(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
 def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
     signal.signal(signal.SIGTERM, _end_worker)
+    take_charge()
     cv2.setNumThreads(1)
 
 

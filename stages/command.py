@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import errno
 import json
 import os
 import sys
@@ -13,12 +11,10 @@ from pathlib import Path
 
 from stages.errors import UngrayError
 from stages.files import whole_file
+from stages.terminal import FULL, Parser, printable, say, take_charge
 
 TIMINGS = Path("reports/timings.json")
 """Seconds each stage took when it last ran here. No stage's output: it differs from run to run."""
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
-"""The numbers by which the system says that a disk, or one's share of it, is full."""
 
 
 def run_command(
@@ -31,6 +27,8 @@ def run_command(
     Exit codes: 0 done, 1 for an :class:`UngrayError`, a full disk (``if_full`` is the way out) or a reader
     that left, 130 for Ctrl-C. Any other exception is a fault of ours and keeps its traceback.
     """
+    take_charge()
+    demand_folder()
     try:
         main()
         if sys.stdout:  # None where it is closed
@@ -39,7 +37,7 @@ def run_command(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except UngrayError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(printable(f"error: {error}"))
     except KeyboardInterrupt:
         say("interrupted")
         sys.exit(130)
@@ -47,41 +45,15 @@ def run_command(
         if error.errno not in FULL:
             raise
         where = f" while writing {error.filename}" if error.filename else ""
-        sys.exit(f"error: the disk is full{where}; {if_full}")
+        sys.exit(printable(f"error: the disk is full{where}; {if_full}"))
 
 
-def say(line: str) -> None:
-    """Print a line on standard error, if it is open: where it is not, print takes standard output."""
-    if sys.stderr:
-        print(line, file=sys.stderr)
-
-
-def write_out(content: bytes | str) -> None:
-    """Write all of ``content`` to standard output, past Python's buffer.
-
-    An unbuffered stream (PYTHONUNBUFFERED) may take less than it is given and say so by a number alone; and
-    what an error leaves in a buffer would be tried again at the end. What the encoding of the stream lacks,
-    such as file names that are no text, is written as escapes: \\udcff.
-
-    Raises:
-        UngrayError: it cannot be written.
-        OSError: the disk is full, or, as a BrokenPipeError, the reader has left.
-    """
-    if isinstance(content, str):
-        content = content.encode(sys.stdout.encoding, "backslashreplace")
+def demand_folder() -> None:
+    """Exit with 1 and a sentence if the current folder is gone: hardly any library can do without one."""
     try:
-        sys.stdout.flush()
-        stream = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
-        left = memoryview(content)
-        while left:
-            written = stream.write(left)
-            if written is None:
-                raise BlockingIOError(errno.EAGAIN, "it does not wait for its reader")
-            left = left[written:]
-    except OSError as error:
-        if error.errno in (*FULL, errno.EPIPE):
-            raise OSError(error.errno, error.strerror, "standard output") from None
-        raise UngrayError(f"standard output cannot be written: {error.strerror}") from None
+        Path.cwd()
+    except OSError:
+        sys.exit("error: the current folder is gone: it was deleted or moved; change to one that is there")
 
 
 Tool = Callable[[Sequence[str]], None]
@@ -98,9 +70,7 @@ def run_stage(
     arguments = sys.argv[1:]
     if tools and arguments and arguments[0] in tools:
         return run_command(lambda: tools[arguments[0]](arguments[1:]))
-    argparse.ArgumentParser(
-        prog=f"python -m stages.{name}", description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args()
+    Parser(prog=f"python -m stages.{name}", description=doc).parse_args()
 
     def timed() -> None:
         start = time.monotonic()

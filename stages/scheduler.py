@@ -10,7 +10,6 @@ from __future__ import annotations
 import ipaddress
 import logging
 import pickle
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from stages.errors import UngrayError
+from stages.terminal import say
 from stages.worker import Surroundings, objection, work_on
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Pool:
         """
         end, none = time.monotonic() + WORKERS_SECONDS, f"{self.title}: {self.address} has no worker"
         if not (threads := self._client.nthreads()):
-            print(f"{none}; waiting up to {WORKERS_SECONDS} s for one", file=sys.stderr)
+            say(f"{none}; waiting up to {WORKERS_SECONDS} s for one")
         while not threads:
             if time.monotonic() > end:
                 raise UngrayError(f"{none}; {self.right_start}")

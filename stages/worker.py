@@ -14,6 +14,7 @@ import cv2
 from stages import memory, photos
 from stages.cache import code_fingerprint
 from stages.errors import UngrayError
+from stages.terminal import take_charge
 
 LIBRARIES = ("imagehash", *photos.LIBRARIES, "scipy")
 """Another version of one of these could give other bytes."""
@@ -61,6 +62,7 @@ def work_on(packed: bytes, here: Surroundings) -> list[Any]:
         from distributed import get_worker
 
         raise UngrayError(f"worker {get_worker().address} {found}; start it in {here.folder}")
+    take_charge()
     cv2.setNumThreads(1)
     memory.keep_freed()  # Dask has its workers give it back at once, which doubles the time of filter
     work, items = pickle.loads(packed)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from stages import command
+from stages import command, terminal
 from stages.errors import UngrayError
 
 
@@ -68,8 +68,8 @@ def test_standard_output_gets_all_even_where_it_takes_little_at_a_time(monkeypat
             return min(len(content), 3)
 
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(Narrow(), encoding="ascii", write_through=True))
-    command.write_out(b"a photo, ")
-    command.write_out("caf\xe9 \udcff")
+    terminal.write_out(b"a photo, ")
+    terminal.write_out("caf\xe9 \udcff")
     assert taken == rb"a photo, caf\xe9 \udcff"
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from stages.colorize.outputs import UsageError
 from stages.command import run_command
 from stages.reading.formats import MAX_PIXELS, NAMES
+from stages.terminal import Parser
 
 EXAMPLES = """examples:
   colorize grandmother.jpg                   grandmother-coloured.jpg, beside the photo
@@ -57,12 +58,11 @@ def main(arguments: list[str] | None = None) -> None:
     run_command(colour, if_full="free some space and run it again: what is done is kept")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="colorize",
         description="Ungray: give gray photos colour.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "photos",

@@ -23,9 +23,9 @@ from stages.colorize import exif, files
 from stages.colorize.inputs import Task
 from stages.colorize.outputs import FORMATS, OTHERS
 from stages.colorize.summary import Result
-from stages.command import FULL, write_out
 from stages.errors import UngrayError
 from stages.files import whole_file
+from stages.terminal import FULL, write_out
 
 if TYPE_CHECKING:
     from stages.colorize.api import Colorizer

@@ -12,8 +12,8 @@ from pathlib import Path
 from stages.colorize.inputs import Task, look_at
 from stages.colorize.outputs import FORMATS, UsageError, plan
 from stages.colorize.summary import Result, Summary
-from stages.command import say, write_out
 from stages.errors import UngrayError
+from stages.terminal import printable, say, write_out
 
 
 def run(chosen: Namespace) -> None:
@@ -39,7 +39,7 @@ def run(chosen: Namespace) -> None:
         for task in to_do:
             summary.add(Result(task, "planned", output=task.output))
             if not chosen.json:
-                write_out(f"{task.photo} -> {_name(task)}\n")
+                write_out(printable(f"{task.photo} -> {_name(task)}") + "\n")
     elif to_do:
         about = _colour(to_do, chosen, summary)
     _tell(summary, chosen, about)
@@ -145,5 +145,4 @@ def _tell(summary: Summary, chosen: Namespace, about: dict[str, str]) -> None:
         told = summary.as_json(**about, saturation=chosen.saturation, vivid=chosen.vivid)
         write_out(told + "\n")
     if len(summary.results) > 1 or not summary.of("failed"):
-        for line in summary.lines():
-            say(line)
+        say(*summary.lines())

@@ -22,6 +22,7 @@ from stages.command import run_command
 from stages.doctor import caches, machine, page, software
 from stages.errors import UngrayError
 from stages.params import Machine, load_all
+from stages.terminal import Parser, tell, write_out
 
 MOST_SECONDS = 600
 
@@ -45,12 +46,12 @@ def main() -> None:
     sizes = caches.describe(here)
     found: dict[str, Any] = {"machine": has, "software": versions, "caches": sizes}
     if not options.json:
-        print("\n".join(page.machine_lines(has, versions, sizes)), flush=True)
+        tell(*page.machine_lines(has, versions, sizes))
     _add_cost(found, sections, options)
     if options.json:
-        print(json.dumps(found, indent=2))
+        write_out(json.dumps(found, indent=2) + "\n")
     else:
-        print("\n".join(page.advice_lines(found["advice"])))
+        tell(*page.advice_lines(found["advice"]))
 
 
 def _add_cost(found: dict[str, Any], sections: dict[str, Any], options: argparse.Namespace) -> None:
@@ -68,7 +69,7 @@ def _add_cost(found: dict[str, Any], sections: dict[str, Any], options: argparse
     measured = cost.cost(params, where, seconds=options.seconds, free_memory=free)
     planned = plan.plan(params, photos, measured)
     if not options.json:
-        print("\n".join(page.cost_lines(params, where, cost=measured, photos=photos, plan=planned)))
+        tell(*page.cost_lines(params, where, cost=measured, photos=photos, plan=planned))
     found |= {"cost": asdict(measured), "photos": asdict(photos), "plan": asdict(planned)}
     found["advice"] = advice.machine_advice(
         found["machine"], found["software"], found["caches"]
@@ -76,10 +77,9 @@ def _add_cost(found: dict[str, Any], sections: dict[str, Any], options: argparse
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m stages.doctor",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "-S", "--set", metavar="KEY=VALUE", action="append", default=[],

@@ -23,6 +23,7 @@ from stages.doctor.machine import peak_memory
 from stages.errors import UngrayError
 from stages.networks import Model, parameter_count
 from stages.params import Machine
+from stages.terminal import take_charge
 from stages.train.device import start_fabric
 from stages.train.loop import Photos, Training
 from stages.train.params import Params
@@ -119,6 +120,7 @@ def cost(params: Params, machine: Machine, *, seconds: float, free_memory: int) 
 
 def _send(there: Connection, params: Params, machine: Machine, seconds: float, free_memory: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    take_charge()
     try:
         there.send(measure(params, machine, seconds=seconds, free_memory=free_memory))
     except UngrayError as error:

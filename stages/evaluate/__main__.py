@@ -33,6 +33,7 @@ from stages.evaluate.sets import sets
 from stages.evaluate.summaries import terciles_table
 from stages.files import whole_file, whole_folder
 from stages.params import Machine, load
+from stages.terminal import tell
 
 PREPARED, REPORTS = Path("data/prepared"), Path("reports")
 TRAINED = REPORTS / "train/plots"
@@ -61,7 +62,7 @@ def main() -> None:
     tables.write(found.figures, REPORTS / "figures.csv")
     tables.write(found.kinds["query"], REPORTS / "queries.csv")
     tables.write(terciles_table(found.kinds), REPORTS / "terciles.csv")
-    print("evaluate: drawing grids and charts", flush=True)
+    tell("evaluate: drawing grids and charts")
     names = photo_names(manifest)
     with whole_folder(REPORTS / "grids") as folder:
         draw_grids(found.photos, found.rivals, PREPARED, folder, rows=params.grid_rows, names=names)
@@ -83,9 +84,9 @@ def main() -> None:
     with whole_file(REPORTS / "metrics.json") as partial:
         partial.write_text(json.dumps(found.metrics, indent=2) + "\n")
     for verdict in found.verdicts:
-        print(f"evaluate: {verdict}")
-    print(f"evaluate: {found.left_out}")
-    print("evaluate: open reports/report.html to see it all")
+        tell(f"evaluate: {verdict}")
+    tell(f"evaluate: {found.left_out}")
+    tell("evaluate: open reports/report.html to see it all")
 
 
 def _curve(name: str) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from stages.evaluate.summaries import FIGURES, difference, means
 from stages.evaluate.verdict import TOO_FEW
 from stages.grids import photo_grid, write_jpeg
 from stages.params import load
+from stages.terminal import Parser, tell
 
 DOC = """\
 Hold A against B on the colour photos in DIR: each colours their gray versions, and is judged beside the
@@ -34,10 +34,9 @@ piece of evidence, and so do those that `prepare` has put into one group. Exampl
 
 def compare(arguments: Sequence[str]) -> None:
     """Run the tool ``python -m stages.evaluate compare``."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m stages.evaluate compare",
         description=DOC,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("a", metavar="A", type=Path, help="a model, or a folder of colourings")
     parser.add_argument("b", metavar="B", type=Path, help="the other one")
@@ -60,9 +59,9 @@ def compare(arguments: Sequence[str]) -> None:
     tables.write(judged.round(5), options.output / "photos.csv")
     tables.write(summary, options.output / "figures.csv")
     write_jpeg(options.output / "grid.jpg", picture)
-    print(summary.to_string(index=False, na_rep=""))
-    print(f"A is {options.a}, B is {options.b}; {sentence(summary, params)}")
-    print(f"{options.output}/grid.jpg shows where they differ most")
+    tell(*summary.to_string(index=False, na_rep="").split("\n"))
+    tell(f"A is {options.a}, B is {options.b}; {sentence(summary, params)}")
+    tell(f"{options.output}/grid.jpg shows where they differ most")
 
 
 def paired_table(judged: pd.DataFrame, params: Params) -> pd.DataFrame:

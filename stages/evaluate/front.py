@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ from stages.evaluate.sides import by_name, groups_of, load_photo, without_known
 from stages.networks.base import Colorizer
 from stages.painting import recolor
 from stages.params import load
+from stages.terminal import Parser, tell
 
 DOC = """\
 Judge every MODEL on the same photos, as it is and with its a and b times each constant of --saturation, and
@@ -57,8 +57,8 @@ def front(arguments: Sequence[str]) -> None:
     table = front_table(judged, list(models), factors, params)
     tables.write(table, options.output / "front.csv")
     draw_front(options.output / "front.png", table)
-    print(markdown(table))
-    print(f"{options.output}/front.png shows it, {options.output}/front.csv has the intervals")
+    tell(*markdown(table).split("\n"))
+    tell(f"{options.output}/front.png shows it, {options.output}/front.csv has the intervals")
 
 
 def judge_saturations(
@@ -132,11 +132,10 @@ def _once(small: Float, *, predict: PredictAb, answers: list[Float], factor: flo
     return answers[0] * np.float32(factor)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m stages.evaluate front",
         description=DOC,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "models", metavar="MODEL", nargs="+", help="a model (.safetensors), named by its folder; or NAME=path"

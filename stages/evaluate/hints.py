@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from stages.evaluate.params import Params
 from stages.evaluate.sides import by_name, load_photo
 from stages.evaluate.verdict import compare
 from stages.params import load
+from stages.terminal import Parser, tell
 
 DOC = """\
 Show what hints are worth: color the photos in DIR with 0, 1, 2, 5, 10, 20, 50 and 100 hints at random places,
@@ -43,10 +43,9 @@ WINDOW = 3
 
 def hints(arguments: Sequence[str]) -> None:
     """Run the tool ``python -m stages.evaluate hints``."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m stages.evaluate hints",
         description=DOC,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", metavar="MODEL", type=Path, help="a model that takes hints")
     parser.add_argument("--photos", metavar="DIR", type=Path, required=True, help="photos in true color")
@@ -69,8 +68,8 @@ def hints(arguments: Sequence[str]) -> None:
     tables.write(judged.round(5), options.output / "photos.csv")
     tables.write(table, options.output / "hints.csv")
     draw_hints(options.output / "hints.png", table)
-    print(table.to_string(index=False, na_rep=""))
-    print(f"{options.output}/hints.png shows it, {options.output}/photos.csv has each photo")
+    tell(*table.to_string(index=False, na_rep="").split("\n"))
+    tell(f"{options.output}/hints.png shows it, {options.output}/photos.csv has each photo")
 
 
 def judge_hints(colorizer: Colorizer, paths: Sequence[Path], *, seed: int) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from stages import metrics, photos
 from stages.color import rgb_to_lab
 from stages.evaluate.rivals import Colour
 from stages.networks.base import Colorizer
+from stages.terminal import tell
 
 Rgb = NDArray[np.uint8]
 
@@ -60,7 +61,7 @@ def _one_by_one(test: pd.DataFrame) -> Iterator[Any]:
     for number, row in enumerate(bar, start=1):
         yield row
         if bar.disable and (number % tenth == 0 or number == len(test)):
-            print(f"evaluate: {number} of {len(test)} photos judged", flush=True)
+            tell(f"evaluate: {number} of {len(test)} photos judged")
 
 
 @torch.inference_mode()

@@ -18,6 +18,7 @@ from stages.evaluate.rivals import TITLES, Colour, mean_ab, rivals
 from stages.evaluate.summaries import KINDS, figures_table, kinds_table, with_terciles
 from stages.networks import Model
 from stages.shards import Shards
+from stages.terminal import tell
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,9 @@ def run(
     measures = perceptual.load(params, photos=len(test))
     every_train = index[index["split"] == "train"]
     shards = Shards(every_train, stream or str(prepared)) if stream or "shard" in index else None
-    print(f"evaluate: mean color of {len(train)} train photos", flush=True)
+    tell(f"evaluate: mean color of {len(train)} train photos")
     contenders = rivals(model, base=base, mean=mean_ab(train, prepared, shards=shards))
-    print(f"evaluate: judging {', '.join(TITLES[name] for name in contenders)}", flush=True)
+    tell(f"evaluate: judging {', '.join(TITLES[name] for name in contenders)}")
     judged = judge(contenders, model.network, test=test, prepared=prepared)
     photos = with_terciles(judged.photos, test.set_index("file")["photo"].map(pixels))
     seen = {
@@ -83,7 +84,7 @@ def run(
         }
         for name, measure in measures.items()
     }
-    print("evaluate: intervals over groups of photos", flush=True)
+    tell("evaluate: intervals over groups of photos")
     figures = figures_table(photos, params, perceptual=seen)
     metrics = report.metrics(photos, figures, model.provenance) | report.left_out(every_test)
     return Findings(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from stages.evaluate.params import Params
 from stages.evaluate.sides import by_name, load_photo
 from stages.evaluate.verdict import compare
 from stages.params import load
+from stages.terminal import Parser, tell
 
 DOC = """\
 Judge a model on sets of color photos, a folder each, beside their gray versions: what it is worth on
@@ -33,10 +33,9 @@ GRAY, MODEL = "gray", "model"
 
 def sets(arguments: Sequence[str]) -> None:
     """Run the tool ``python -m stages.evaluate sets``."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m stages.evaluate sets",
         description=DOC,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", metavar="MODEL", type=Path, help="a model, .safetensors or .onnx")
     parser.add_argument("folders", metavar="DIR", nargs="+", help="a folder of photos, or NAME=folder")
@@ -58,8 +57,8 @@ def sets(arguments: Sequence[str]) -> None:
     table = sets_table(judged, params)
     tables.write(judged.round(5), options.output / "photos.csv")
     tables.write(table, options.output / "sets.csv")
-    print(table.to_string(index=False, na_rep=""))
-    print(f"{options.output}/sets.csv has this, {options.output}/photos.csv each photo")
+    tell(*table.to_string(index=False, na_rep="").split("\n"))
+    tell(f"{options.output}/sets.csv has this, {options.output}/photos.csv each photo")
 
 
 def named_folders(texts: Sequence[str]) -> dict[str, Path]:

@@ -17,6 +17,7 @@ from stages.color import gray_photo, rgb_to_lab
 from stages.errors import UngrayError
 from stages.evaluate.rivals import colours
 from stages.reading.formats import NAMES, SUFFIXES
+from stages.terminal import tell
 
 Rgb = NDArray[np.uint8]
 
@@ -149,7 +150,7 @@ def without_known(paths: Mapping[str, Path]) -> dict[str, Path]:
     if not left:
         raise UngrayError(f"the base model was trained on all {len(paths)} photos, so none can judge")
     if len(left) < len(paths):
-        print(f"left out {len(paths) - len(left)} of {len(paths)} photos: the base model was trained on them")
+        tell(f"left out {len(paths) - len(left)} of {len(paths)} photos: the base model was trained on them")
     return left
 
 

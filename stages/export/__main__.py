@@ -22,6 +22,7 @@ from stages.export.to_onnx import check_onnx, write_onnx
 from stages.files import whole_file
 from stages.painting import small_size
 from stages.params import load
+from stages.terminal import tell
 
 MODELS = Path("data/models")
 
@@ -58,7 +59,7 @@ def main() -> None:
     )
     with whole_file(MODELS / "model_card.md") as partial:
         partial.write_text(card)
-    print(
+    tell(
         f"export: {onnx_file} within {worst:.2g} of torch in ab on photos of {len(lightnesses)} sizes; "
         f"{MODELS / 'model_card.md'}"
     )

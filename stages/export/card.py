@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from stages.provenance import kept_nothing
+from stages.terminal import printable
 
 ROWS = {
     "ciede2000": "CIEDE2000, mean (lower is better)",
@@ -77,8 +78,8 @@ def model_card(
         "## Trained on",
         f"{learned}{sources}; after filtering {split}. No test photo was in training, nor any crop, turned "
         "copy or near-duplicate that was recognized as one.",
-        f"Queries: {', '.join(provenance['queries'])}.",
-        f"Licences as the sources state them: {stated}.",
+        f"Queries: {printable(', '.join(provenance['queries']))}.",
+        f"Licences as the sources state them: {printable(stated)}.",
         f"{start}, {settings}; {provenance['steps']} steps in {provenance['precision']}, "
         f"torch {provenance['torch']}.",
         *_vivid(provenance),

@@ -17,6 +17,7 @@ from stages.filter.params import Params
 from stages.filter.review import command as review
 from stages.filter.review.decisions import Decisions
 from stages.params import Machine, load
+from stages.terminal import tell
 
 REPORTS = Path("reports/filter")
 
@@ -40,10 +41,10 @@ def main() -> None:
     tables.write(report.queries(table), REPORTS / "queries.csv")
     report.write_sheets(table, raw, REPORTS / "sheets", most=params.sheet_photos)
     kept = table[table["verdict"] == "kept"]
-    print(f"filter: {len(kept)} of {len(table)} photos kept, in {kept['group'].nunique()} groups")
+    tell(f"filter: {len(kept)} of {len(table)} photos kept, in {kept['group'].nunique()} groups")
     for check, count in zip(counts["check"], counts["count"], strict=True):
         if check != "kept" and count:
-            print(f"  rejected {count}: {check}")
+            tell(f"  rejected {count}: {check}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from stages.networks.base import AB_SCALE, Colorizer
 from stages.networks.lab import lab_to_rgb, rgb_to_lab
+from stages.terminal import tell
 
 RANDOM = "random"
 """What the weights of an encoder started from, if from nothing."""
@@ -46,7 +47,7 @@ class LabColorizer(Colorizer):
 def encoder_start(architecture: str, weights: Mapping[str, Tensor] | str, *, known_as: str) -> str:
     """Return what an encoder starts from and say it; ``weights`` may be why they can't be had."""
     if isinstance(weights, str):
-        print(f"train: {architecture} starts from random weights; ImageNet's can't be had: {weights}")
+        tell(f"train: {architecture} starts from random weights; ImageNet's can't be had: {weights}")
         return RANDOM
-    print(f"train: {architecture} starts from {known_as}")
+    tell(f"train: {architecture} starts from {known_as}")
     return known_as

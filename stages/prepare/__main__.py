@@ -17,6 +17,7 @@ from stages.files import whole_folder
 from stages.params import Machine, load, load_all
 from stages.prepare import build, known, store
 from stages.prepare.params import Params
+from stages.terminal import tell
 
 
 def main() -> None:
@@ -39,24 +40,24 @@ def main() -> None:
         )
     for split, rows in built.index.groupby("split"):
         originals = (rows["copy"] == 0).sum()
-        print(
+        tell(
             f"prepare: {split}: {originals} photos, {len(rows) - originals} copies, "
             f"{rows['group'].nunique()} groups"
         )
     if params.shard_photos:
         train = built.index[built.index["split"] == "train"]
-        print(f"prepare: train: {train['shard'].nunique()} shards of at most {params.shard_photos} photos")
+        tell(f"prepare: train: {train['shard'].nunique()} shards of at most {params.shard_photos} photos")
     if built.left_out:
-        print(
+        tell(
             f"prepare: left out {built.left_out}: their data set has them on one side of the split, "
             "a photo like them is on another"
         )
     if hashes is None:
-        print(f"prepare: without {base / known.FILE} nobody knows what the base model was trained on")
+        tell(f"prepare: without {base / known.FILE} nobody knows what the base model was trained on")
     else:
         marks = built.index.loc[built.index["split"] == "test", "base_knows"]
-        print(f"prepare: the base model was trained on {(marks == 'yes').sum()} of {len(marks)} test photos")
-    print(f"prepare: {built.reused} photos were in the working cache already")
+        tell(f"prepare: the base model was trained on {(marks == 'yes').sum()} of {len(marks)} test photos")
+    tell(f"prepare: {built.reused} photos were in the working cache already")
 
 
 if __name__ == "__main__":

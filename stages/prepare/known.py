@@ -6,7 +6,6 @@ of each of its train photos, 8 bytes a photo, from which no photo can be had bac
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from stages import likeness, tables
 from stages.errors import UngrayError
 from stages.files import whole_file
 from stages.likeness import Hashes
+from stages.terminal import Parser, tell
 
 FILE = "train_hashes.npy"
 
@@ -66,10 +66,9 @@ def mark(kept: pd.DataFrame, hashes: Hashes | None, *, distance: int) -> pd.Seri
 
 def write(arguments: Sequence[str]) -> None:
     """Run the tool ``python -m stages.prepare hashes``."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m stages.prepare hashes",
         description=DOC,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("base", metavar="FOLDER", type=Path, help="the folder of the base model")
     folder = parser.parse_args(arguments).base
@@ -87,4 +86,4 @@ def write(arguments: Sequence[str]) -> None:
     hashes = np.unique(np.array([int(value, 16) for value in phashes], np.uint64))
     with whole_file(folder / FILE) as partial, partial.open("wb") as file:
         np.save(file, hashes)
-    print(f"prepare: {folder / FILE}: {len(hashes)} hashes of {len(train)} train photos")
+    tell(f"prepare: {folder / FILE}: {len(hashes)} hashes of {len(train)} train photos")

@@ -8,7 +8,6 @@ experiment NAME-2, NAME-3 and so on. Examples:
   python -m stages.recipes unet scrape.source=folder scrape.folder=/my/photos train.minutes=10
 """
 
-import argparse
 import shlex
 import subprocess
 import sys
@@ -17,14 +16,14 @@ from pathlib import Path
 
 from stages.command import run_command
 from stages.recipes.overlay import apply, command, description, names, overrides
+from stages.terminal import Parser, tell
 
 
 def main() -> None:
     """List the recipes, or run one."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m stages.recipes",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", nargs="?", help="a recipe")
     parser.add_argument("settings", nargs="*", metavar="key=value", help="set on top of it")
@@ -33,12 +32,12 @@ def main() -> None:
     if not asked.name:
         width = max(map(len, names()))
         for name in names():
-            print(f"{name:{width}}  {description(name)}")
+            tell(f"{name:{width}}  {description(name)}")
         return
     found = overrides(asked.name, asked.settings)
     apply(found, Path("params.yaml"))
     line = command(_unused(asked.name), found)
-    print(shlex.join(line), flush=True)
+    tell(shlex.join(line))
     if not asked.dry_run:
         sys.exit(subprocess.run(line, check=False).returncode)
 

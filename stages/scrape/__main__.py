@@ -20,6 +20,7 @@ from stages.params import load
 from stages.scrape import blocked, gather, last_commit, manifest, summary
 from stages.scrape.params import Params
 from stages.tables import read, write
+from stages.terminal import tell
 
 MANIFEST = Path("data/manifest.csv")
 
@@ -33,12 +34,12 @@ def main() -> None:
     manifest.write(attempts, MANIFEST)
     kept = sum(attempt.status == "kept" for attempt in attempts)
     queries = len({attempt.query for attempt in attempts})
-    print(f"scrape: {kept} photos for {queries} queries from {params.source}")
-    print(summary.table(attempts, asked=params.limit if params.source == "bing" else None))
+    tell(f"scrape: {kept} photos for {queries} queries from {params.source}")
+    tell(*summary.table(attempts, asked=params.limit if params.source == "bing" else None).split("\n"))
     # DVC deletes the manifest before it runs the stage, so the cache notes what a run kept for the next one.
     noted = cache.folder("scrape", "before") / "rows.csv"
     told = summary.left(_before(noted), attempts, cached=params.source in ("bing", "urls"))
-    print(told, end="\n" if told else "")
+    tell(*([told] if told else []))
     write(read(MANIFEST, made_by="scrape")[["source", "query", "status"]], noted)
 
 

@@ -24,6 +24,7 @@ from stages.scrape.bing_pages import ResultsPages
 from stages.scrape.manifest import Attempt
 from stages.scrape.params import Params
 from stages.scrape.source import Link
+from stages.terminal import printable, tell
 
 LICENCES = {
     "any": "",
@@ -116,7 +117,7 @@ def gather(params: Params, raw: Path) -> Iterator[Attempt | Link]:
             failed_in_a_row = failed_in_a_row + 1 if failure else 0
             if failure:
                 trouble = failure
-                tqdm.write(f"{query}: {failure}", file=sys.stderr)
+                tqdm.write(printable(f"{query}: {failure}"), file=sys.stderr)
                 yield Attempt(
                     source="bing", query=query, rank=0, status="refused", reason=failure, licence=licence
                 )
@@ -148,4 +149,4 @@ def _take_up_last_commit(store: Path) -> None:
             answer = list(zip(of_query["url"], of_query["source_page"], strict=True))
             searches.keep(store / _fingerprint(str(query), last.params), answer, refresh=last.params.refresh)
     if len(rows):
-        print("scrape: the cache is empty; going on from the searches and downloads of the last commit")
+        tell("scrape: the cache is empty; going on from the searches and downloads of the last commit")

@@ -12,10 +12,10 @@ from pathlib import Path
 from filelock import FileLock
 
 from stages import cache
-from stages.command import FULL
 from stages.errors import UngrayError
 from stages.files import whole_file, whole_folder
 from stages.scrape.params import Params
+from stages.terminal import FULL
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ and may link it back, and a file shared by both caches could then be changed or 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from stages.scrape.manifest import Attempt, keep, take_back
 from stages.scrape.params import Params
 from stages.scrape.progress import QueryBar
 from stages.scrape.source import Link
+from stages.terminal import say, tell
 
 SILENCE = ("timed out", "no connection", "no name server answered", "unknown host")
 """How the reason of a download begins that got no answer, be it the host's fault or the network's."""
@@ -104,10 +104,7 @@ def _fetch(
     if answered and not answered & silent and len(silent) <= FEW:
         _write(in_doubt, journal)
     elif in_doubt:
-        print(
-            f"scrape: {len(in_doubt)} downloads got no answer in the end; the next run tries them again",
-            file=sys.stderr,
-        )
+        say(f"scrape: {len(in_doubt)} downloads got no answer in the end; the next run tries them again")
 
 
 def _host(url: str) -> str:
@@ -202,7 +199,7 @@ def _bring_back(urls: Iterable[str], journal: Journal, store: Path, *, taken_out
     rows = last.manifest[last.manifest["sha256"].isin(lost) & (last.manifest["file"] != "")]
     if len(rows):
         brought = last_commit.bring_back(dict(zip(rows["sha256"], rows["file"], strict=True)), store)
-        print(f"scrape: {brought} of {len(lost)} photos that the cache lost came back from DVC")
+        tell(f"scrape: {brought} of {len(lost)} photos that the cache lost came back from DVC")
 
 
 def _limits(params: Params) -> Limits:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from stages.fetch import blob_path
 from stages.files import sha256, whole_file
 from stages.scrape import blocked
 from stages.scrape.params import Params
+from stages.terminal import say
 
 STRUCK_OUT = "urn:sha256:"
 """What stands for the address of a photo that was taken out for good: its row has none, but a rank."""
@@ -72,7 +72,7 @@ def bring_back(wanted: Mapping[str, str], store: Path) -> int:
                     partial.write_bytes(content)
                 brought += 1
     except Exception as error:  # whatever a remote raises that is not there: the photos are downloaded anew
-        print(f"scrape: DVC does not have all photos of the last commit ({error})", file=sys.stderr)
+        say(f"scrape: DVC does not have all photos of the last commit ({error})")
     return brought
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from tqdm import tqdm
 
 from stages.scrape.source import Link
+from stages.terminal import printable
 
 
 class QueryBar(tqdm):
@@ -34,7 +35,7 @@ class QueryBar(tqdm):
             if not self.left[query] and not self.disable:
                 seconds = max(time.monotonic() - began, 0.1)
                 self.write(
-                    f"{query}: {self.fetched[query]} of {self.asked[query]} links gave a photo, "
+                    f"{printable(query)}: {self.fetched[query]} of {self.asked[query]} links gave a photo, "
                     f"{self.asked[query] / seconds:.1f} a second",
                     file=sys.stderr,
                 )

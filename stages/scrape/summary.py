@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from stages.scrape.manifest import Attempt
+from stages.terminal import printable
 
 SHOWN = 60
 """Queries in the table; of more, only the sums are shown."""
@@ -22,7 +23,8 @@ def table(attempts: Sequence[Attempt], *, asked: int | None) -> str:
     for attempt in attempts:
         queries.setdefault(attempt.query, []).append(attempt)
     lines = [
-        (query, *_counts(rows, asked), _reasons(rows, most=2)) for query, rows in sorted(queries.items())
+        (printable(query), *_counts(rows, asked), _reasons(rows, most=2))
+        for query, rows in sorted(queries.items())
     ]
     counts = [_counts(rows, asked) for rows in queries.values()]
     sums = [sum(column) for column in zip(*counts, strict=True)]

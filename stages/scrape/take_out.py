@@ -10,7 +10,6 @@ in file names), or its URL in data/manifest.csv. Examples:
 
 from __future__ import annotations
 
-import argparse
 import re
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from stages.params import load_all
 from stages.scrape import blocked, traces
 from stages.scrape.blocked import Remembered
 from stages.scrape.collection import Collection
+from stages.terminal import Parser, tell
 
 AFTERWARDS = """\
 What is left to do:
@@ -35,10 +35,9 @@ Clones of others and models that were handed over are out of reach: tell those w
 
 def main() -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m stages.scrape.take_out",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("photos", nargs="+", metavar="PHOTO")
     parser.add_argument("--near", action="store_true", help="take out what looks like it, too")
@@ -48,7 +47,7 @@ def main() -> None:
     def run() -> None:
         take_out(given.photos, near=given.near, dry_run=given.dry_run)
         if not given.dry_run:
-            print(_afterwards())
+            tell(*_afterwards().split("\n"))
 
     run_command(run)
 
@@ -76,19 +75,19 @@ def take_out(names: Sequence[str], *, near: bool, dry_run: bool) -> None:
         traces.remove(found, meant)
     would = "would be " if dry_run else ""
     rows = ", ".join(f"{count} of {path}" for path, count in found.rows.items()) or "none"
-    print(
-        f"take_out: {', '.join(sorted(map(collection.title, meant)))}\n"
-        f"  {would}blocked in {blocked.BLOCKED}, by checksum, look and address\n"
-        f"  {would}removed: {len(found.files)} files; rows: {rows} (the manifest's keep the checksum)\n"
+    tell(
+        f"take_out: {', '.join(sorted(map(collection.title, meant)))}",
+        f"  {would}blocked in {blocked.BLOCKED}, by checksum, look and address",
+        f"  {would}removed: {len(found.files)} files; rows: {rows} (the manifest's keep the checksum)",
         f"  {would}removed, as they may hold or show it: {len(found.pictures)} pictures, "
-        f"{len(found.mixed)} folders of .cache or shards of data/prepared"
+        f"{len(found.mixed)} folders of .cache or shards of data/prepared",
     )
     for picture in found.pictures:
-        print(f"  {would}removed, since it may show it: {picture}")
+        tell(f"  {would}removed, since it may show it: {picture}")
     for original in collection.originals(meant):
-        print(f"  left where it is, yours to delete: {original}")
+        tell(f"  left where it is, yours to delete: {original}")
     for checksum, why in alike.items():
-        print(
+        tell(
             f"  alike, its file still here: {collection.title(checksum)} ({why}); name it too, or add --near"
         )
 

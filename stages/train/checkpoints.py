@@ -6,7 +6,6 @@ import copy
 import io
 import json
 import pickle
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import torch
 from lightning_fabric import Fabric
 
 from stages.files import sha256, whole_file
+from stages.terminal import say
 from stages.train import processes
 from stages.train.best import Best
 from stages.train.ema import Ema
@@ -102,10 +102,7 @@ class Checkpoint:
         aside = self._path.with_suffix(".damaged")
         self._path.replace(aside)
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        print(
-            f"train: the checkpoint is damaged ({reason}), now {aside}; training starts afresh",
-            file=sys.stderr,
-        )
+        say(f"train: the checkpoint is damaged ({reason}), now {aside}; training starts afresh")
 
 
 def write(path: Path, state: dict[str, Any]) -> None:
@@ -139,10 +136,9 @@ def tell_what_differs(work: Path, settings: dict[str, Any]) -> None:
         theirs = json.loads(newest.read_text())
         if theirs.get("report") == settings["report"]:
             changed = sorted(name for name in settings | theirs if settings.get(name) != theirs.get(name))
-            print(
+            say(
                 f"train: the checkpoint in {newest.parent} is of a training with other {', '.join(changed)} "
-                "and is left aside; training starts afresh",
-                file=sys.stderr,
+                "and is left aside; training starts afresh"
             )
     with whole_file(own) as partial:
         partial.write_text(json.dumps(settings, indent=2))

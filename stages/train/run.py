@@ -16,6 +16,7 @@ from stages.networks import Model, parameter_count
 from stages.params import Machine
 from stages.provenance import kept_nothing
 from stages.shards import Shards
+from stages.terminal import tell
 from stages.train.checkpoints import tell_what_differs
 from stages.train.data import Pixels, batch_count, load_pixels
 from stages.train.device import start_fabric
@@ -97,7 +98,7 @@ def run(
         where = device if fabric.world_size == 1 else f"{fabric.world_size} x {device}"
         _announce(params, network, photos, where=f"{where}, {precision}")
         if start:
-            print(f"train: {told(start, network)}", flush=True)
+            tell(f"train: {told(start, network)}")
     training = Training(
         params,
         machine,
@@ -119,7 +120,7 @@ def run(
         made["unchanged"] = _unchanged(place, epoch=made["epoch"], watch=params.watch)
     model = Model(network, _provenance(params, index, made))
     if (said := kept_nothing(model.provenance)) and fabric.is_global_zero:
-        print(f"train: {said}")
+        tell(f"train: {said}")
     return Result(model, work, place, fabric.is_global_zero)
 
 
@@ -149,10 +150,9 @@ def _unchanged(place: Place, *, epoch: int, watch: str) -> dict[str, Any]:
 
 def _announce(params: Params, network: Colorizer, photos: Photos, *, where: str) -> None:
     sizes = " and ".join(str(pixels.shape[1]) for pixels in photos.train)
-    print(
+    tell(
         f"train: {params.architecture}, {parameter_count(network) / 1e6:.2f} M parameters, "
-        f"{len(photos.files)} photos and copies, at {sizes} pixels, {where}",
-        flush=True,
+        f"{len(photos.files)} photos and copies, at {sizes} pixels, {where}"
     )
 
 

@@ -11,6 +11,7 @@ from dvclive import Live
 from tqdm import tqdm
 
 from stages.networks.base import Colorizer
+from stages.terminal import tell
 from stages.train.adversarial import CURVES
 from stages.train.gallery import Gallery
 from stages.train.params import Params
@@ -58,13 +59,13 @@ class Show(Silent):
     def start(self, place: Place, network: Colorizer, *, steps: int) -> None:
         """Log again what an interrupted run logged, and draw what the untrained network makes."""
         if place.epoch or place.batch:
-            print(f"train: going on from epoch {place.epoch}, batch {place.batch}")
+            tell(f"train: going on from epoch {place.epoch}, batch {place.batch}")
         else:
             self._gallery.draw(0, network)
         self._show_grid(0)
         if place.before:
             self._log(0, place.before, grid=False)
-            print(f"train: before the first epoch: {_val(place.before)}, {_figure(place.before)}")
+            tell(f"train: before the first epoch: {_val(place.before)}, {_figure(place.before)}")
         for epoch, record in enumerate(place.log, start=1):
             self._log(epoch, record, grid=epoch % self._params.grid_every == 0)
         seen = self._photos_of(place.epoch * self._batches_an_epoch + place.batch)
@@ -94,10 +95,9 @@ class Show(Silent):
             self._bar.set_description_str(_title(place))
         self._bar.set_postfix_str(_losses(record))
         with tqdm.external_write_mode():
-            print(
+            tell(
                 f"train: epoch {place.epoch}/{-(-self._steps // self._batches_an_epoch)}: "
-                f"{_losses(record)}, {_figure(record)}{self._pace(place, last=last)}",
-                flush=True,
+                f"{_losses(record)}, {_figure(record)}{self._pace(place, last=last)}"
             )
         if last:
             self._live.log_image("learning.jpg", self._gallery.tall(place.epoch))

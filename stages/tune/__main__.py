@@ -15,7 +15,6 @@ reports/tune/: trials.csv, best.yaml, history.png, importance.png, slices.png. E
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from pathlib import Path
 from stages.command import run_command
 from stages.errors import UngrayError
 from stages.params import Machine, load
+from stages.terminal import Parser, tell
 from stages.train.params import Params as TrainParams
 from stages.tune.apply import apply
 from stages.tune.params import Params
@@ -38,10 +38,9 @@ PREPARED, REPORT = Path("data/prepared"), Path("reports/tune")
 
 def search(arguments: Sequence[str]) -> None:
     """Do the trials that are still to do, and write the report."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m stages.tune",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--workers", type=int, default=1, help="processes that do trials (default 1)")
     workers = parser.parse_args(arguments).workers
@@ -50,7 +49,7 @@ def search(arguments: Sequence[str]) -> None:
     found, sentence = _load()
     trials = found.params.trials
     left = trials - len(results(found.study, trials))
-    print(f"tune: {sentence}; {left} of {trials} trials to do; {found.study.study_name}", flush=True)
+    tell(f"tune: {sentence}; {left} of {trials} trials to do; {found.study.study_name}")
     told = Told(found)
     try:
         with told.bar:
@@ -63,17 +62,17 @@ def search(arguments: Sequence[str]) -> None:
     first = best(results(found.study, trials))
     if first is None:
         raise UngrayError(f"no trial is complete; {REPORT}/trials.csv says why")
-    print(f"tune: the best is trial {first}; {REPORT} has table and charts")
-    print("Next: `python -m stages.tune apply` writes its values into params.yaml")
+    tell(f"tune: the best is trial {first}; {REPORT} has table and charts")
+    tell("Next: `python -m stages.tune apply` writes its values into params.yaml")
 
 
 def show(arguments: Sequence[str]) -> None:
     """Print the table of trials so far, the best first."""
     _no_arguments("show", "Print the table of trials so far, the best first.", arguments)
     found, sentence = _load()
-    print(table_so_far(found))
+    tell(*table_so_far(found).split("\n"))
     done = len(results(found.study, found.params.trials))
-    print(f"{sentence}; {done} of {found.params.trials} trials are done")
+    tell(f"{sentence}; {done} of {found.params.trials} trials are done")
 
 
 def apply_best(arguments: Sequence[str]) -> None:
@@ -82,8 +81,8 @@ def apply_best(arguments: Sequence[str]) -> None:
     _no_arguments("apply", text, arguments)
     changes = apply(REPORT / "best.yaml", Path("params.yaml"))
     for change in changes:
-        print(change)
-    print("Next: `dvc repro` trains with them" if changes else "params.yaml holds these values already")
+        tell(change)
+    tell("Next: `dvc repro` trains with them" if changes else "params.yaml holds these values already")
 
 
 def worker(arguments: Sequence[str]) -> None:
@@ -105,7 +104,7 @@ def _load() -> tuple[Search, str]:
 
 
 def _no_arguments(tool: str, description: str, arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(prog=f"python -m stages.tune {tool}", description=description)
+    parser = Parser(prog=f"python -m stages.tune {tool}", description=description)
     parser.parse_args(arguments)
 
 

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from stages.command import TIMINGS
 from stages.files import whole_file
+from stages.terminal import tell
 from stages.tune.charts import draw_charts
 from stages.tune.report import best, table, write_tables
 from stages.tune.study import results
@@ -36,7 +37,7 @@ class Told:
         rows = table(found, self._search.params).set_index("trial")
         for slot in new:
             with tqdm.external_write_mode():
-                print(self._line(slot, rows.loc[slot].to_dict(), found), flush=True)
+                tell(self._line(slot, rows.loc[slot].to_dict(), found))
         self.bar.update(len(new))
 
     def _line(self, slot: int, row: Mapping[Any, Any], found: Mapping[int, FrozenTrial]) -> str:

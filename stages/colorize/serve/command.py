@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 import threading
 import webbrowser
@@ -21,6 +20,7 @@ import psutil
 from stages import memory
 from stages.command import run_command
 from stages.errors import UngrayError
+from stages.terminal import Parser, say, tell
 
 HOST = "127.0.0.1"
 PORT = 8430
@@ -42,11 +42,10 @@ Whoever can reach the address can use it: with another --host than the default, 
 
 def main(arguments: Sequence[str]) -> None:
     """Serve the page as ``arguments`` say, until Ctrl-C."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="colorize serve",
         description="A web page on this machine that colours photos.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--host", default=HOST, help="the address to listen at (default: %(default)s)")
     parser.add_argument("--port", type=int, help=f"default: {PORT}, or a free one if it is taken")
@@ -124,18 +123,18 @@ def _run(app: object, listener: socket.socket, *, where: str, names: list[str], 
 
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
-        log_level="warning",
+        log_config=None,  # see stages.terminal
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=2,
     )
-    print(f"colorize: {', '.join(names)} at {where} (Ctrl-C ends it)", flush=True)
+    tell(f"colorize: {', '.join(names)} at {where} (Ctrl-C ends it)")
     if browser:
         # The socket listens already; a browser in the terminal must not hold up the server.
         threading.Thread(target=webbrowser.open, args=[where], daemon=True).start()
     with suppress(KeyboardInterrupt):  # the way to end it
         uvicorn.Server(config).run(sockets=[listener])
-    print("\ncolorize: ended; no photo is left", file=sys.stderr)
+    say("", "colorize: ended; no photo is left")
 
 
 def _interrupt(*_: object) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-import traceback
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,8 +20,8 @@ from stages.colorize.serve import coloring
 from stages.colorize.serve.models import Models
 from stages.colorize.serve.sessions import Session, Sessions
 from stages.colorize.serve.uploads import MOST_FILES, Uploads, safe_name
-from stages.command import FULL
 from stages.errors import UngrayError
+from stages.terminal import FULL, say_fault
 
 FETCH_SECONDS = 30.0
 
@@ -73,7 +72,7 @@ def _reason(error: Exception) -> str:
         return "this needs more memory than there is; take a smaller photo"
     if isinstance(error, OSError) and error.errno in FULL:
         return "the disk of the machine that serves this page is full; free some space there"
-    traceback.print_exception(error)
+    say_fault(error)
     first = str(error).strip().partition("\n")[0]
     return f"a fault of this page, told on its terminal ({type(error).__name__}: {first}); take another photo"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import socket
 import threading
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from stages import cache
 from stages.errors import UngrayError
+from stages.terminal import Parser, tell
 
 VERDICTS = Path("data/verdicts.csv")
 RAW = Path("data/raw")
@@ -34,11 +34,10 @@ def main(arguments: Sequence[str]) -> None:
     Raises:
         UngrayError: there are no verdicts yet, the page is open already, or the port is taken.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m stages.filter review",
         description="Look at the photos with their verdicts; keep or reject by hand.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--port", type=int, help=f"default: {PORT}, or a free one if it is taken")
     parser.add_argument("--no-browser", action="store_true", help="only say the address")
@@ -60,15 +59,14 @@ def main(arguments: Sequence[str]) -> None:
         address = f"http://127.0.0.1:{port}"
         with alone(state, address):
             review = Review(collection, decisions, Pictures(RAW), LookedAt(state / "looked_at.txt"))
-            print(
+            tell(
                 f"review: {len(collection.photos().table)} photos, {len(decisions.all())} decided by hand, "
-                f"at {address} (Ctrl-C ends it)",
-                flush=True,
+                f"at {address} (Ctrl-C ends it)"
             )
             server = uvicorn.Server(
                 uvicorn.Config(
                     application(review, port=port),
-                    log_level="warning",
+                    log_config=None,  # see stages.terminal
                     access_log=False,
                     server_header=False,
                     lifespan="off",
@@ -80,7 +78,7 @@ def main(arguments: Sequence[str]) -> None:
                 threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
             with suppress(KeyboardInterrupt):  # the way to end it
                 server.run(sockets=[listener])
-            print(f"\nreview: {len(decisions.all())} decisions in {REVIEW}; `dvc repro` applies them")
+            tell("", f"review: {len(decisions.all())} decisions in {REVIEW}; `dvc repro` applies them")
 
 
 @contextmanager
