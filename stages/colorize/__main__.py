@@ -15,6 +15,7 @@ from stages.terminal import Parser
 EXAMPLES = """examples:
   colorize grandmother.jpg                   grandmother-coloured.jpg, beside the photo
   colorize scan.tif -o scan.jpg --vivid      another name and format, livelier colours
+  colorize photo.jpg --model mine            by the model trained here, not by the base model
   colorize scans/ -o coloured/ --jobs 2      a folder and all below it, under the same names
   colorize 'scans/**/*.png' -o coloured/     a pattern; in quotes the folders are kept
   colorize https://example.org/photo.jpg     a photo of the web
@@ -80,9 +81,9 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--model",
-        metavar="FILE",
-        help="a model of ungray, .safetensors or .onnx (default: the base model that `dvc pull` fetches, or "
-        "else the one that `dvc repro` trains)",
+        metavar="MODEL",
+        help="base (the base model, which `dvc pull` fetches), mine (the one that `dvc repro` trains), or a "
+        "file of ungray, .safetensors or .onnx (default: base, or mine where that is not there)",
     )
     parser.add_argument(
         "--engine",

@@ -49,14 +49,46 @@ BATCH = 16
 Input = TypeVar("Input", Image.Image, NDArray[Any])
 
 
-def default_model() -> Path:
-    """Return the base model of the checkout, or, where there is none, the model trained in it.
+FOLDERS = {"base": "data/base", "mine": "data/models"}
+"""Words for two models, and where the checkout has them: the base model, and the one trained in it."""
 
-    Of each its .safetensors file, or, where there is none, its .onnx file.
+TITLES = {"base": "the base model", "mine": "your model"}
+
+
+def default_model() -> Path:
+    """Return the path of the base model, or, where there is none, of the model trained in the checkout."""
+    found = (_colorizer_in(ROOT / folder) for folder in FOLDERS.values())
+    return next((path for path in found if path.is_file()), ROOT / "data/models/colorizer.safetensors")
+
+
+def model_path(model: Path | str | None) -> Path:
+    """Return the path of a model: "base", "mine" (see :data:`FOLDERS`), a file, None for the default.
+
+    Raises:
+        UngrayError: there is no model of that word.
     """
-    suffixes = engines.SUFFIXES.values()
-    paths = [ROOT / f"data/{of}/colorizer{suffix}" for of in ("base", "models") for suffix in suffixes]
-    return next((path for path in paths if path.is_file()), ROOT / "data/models/colorizer.safetensors")
+    if model is None:
+        return default_model()
+    word = str(model)
+    if word not in FOLDERS:
+        return Path(model)
+    path = _colorizer_in(ROOT / FOLDERS[word])
+    if not path.is_file():
+        way_out = "`dvc pull` fetches it" if word == "base" else "`dvc repro` trains it"
+        raise UngrayError(f"model {word}: {TITLES[word]}, {path}, is not there; {way_out}")
+    return path
+
+
+def word_for(path: Path) -> str:
+    """Return the word for the model at ``path``: base or mine; empty for any other."""
+    folders = {ROOT / folder: word for word, folder in FOLDERS.items()}
+    return folders.get(path.absolute().parent, "") if path.stem == "colorizer" else ""
+
+
+def _colorizer_in(folder: Path) -> Path:
+    """Return the path of the .safetensors file in ``folder``, or, where there is none, of the .onnx file."""
+    paths = [folder / f"colorizer{suffix}" for suffix in engines.SUFFIXES.values()]
+    return next((path for path in paths if path.is_file()), paths[0])
 
 
 @dataclass(frozen=True)
@@ -101,13 +133,16 @@ class Colorizer:
         self.engine = engine.name
         self.configuration = engine.configuration
         self.provenance = engine.provenance
+        self.vivid = float(engine.provenance.get("vivid", {}).get("saturation", VIVID))
+        """What ``vivid=True`` multiplies colours by; 1: it changes nothing."""
 
     @classmethod
     def load(cls, model: Path | str | None = None, *, engine: str = "auto", threads: int = 0) -> Colorizer:
         """Load a model.
 
         Args:
-            model: a file of ungray, .safetensors or .onnx; None takes :func:`default_model`.
+            model: a file of ungray, .safetensors or .onnx; "base" for the base model, "mine" for the one that
+                was trained in the checkout; None takes "base", or, where that is not there, "mine".
             engine: "torch" (.safetensors), "onnxruntime" (.onnx, starts quicker and needs no torch), or
                 "auto": onnxruntime where ``model`` or an .onnx file of the same training beside it allows it,
                 else torch. Another engine than the file's reads the file of the same name with its own
@@ -118,8 +153,7 @@ class Colorizer:
         Raises:
             UngrayError: no such model or engine, no model of ungray, or damaged.
         """
-        path = default_model() if model is None else Path(model)
-        return cls(engines.load(path, engine=engine, threads=threads))
+        return cls(engines.load(model_path(model), engine=engine, threads=threads))
 
     @property
     def takes_hints(self) -> bool:
@@ -206,8 +240,9 @@ class Colorizer:
                 )
                 for number, ab in zip(some, answers, strict=True):
                     fits[number] = along_edges(copies[number], ab.transpose(1, 2, 0))
-        vivid = float(self.provenance.get("vivid", {}).get("saturation", VIVID))
-        return [Prediction(photo, fits[number], vivid, told[number]) for number, photo in enumerate(taken)]
+        return [
+            Prediction(photo, fits[number], self.vivid, told[number]) for number, photo in enumerate(taken)
+        ]
 
     def _drawn(
         self, photos: Sequence[files.Photo], copies: Sequence[Float], each: Sequence[tuple[Hint, ...]]

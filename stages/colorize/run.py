@@ -7,13 +7,18 @@ import signal
 import sys
 import warnings
 from argparse import Namespace
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from stages.colorize.inputs import Task, look_at
 from stages.colorize.outputs import FORMATS, UsageError, plan
 from stages.colorize.summary import Result, Summary
 from stages.errors import UngrayError
 from stages.terminal import printable, say, write_out
+
+if TYPE_CHECKING:
+    from stages.colorize.api import Colorizer
 
 
 def run(chosen: Namespace) -> None:
@@ -34,7 +39,7 @@ def run(chosen: Namespace) -> None:
             summary.add(known)
         else:
             to_do.append(task)
-    about: dict[str, str] = {}
+    about: dict[str, Any] = {}
     if chosen.dry_run:
         for task in to_do:
             summary.add(Result(task, "planned", output=task.output))
@@ -61,7 +66,7 @@ def _known(task: Task, *, overwrite: bool) -> Result | None:
     return Result(task, "skipped", output=existing) if existing and not overwrite else None
 
 
-def _colour(to_do: list[Task], chosen: Namespace, summary: Summary) -> dict[str, str]:
+def _colour(to_do: list[Task], chosen: Namespace, summary: Summary) -> dict[str, Any]:
     """Colour ``to_do``, count it in ``summary`` and return what the summary says of the model."""
     # Here, not above: nothing of this is needed where all is done already.
     import cv2
@@ -79,7 +84,8 @@ def _colour(to_do: list[Task], chosen: Namespace, summary: Summary) -> dict[str,
     threads = max(1, cores() // jobs)  # for each job, or they would fight for cores
     cv2.setNumThreads(threads)
     colorizer = Colorizer.load(chosen.model, engine=chosen.engine, threads=threads)
-    about = {"model": str(colorizer.path), "engine": colorizer.engine}
+    about = {"model": str(colorizer.path), "engine": colorizer.engine, "vivid_factor": colorizer.vivid}
+    _say_model(colorizer, chosen)
     look = Look(
         saturation=chosen.saturation,
         vivid=chosen.vivid,
@@ -100,6 +106,25 @@ def _colour(to_do: list[Task], chosen: Namespace, summary: Summary) -> dict[str,
         _tell(summary, chosen, about)
         raise
     return about
+
+
+def _say_model(colorizer: Colorizer, chosen: Namespace) -> None:
+    """Say which model colours, unless its file was named, and where ``--vivid`` is of no use with it."""
+    from stages.colorize.api import FOLDERS, TITLES, model_path, word_for
+
+    if chosen.model is None or chosen.model in FOLDERS:
+        word = word_for(colorizer.path)
+        other = ""
+        if chosen.model is None and word == "base":
+            with suppress(UngrayError):
+                model_path("mine")
+                other = "; --model mine takes yours"
+        say(f"colorize: {TITLES[word]}, {colorizer.path}{other}")
+    if chosen.vivid and round(colorizer.vivid, 2) == 1:
+        say(
+            "colorize: --vivid changes nothing with this model: its factor is 1.00, livelier colours were "
+            "not found right for it; --saturation 1.3 makes them stronger all the same"
+        )
 
 
 def output_there(task: Task) -> Path | None:
@@ -140,7 +165,7 @@ def _name(task: Task) -> str:
     return f"{task.output}.(its own format)" if task.by_content else str(task.output)
 
 
-def _tell(summary: Summary, chosen: Namespace, about: dict[str, str]) -> None:
+def _tell(summary: Summary, chosen: Namespace, about: dict[str, Any]) -> None:
     if chosen.json:
         told = summary.as_json(**about, saturation=chosen.saturation, vivid=chosen.vivid)
         write_out(told + "\n")

@@ -100,6 +100,8 @@ def _vivid(provenance: dict[str, Any]) -> list[str]:
     vivid = provenance.get("vivid")
     if not vivid:
         return []
+    if round(vivid["saturation"], 2) == 1:
+        return ["## Vivid", "The same colours as without: livelier ones were not found right on val photos."]
     return [
         "## Vivid",
         f"Vivid colours are those above times {vivid['saturation']:.2f}. On val photos they are "

@@ -32,7 +32,7 @@ PREFIX = "colorize-serve-"
 EXAMPLES = """examples:
   colorize serve                                        opens the page in your browser
   colorize serve --no-browser --port 9000
-  colorize serve --model mine.safetensors --model data/models/colorizer.safetensors
+  colorize serve --model mine --model base
   ssh -L 8430:127.0.0.1:8430 there                      uses the page of another machine
 
 Photos stay on this machine, in a folder of their own that goes with the session; Ctrl-C ends the page.
@@ -50,7 +50,10 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--host", default=HOST, help="the address to listen at (default: %(default)s)")
     parser.add_argument("--port", type=int, help=f"default: {PORT}, or a free one if it is taken")
     parser.add_argument(
-        "--model", type=Path, action="append", help="a model to offer, may be repeated; the first is chosen"
+        "--model",
+        action="append",
+        metavar="MODEL",
+        help="to offer: base, mine (the one trained here) or a file; may be repeated, the first is chosen",
     )
     parser.add_argument(
         "--max-bytes", type=_count, default=MAX_BYTES, help="of one photo's file (default: %(default)s)"
@@ -77,7 +80,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def serve(
-    models: Sequence[Path] | None = None,
+    models: Sequence[Path | str] | None = None,
     *,
     host: str = HOST,
     port: int | None = None,
@@ -89,7 +92,7 @@ def serve(
     """Serve the page until Ctrl-C or SIGTERM; then nothing of it is left.
 
     Args:
-        models: model files to offer, the first one chosen; None or empty: the shipped one.
+        models: what to offer, "base", "mine" or model files, the first one chosen; None or empty: the base.
         host: the address to listen at.
         port: None for :data:`PORT` or, if it is taken, a free one; 0 for a free one.
         max_bytes: a larger file is refused.

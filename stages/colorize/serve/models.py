@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stages.colorize.api import Colorizer, default_model
+from stages.colorize.api import TITLES, Colorizer, model_path, word_for
 from stages.provenance import kept_nothing, what_it_is
 
 CARD = "model_card.md"
@@ -20,8 +20,10 @@ MAX_PICTURE = 2_000_000
 class Models:
     """Model files under short names, each loaded when it is first asked for."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = _named(list(dict.fromkeys(paths)) or [default_model()])
+    def __init__(self, paths: Sequence[Path | str]) -> None:
+        """Take ``paths``, each a file, "base" or "mine"; none: the base model."""
+        chosen = [model_path(path) for path in paths] or [model_path(None)]
+        self.paths = _named(list(dict.fromkeys(chosen)))
         self.names = list(self.paths)
         self._loaded: dict[str, Colorizer] = {}
         self._lock = threading.Lock()
@@ -64,7 +66,11 @@ def about(model: Colorizer, *, card: str) -> str:
         said = "How good it is beside the gray photo is not known."
     few = isinstance(groups, dict) and groups.get("train", 100) < 100
     warning = " Too few photos to learn colour from: expect odd colours." if few else ""
-    return f"**{model.path.stem}** ({architecture}{trained}). {said}{warning}"
+    if round(model.vivid, 2) == 1:
+        warning += " Vivid changes nothing with it: livelier colours were not found right for it."
+    word = word_for(model.path)
+    title = TITLES[word].capitalize() if word else model.path.stem
+    return f"**{title}** ({architecture}{trained}). {said}{warning}"
 
 
 def _by_provenance(provenance: dict[str, Any]) -> str:
@@ -96,11 +102,12 @@ def _by_card(card: str) -> str:
 
 
 def _named(paths: Sequence[Path]) -> dict[str, Path]:
-    """Return each path under its stem, or with the folder's name in front where stems repeat."""
+    """Return each path under base or mine, its stem, or that with the folder in front where stems repeat."""
     named: dict[str, Path] = {}
     stems = [path.stem for path in paths]
     for path in paths:
         name = path.stem if stems.count(path.stem) == 1 else f"{path.resolve().parent.name}/{path.stem}"
+        name = word_for(path) or name
         while name in named:
             name += "'"
         named[name] = path
