@@ -55,6 +55,7 @@ class Machine(Section):
     stream: str = Field(description="address of the shards that train reads; empty = data/prepared")
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["auto", "fp32", "bf16"]
+    threads: int = Field(ge=0, le=1024, description="of a training process; 0 = one per core it may use")
     devices: int = Field(ge=1, le=1024, description="processes or GPUs of a machine")
     nodes: int = Field(ge=1, le=1024, description="machines")
     strategy: Literal["auto", "ddp"]

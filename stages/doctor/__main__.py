@@ -66,7 +66,8 @@ def _add_cost(found: dict[str, Any], sections: dict[str, Any], options: argparse
     assert isinstance(where, Machine)
     free = found["machine"]["memory"]["free"]
     photos = plan.collection(Path("data/prepared"), given=options.photos)
-    measured = cost.cost(params, where, seconds=options.seconds, free_memory=free)
+    busy = found["machine"]["busy"]
+    measured = cost.cost(params, where, seconds=options.seconds, free_memory=free, busy=busy)
     planned = plan.plan(params, photos, measured)
     if not options.json:
         tell(*page.cost_lines(params, where, cost=measured, photos=photos, plan=planned))

@@ -38,7 +38,12 @@ def cost_advice(
     params: Params, machine: Machine, has: dict[str, Any], *, cost: Cost, photos: Collection, plan: Plan
 ) -> list[str]:
     """Return what there is to say of the training that params.yaml describes, having measured it."""
-    said = [_precision(machine, has, cost), _memory(params, has, cost), _disk(has, cost, plan)]
+    said = [
+        _precision(machine, has, cost),
+        _threads(has, cost),
+        _memory(params, has, cost),
+        _disk(has, cost, plan),
+    ]
     if machine.devices * machine.nodes > 1:
         said.append(
             f"measured on one of {machine.devices * machine.nodes} devices: all of them take less time"
@@ -71,6 +76,20 @@ def _precision(machine: Machine, has: dict[str, Any], cost: Cost) -> str:
     if cost.precision == "bf16" and cost.device == "cpu" and not native:
         return "this processor only emulates bf16, which is slow: set machine.precision to auto"
     return ""
+
+
+def _threads(has: dict[str, Any], cost: Cost) -> str:
+    single = cost.single_thread
+    if single is None:
+        return ""
+    busy = (
+        f"other programs keep {has['busy']:.1f} of {has['cores']['usable']} cores busy, and each step waits "
+    )
+    busy += f"for the slowest thread: {cost.threads} threads do {cost.photos_per_second:.3g} photos a second "
+    busy += f"now, one does {single:.3g}"
+    if single > cost.photos_per_second:
+        return f"{busy}: set machine.threads to 1 for as long as that lasts"
+    return f"{busy}; with more to do beside it, one could be many times as fast: machine.threads sets it"
 
 
 def _memory(params: Params, has: dict[str, Any], cost: Cost) -> str:

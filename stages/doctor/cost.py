@@ -9,7 +9,7 @@ import statistics
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from stages import networks
 from stages.doctor.machine import peak_memory
+from stages.doctor.words import BUSY
 from stages.errors import UngrayError
 from stages.networks import Model, parameter_count
 from stages.params import Machine
@@ -59,6 +60,10 @@ class Cost:
     """Photos that memory suffices for at a time, about; None where that was not found out."""
     model_file: int
     checkpoint_file: int
+    threads: int = 1
+    """Of the process; what was timed on a processor."""
+    single_thread: float | None = None
+    """Photos a second with one thread, where other programs keep cores busy; None where it was not tried."""
 
 
 class _EnoughError(Exception):
@@ -84,7 +89,7 @@ class _Timer(Silent):
             raise _EnoughError
 
 
-def cost(params: Params, machine: Machine, *, seconds: float, free_memory: int) -> Cost:
+def cost(params: Params, machine: Machine, *, seconds: float, free_memory: int, busy: float = 0.0) -> Cost:
     """Measure, in a process of its own, what training with ``params`` takes here, on one device.
 
     Args:
@@ -92,6 +97,7 @@ def cost(params: Params, machine: Machine, *, seconds: float, free_memory: int) 
         machine: where; of several devices one is measured.
         seconds: how long to time steps.
         free_memory: bytes; a batch that would take more is not tried on the processor.
+        busy: how many cores other programs keep busy; where it is half a core, one thread is timed as well.
 
     Raises:
         UngrayError: it cannot be trained here; the sentence says why.
@@ -99,7 +105,7 @@ def cost(params: Params, machine: Machine, *, seconds: float, free_memory: int) 
     here, there = multiprocessing.Pipe(duplex=False)
     # Not fork: a forked child inherits the locks of torch's threads and can hang.
     process = multiprocessing.get_context("spawn").Process(
-        target=_send, args=(there, params, machine, seconds, free_memory), daemon=True
+        target=_send, args=(there, params, machine, seconds, free_memory, busy), daemon=True
     )
     process.start()
     there.close()
@@ -118,18 +124,31 @@ def cost(params: Params, machine: Machine, *, seconds: float, free_memory: int) 
     return found
 
 
-def _send(there: Connection, params: Params, machine: Machine, seconds: float, free_memory: int) -> None:
+def _send(
+    there: Connection, params: Params, machine: Machine, seconds: float, free_memory: int, busy: float
+) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
     take_charge()
     try:
-        there.send(measure(params, machine, seconds=seconds, free_memory=free_memory))
+        there.send(measure(params, machine, seconds=seconds, free_memory=free_memory, busy=busy))
     except UngrayError as error:
         there.send(str(error))
 
 
-def measure(params: Params, machine: Machine, *, seconds: float, free_memory: int) -> Cost:
+def measure(params: Params, machine: Machine, *, seconds: float, free_memory: int, busy: float = 0.0) -> Cost:
     """Measure it in this process; see :func:`cost`."""
     machine = machine.model_copy(update={"devices": 1, "nodes": 1, "strategy": "auto"})
+    found = _measure(params, machine, seconds=seconds, free_memory=free_memory)
+    if busy < BUSY or found.device != "cpu" or found.threads == 1:
+        return found
+    single = machine.model_copy(update={"threads": 1} | ({} if found.fits else {"accumulation": 1}))
+    timed = _time(params, single, batch=found.measured_batch, seconds=seconds)
+    if not isinstance(timed, _Timed):
+        raise timed
+    return replace(found, single_thread=found.measured_batch / timed.step_seconds)
+
+
+def _measure(params: Params, machine: Machine, *, seconds: float, free_memory: int) -> Cost:
     before = peak_memory()  # which the free memory no longer has
     # Memory follows from the parts that a batch is computed in.
     part = math.ceil(params.batch_size / machine.accumulation)
@@ -171,6 +190,7 @@ def _smaller(
 class _Timed:
     device: str
     precision: str
+    threads: int
     parameters: int
     step_seconds: float
     validated_per_second: float
@@ -183,6 +203,7 @@ class _Timed:
         return Cost(
             device=self.device,
             precision=self.precision,
+            threads=self.threads,
             parameters=self.parameters,
             measured_batch=batch,
             photos_per_second=batch / self.step_seconds,
@@ -242,6 +263,7 @@ def _time(params: Params, machine: Machine, *, batch: int, seconds: float) -> _T
     return _Timed(
         device=device,
         precision=precision,
+        threads=torch.get_num_threads(),
         parameters=parameter_count(network),
         step_seconds=statistics.median(timer.seconds),
         validated_per_second=batch / validation,

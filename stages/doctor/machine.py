@@ -13,6 +13,9 @@ import psutil
 
 from stages.limits import cores, limits, number_in
 
+LOOK_SECONDS = 0.5
+"""How long to look at what other programs do."""
+
 
 def describe(places: dict[str, Path]) -> dict[str, Any]:
     """Return what the machine has, in plain JSON values; sizes in bytes.
@@ -32,6 +35,7 @@ def describe(places: dict[str, Path]) -> dict[str, Any]:
     return {
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "processor": _processor(),
+        "busy": _busy(),
         "cores": {"usable": cores(), "quota": allowed.cores, "installed": os.cpu_count()},
         "memory": {"total": total, "free": free, "limited_by_container": total < memory.total},
         "disk_free": {name: shutil.disk_usage(_existing(path)).free for name, path in places.items()},
@@ -45,6 +49,13 @@ def describe(places: dict[str, Path]) -> dict[str, Any]:
         "nvidia_driver": Path("/proc/driver/nvidia/version").exists()
         or shutil.which("nvidia-smi") is not None,
     }
+
+
+def _busy() -> float:
+    """Return how many of the cores that this process may use other programs keep busy."""
+    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    percent = psutil.cpu_percent(interval=LOOK_SECONDS, percpu=True)
+    return round(sum(part for core, part in enumerate(percent) if usable is None or core in usable) / 100, 2)
 
 
 def peak_memory() -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from stages.doctor.words import lasting, sized
+from stages.doctor.words import BUSY, lasting, sized
 from stages.params import Machine
 from stages.train.params import Params
 
@@ -17,7 +17,7 @@ def machine_lines(machine: dict[str, Any], software: dict[str, Any], caches: dic
     """Return the lines on machine, software and caches."""
     versions = ", ".join(f"{name} {version or 'missing'}" for name, version in software["versions"].items())
     lines = ["Machine", _line("system", machine["system"]), _line("processor", machine["processor"])]
-    lines += [_line("cores", _cores(machine["cores"])), _line("bf16", _bf16(machine))]
+    lines += [_line("cores", _cores(machine["cores"], machine["busy"])), _line("bf16", _bf16(machine))]
     for gpu in machine["gpus"]:
         free = f"{sized(gpu['memory_free'])} of {sized(gpu['memory'])} free"
         lines.append(_line("GPU", f"{gpu['name']} (compute capability {gpu['capability']}), {free}"))
@@ -50,7 +50,7 @@ def cost_lines(params: Params, machine: Machine, *, cost: Cost, photos: Collecti
     return [
         f"A training with {params.architecture} ({cost.parameters / 1e6:.2f} M parameters) at "
         f"{params.working_size} pixels, {params.loss}, batches of {params.batch_size}{parts}, {cost.device}, "
-        f"{cost.precision}",
+        f"{cost.precision}{_threads(cost)}",
         _line("pace", pace),
         _line("an epoch", f"{epoch}; of that {lasting(plan.validation_minutes)} for {photos.val} val photos"),
         _line("in all", f"{lasting(plan.minutes)}, {plan.epochs:.3g} epochs"),
@@ -65,12 +65,17 @@ def advice_lines(advice: list[str]) -> list[str]:
     return ["Advice", *(f"  - {sentence}" for sentence in advice or ["nothing stands in the way"])]
 
 
+def _threads(cost: Cost) -> str:
+    return f", {cost.threads} thread{'' if cost.threads == 1 else 's'}" if cost.device == "cpu" else ""
+
+
 def _line(name: str, text: str) -> str:
     return f"  {name:<16} {text}"
 
 
-def _cores(cores: dict[str, Any]) -> str:
+def _cores(cores: dict[str, Any], busy: float) -> str:
     text = f"{cores['usable']} usable of {cores['installed']}"
+    text += f", {busy:.1f} of them busy with other programs" if busy >= BUSY else ""
     return f"{text}: the container has time on {cores['quota']:g}" if cores["quota"] else text
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+BUSY = 0.5
+"""So many cores kept busy by other programs are worth a word: each step waits for the slowest thread."""
+
 
 def sized(count: float) -> str:
     """Return bytes as people read them, in powers of 1000."""

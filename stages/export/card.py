@@ -81,7 +81,7 @@ def model_card(
         f"Queries: {printable(', '.join(provenance['queries']))}.",
         f"Licences as the sources state them: {printable(stated)}.",
         f"{start}, {settings}; {provenance['steps']} steps in {provenance['precision']}, "
-        f"torch {provenance['torch']}.",
+        f"{_threads(provenance)}torch {provenance['torch']}.",
         *_vivid(provenance),
         "## Not for",
         NOT_FOR,
@@ -94,6 +94,11 @@ def _left_out(metrics: dict[str, Any]) -> str:
     if count is None:
         return "\nWhich test photos the base model was trained on is not known."
     return f"\nLeft out were {count} test photos that the base model was trained on." if count else ""
+
+
+def _threads(provenance: dict[str, Any]) -> str:
+    numbers = provenance.get("threads") or []
+    return " and then ".join(map(str, numbers)) + " threads a process, " if numbers else ""
 
 
 def _vivid(provenance: dict[str, Any]) -> list[str]:

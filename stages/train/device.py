@@ -56,15 +56,16 @@ def start_fabric(machine: Machine) -> tuple[Fabric, str, str]:
     """Return the Fabric that trains as ``machine`` says, with its device and precision.
 
     Algorithms are deterministic; weights are fp32 in both precisions, in bf16 the network's multiplications
-    are cast (autocast). On the CPU the processes of this machine divide its cores. Under ``torchrun`` there
-    are as many processes as that has started.
+    are cast (autocast). On the CPU the processes of this machine divide its cores, a thread for each, unless
+    ``machine.threads`` says how many each has. Under ``torchrun`` there are as many processes as that has
+    started.
 
     Raises:
         UngrayError: this machine does not have what ``machine`` asks for.
     """
     device, precision = choose(machine)
     devices, nodes = _started_by_torchrun() or (machine.devices, machine.nodes)
-    torch.set_num_threads(max(1, cores() // (devices if device == "cpu" else 1)))
+    torch.set_num_threads(machine.threads or max(1, cores() // (devices if device == "cpu" else 1)))
     torch.use_deterministic_algorithms(True, warn_only=True)
     # Without it CUDA's matrix products are none of them; read when the first is asked for.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

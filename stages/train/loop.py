@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
@@ -116,6 +117,9 @@ class Training:
                 place.before = self.validate(self.shown)
                 self.best.consider(self.shown, place)
             self.show.start(place, self.shown, steps=self.steps)
+            threads = torch.get_num_threads()
+            if not self.is_over() and self.fabric.device.type == "cpu" and threads not in place.threads:
+                place.threads.append(threads)
             while not self.is_over():
                 self._train_epoch(stop)
                 processes.share_buffers(self.fabric, self.shown)

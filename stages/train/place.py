@@ -36,6 +36,8 @@ class Place:
     """Seconds that each of the last steps took."""
     before: dict[str, float] = field(default_factory=dict)
     """What val said of the model that training started from; empty where it starts from nothing."""
+    threads: list[int] = field(default_factory=list)
+    """Of a process on the CPU: their number, which weights depend on by rounding; a new one is added."""
     log: list[dict[str, float]] = field(default_factory=list)
     """A record an epoch."""
 

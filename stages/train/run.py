@@ -132,6 +132,7 @@ def _made(training: Training, *, precision: str) -> dict[str, Any]:
         "steps": min(training.step, training.steps),
         "epoch": epoch,
         "precision": precision,
+        "threads": place.threads,
         "vivid": vivid(training.network, training.photos.val),
     }
 

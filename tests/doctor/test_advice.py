@@ -20,6 +20,7 @@ HAS = {
     "gpus": [],
     "mps": False,
     "nvidia_driver": False,
+    "busy": 0.0,
 }
 NO_BF16 = {"bf16": {"amx": False, "avx512_bf16": False, "gpu": False}}
 SOFTWARE = {"versions": {"python": "3.11.7", "torch": None}, "problems": []}
@@ -143,3 +144,16 @@ def test_sizes_as_people_say_them(count, said):
 )
 def test_times_as_people_say_them(minutes, said):
     assert lasting(minutes) == said
+
+
+def test_a_machine_with_other_work_says_what_threads_cost_there(says):
+    busy = {"busy": 1.94}
+    (sentence,), lines = says(has=busy, cost={"threads": 2, "photos_per_second": 3.1, "single_thread": 62.0})
+    assert "other programs keep 1.9 of 2 cores busy" in sentence
+    assert "2 threads do 3.1 photos a second now, one does 62: set machine.threads to 1" in sentence
+    assert "cpu, bf16, 2 threads" in lines
+    (sentence,), _ = says(has=busy, cost={"threads": 2, "photos_per_second": 80.0, "single_thread": 62.0})
+    assert "80 photos a second now, one does 62; with more to do beside it" in sentence
+    shown = "\n".join(machine_lines(HAS | busy, SOFTWARE, {}))
+    assert "2 usable of 4, 1.9 of them busy with other programs" in shown
+    assert "busy" not in "\n".join(machine_lines(HAS, SOFTWARE, {}))

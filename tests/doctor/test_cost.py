@@ -35,6 +35,20 @@ def test_the_pace_and_the_sizes_are_those_of_the_network(tiny, measured, tmp_pat
     assert measured.checkpoint_file > 3 * 4 * measured.parameters
 
 
+def test_one_thread_is_timed_beside_several_where_other_programs_are_at_work(tiny, measured):
+    assert measured.single_thread is None
+    two = tiny["machine"].model_copy(update={"threads": 2})
+    found = measure(tiny["train"], two, seconds=0, free_memory=MUCH, busy=1.5)
+    assert (found.threads, measure(tiny["train"], two, seconds=0, free_memory=MUCH).single_thread) == (
+        2,
+        None,
+    )
+    assert found.single_thread > 1
+    assert found.measured_batch == tiny["train"].batch_size
+    one = tiny["machine"].model_copy(update={"threads": 1})
+    assert measure(tiny["train"], one, seconds=0, free_memory=MUCH, busy=1.5).single_thread is None
+
+
 def test_an_average_and_the_best_weights_are_in_the_checkpoint(tiny, measured):
     params = tiny["train"].model_copy(update={"ema": 0.99, "keep": "best"})
     more = measure(params, tiny["machine"], seconds=0, free_memory=MUCH)

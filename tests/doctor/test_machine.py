@@ -1,5 +1,9 @@
 """What the machine has, and what this process has held of it."""
 
+import subprocess
+import sys
+import time
+
 from stages import limits
 from stages.doctor import machine
 
@@ -20,3 +24,11 @@ def test_the_peak_is_that_of_this_process_and_grows():
     block = bytearray(300 * 2**20)
     block[:: 2**12] = b"1" * len(block[:: 2**12])
     assert machine.peak_memory() >= max(before, 300 * 2**20)
+
+
+def test_other_programs_at_work_are_seen(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as at_work:
+        time.sleep(0.3)
+        busy = machine.describe({"here": tmp_path})["busy"]
+        at_work.kill()
+    assert 0.2 < busy <= limits.cores() + 0.1
