@@ -36,6 +36,7 @@ from PIL import Image
 from stages.color import Float
 from stages.colorize import encoding, engines, files
 from stages.colorize.hints import Hint, drawn
+from stages.colorize.spreading import corrected
 from stages.errors import UngrayError
 from stages.painting import along_edges, paint, small_copy
 
@@ -238,8 +239,11 @@ class Colorizer:
                 answers = self._engine.run(
                     lightness, None if known is None else np.stack([known[number] for number in some])
                 )
-                for number, ab in zip(some, answers, strict=True):
-                    fits[number] = along_edges(copies[number], ab.transpose(1, 2, 0))
+                for number, answer in zip(some, answers, strict=True):
+                    ab = answer.transpose(1, 2, 0)
+                    if known is not None and known[number][2].any():
+                        ab = corrected(copies[number], ab, known[number])
+                    fits[number] = along_edges(copies[number], ab)
         return [
             Prediction(photo, fits[number], self.vivid, told[number]) for number, photo in enumerate(taken)
         ]

@@ -8,6 +8,7 @@ from stages import networks
 from stages.color import rgb_to_lab
 from stages.colorize.api import Colorizer
 from stages.colorize.hints import Hint, drawn
+from stages.colorize.spreading import corrected
 from stages.errors import UngrayError
 from stages.export.to_onnx import check_onnx, write_onnx
 
@@ -23,6 +24,8 @@ def model(tmp_path_factory):
     network = networks.build(CONFIGURATION)
     for layer in (network.encoder.stem_hints, *network.merge_hints):
         torch.nn.init.normal_(layer.weight, std=0.5)
+    with torch.no_grad():
+        network.head.weight *= 0.1
     path = tmp_path_factory.mktemp("hinted") / "model.safetensors"
     networks.save_model(path, networks.Model(network.eval(), {}))
     saved = networks.load_model(path)
@@ -104,3 +107,27 @@ def test_a_hint_beside_the_photo_and_hints_for_other_photos_are_refused(model, p
         colorizer.colorize(photo, hints=[Hint(100, 3, "#ff0000")])
     with pytest.raises(UngrayError, match="hints for 1 photos, and 2 photos"):
         colorizer.colorize_batch([photo, photo], hints=[()])
+
+
+def test_a_hint_is_met_at_its_place_and_followed_as_far_as_lightness_is_even(model):
+    gray = np.full((128, 160), 90, np.uint8)
+    gray[:, 80:] = 200
+    colorizer = Colorizer.load(model)
+    red = Hint(30, 60, "#8a4a4a")
+    lab = rgb_to_lab(colorizer.colorize(gray, hints=[red]))
+    plain = rgb_to_lab(colorizer.colorize(gray))
+    assert np.abs(lab[60, 30, 1:] - red.ab()).max() < 3
+    assert np.abs(lab[100, 60, 1:] - red.ab()).max() < 15, "the same even surface"
+    assert np.abs(lab[60, 30, 1:] - plain[60, 30, 1:]).max() > 15
+    assert np.abs(lab[60, 120, 1:] - red.ab()).max() > 15, "beyond an edge"
+
+
+def test_what_is_hardly_trusted_leaves_the_networks_answer():
+    lightness = np.full((32, 48), 50, np.float32)
+    ab = np.zeros((32, 48, 2), np.float32)
+    hints = np.zeros((3, 32, 48), np.float32)
+    assert np.abs(corrected(lightness, ab, hints)).max() == 0
+    hints[:, 10:13, 10:13] = np.array([60, 40, 1])[:, None, None]
+    assert np.abs(corrected(lightness, ab, hints)[11, 11] - [60, 40]).max() < 1
+    hints[2] *= 0.2
+    assert np.abs(corrected(lightness, ab, hints)).max() < 2
