@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import settings
 from ruamel.yaml import YAML
 
 from stages import networks
@@ -25,6 +26,10 @@ from stages.tables import read, write
 
 # A run that a script started in the background ignores Ctrl-C, and what it starts would as well.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The same examples in every run, and no record of them in the working tree.
+settings.register_profile("ungray", derandomize=True, database=None, deadline=None)
+settings.load_profile("ungray")
 
 ROOT = Path(__file__).parents[1]
 HOSTILE = """<img src=x onerror="document.title='injected'">'&amp;"""

@@ -52,8 +52,7 @@ class Limits:
     requests to one host. A photo gets ``attempts``, the first one included, each given up after ``timeout``
     seconds in which nothing came, and ``deadline`` seconds in all: decoding and the waits between attempts
     count, the waits for its turn do not. A body of more than ``max_bytes``, as it came or unpacked, and a
-    photo of more than ``max_pixels`` are refused. ``honour_opt_out`` refuses what X-Robots-Tag asks to leave
-    out.
+    photo of more than ``max_pixels`` are refused. ``honour_opt_out`` refuses what its host asks to leave out.
     """
 
     connections: int
@@ -249,17 +248,18 @@ class _Fetcher:
                     if self.now() + trouble.wait < (deadline.when() or 0.0):
                         host.pause(until=self.now() + trouble.wait)
                     raise
-                if self.limits.honour_opt_out and (tag := opt_out(response.headers)):
-                    raise FetchError(f"its host opts out (X-Robots-Tag: {tag})")
+                if self.limits.honour_opt_out and (wish := opt_out(response.headers)):
+                    raise FetchError(f"its host opts out ({wish})")
                 if not response.has_redirect_location:
                     return await self._keep(response, deadline)
-                link = web_address(response.headers["Location"], base=link)
+                link = web_address(response.headers.get_list("Location")[0], base=link)
         raise FetchError(f"redirected more than {MAX_REDIRECTS} times")
 
     async def _keep(self, response: httpx.Response, deadline: asyncio.Timeout) -> str:
         # The file has no name: nobody can take half a photo for a whole one, and a kill leaves nothing.
         with tempfile.TemporaryFile(dir=self.store) as received:
-            async for part in body(response, max_bytes=self.limits.max_bytes):
+            parts = self.hosts.parts(response)
+            async for part in body(response, parts, max_bytes=self.limits.max_bytes):
                 received.write(part)
             # What is left of its time is for decoding; the wait for the decoder does not count.
             left = max(0.0, (deadline.when() or 0.0) - self.now())

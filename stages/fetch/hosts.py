@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+import ssl
 import threading
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 import httpx
 
@@ -22,6 +24,14 @@ HEADERS = {
     # Never a second request on one connection: two names may share an address, not a certificate.
     "Connection": "close",
 }
+
+
+PATIENCE = 16
+"""After so many requests in a row that a host did not answer, or only with the wish to be asked later, it is
+given up: its other links would each wait as long, and add to its load."""
+
+WANTS_REST = {429, 503}
+"""HTTP statuses by which a host, rather than one of its photos, says that it wants to be asked later."""
 
 
 def web_address(link: str, *, base: httpx.URL | None = None) -> httpx.URL:
@@ -49,10 +59,23 @@ class Host:
         self.places = asyncio.Semaphore(connections)
         self.starting = asyncio.Lock()
         self.next_start = 0.0
+        self.in_vain = 0
+        """Requests in a row that came to nothing, for the reason ``trouble``."""
+        self.trouble = ""
 
     def pause(self, until: float) -> None:
         """Start no request before that time of the event loop's clock."""
         self.next_start = max(self.next_start, until)
+
+    def heard(self, trouble: str) -> None:
+        """Take down what became of a request: why it came to nothing, empty if it did not."""
+        self.in_vain = self.in_vain + 1 if trouble else 0
+        self.trouble = trouble
+
+    def check_patience(self) -> None:
+        """Raise FetchError if this host was given up, see :data:`PATIENCE`."""
+        if self.in_vain >= PATIENCE:
+            raise FetchError(f"{self.trouble}; its host was given up")
 
 
 class Hosts:
@@ -88,12 +111,18 @@ class Hosts:
 
     @asynccontextmanager
     async def turn(self, host: Host, deadline: asyncio.Timeout) -> AsyncIterator[None]:
-        """Wait for a place at ``host``, then for one of all; ``deadline`` stands still meanwhile."""
+        """Wait for a place at ``host``, then for one of all; ``deadline`` stands still meanwhile.
+
+        Raises:
+            FetchError: the host was given up, perhaps while this waited.
+        """
+        host.check_patience()
         now = asyncio.get_running_loop().time
         left = (deadline.when() or 0.0) - now()
         deadline.reschedule(None)
         async with host.places:
             async with host.starting:
+                host.check_patience()
                 while (pause := host.next_start - now()) > 0:
                     await asyncio.sleep(pause)
                 await self.places.acquire()
@@ -106,28 +135,66 @@ class Hosts:
 
     @asynccontextmanager
     async def answer(self, link: httpx.URL) -> AsyncIterator[httpx.Response]:
-        """Ask for ``link`` and yield the answer, its body still to be read.
+        """Ask for ``link`` and yield the answer, its body still to be read by :meth:`parts`.
 
-        Raises, also while the body is read:
-            TryLaterError: no answer, or broken off.
-            FetchError: no such host, not a public one, or one that cannot prove its name.
+        Raises:
+            TryLaterError: no answer, or none that HTTP knows.
+            FetchError: no such host, not a public one, or one that TLS cannot be spoken with.
+        """
+        host = self.by_name[host_name(link)]
+        try:
+            with self._faults():
+                response = await self._ask(link)
+        except TryLaterError as trouble:
+            host.heard(str(trouble))
+            raise
+        host.heard(f"HTTP {response.status_code}" if response.status_code in WANTS_REST else "")
+        try:
+            yield response
+        finally:
+            # However a host takes leave, what it sent is here by now.
+            with contextlib.suppress(Exception):
+                await response.aclose()
+
+    async def parts(self, response: httpx.Response) -> AsyncIterator[bytes]:
+        """Yield the body of an answer as it comes.
+
+        Raises:
+            TryLaterError: the connection broke off before the announced end.
+            FetchError: the host wants a certificate of ours.
+        """
+        with self._faults():
+            async for part in response.aiter_raw():
+                yield part
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Turn whatever speaking with a host raises into an error of ours.
+
+        httpx names the faults that it knows. TLS errors after the handshake, and what else its parts say of
+        answers that nobody thought of, come through it as they are.
         """
         try:
-            response = await self._ask(link)
-            try:
-                yield response
-            finally:
-                await response.aclose()
+            yield
+        except FetchError:
+            raise
         except httpx.TimeoutException:
             raise TryLaterError(f"timed out: nothing came for {self.timeout:g} s") from None
-        except httpx.ConnectError as error:
-            if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                raise FetchError("its certificate is not valid for this host") from None
-            raise TryLaterError("no connection") from None
         except httpx.LocalProtocolError:
             raise FetchError("not a web address") from None
-        except httpx.TransportError:
-            raise TryLaterError("connection broken off") from None
+        except Exception as error:
+            said = str(error)
+            if "CERTIFICATE_VERIFY_FAILED" in said:
+                raise FetchError("its certificate is not valid for this host") from None
+            if "CERTIFICATE_REQUIRED" in said:
+                raise FetchError("its host wants a certificate of ours") from None
+            if _of_tls(error):
+                raise TryLaterError("no secure connection") from None
+            if isinstance(error, httpx.ConnectError):
+                raise TryLaterError("no connection") from None
+            if isinstance(error, httpx.TransportError | OSError):
+                raise TryLaterError("connection broken off") from None
+            raise FetchError(f"its answer cannot be read ({type(error).__name__})") from None
 
     async def _ask(self, link: httpx.URL) -> httpx.Response:
         name = host_name(link)
@@ -166,6 +233,13 @@ class Hosts:
         if not all(self.is_public(address) for address in addresses):
             raise FetchError(f"not a public address: {name}")
         return addresses
+
+
+def _of_tls(error: BaseException | None) -> bool:
+    """Say whether ``error``, or what it was raised for, is one of TLS; a host that hung up made none."""
+    while error and not isinstance(error, ssl.SSLError):
+        error = error.__cause__ or error.__context__
+    return error is not None and not isinstance(error, ssl.SSLEOFError)
 
 
 async def _in_daemon_thread(work: Callable[[], list[str]]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -13,8 +13,15 @@ import httpx
 BOT = "ungray"
 """The name by which a host can address us in X-Robots-Tag."""
 
-OPT_OUTS = {"noai", "noimageai", "noindex", "noimageindex", "none"}
-"""Tags by which a host asks to be left out of image collections; ``none`` is noindex and nofollow."""
+OPT_OUTS = {"noai", "noimageai", "noml", "noindex", "noimageindex", "none"}
+"""Rules by which a host asks to be left out of image collections; ``none`` is noindex and nofollow."""
+
+VALUED = re.compile(r"max-|unavailable_after$")
+"""How a rule of X-Robots-Tag begins that has a value behind its colon; before any other colon is a bot's name."""
+
+CODINGS = {"aes128gcm", "br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "pack200-gzip", "zstd"}
+"""The content codings that IANA lists, without the prefix x-, that change a body. What else hosts write there
+(none, binary, utf-8, aws-chunked) does not: whether the bytes are a photo is seen when it is decoded."""
 
 TEMPORARY = {408, 429, 500, 502, 503, 504}
 """HTTP statuses after which a second request may do better."""
@@ -45,7 +52,8 @@ def check_status(response: httpx.Response) -> None:
     if response.status_code in TEMPORARY:
         wait = seconds_to_wait(response.headers.get("Retry-After", ""))
         raise TryLaterError(f"HTTP {response.status_code}", wait=wait)
-    if response.status_code != 200 and not response.has_redirect_location:
+    # 203: the photo, passed on by a proxy that changed something of it, such as its size.
+    if response.status_code not in (200, 203) and not response.has_redirect_location:
         raise FetchError(f"HTTP {response.status_code}")
 
 
@@ -54,42 +62,63 @@ def seconds_to_wait(retry_after: str) -> float:
     if re.fullmatch(r"\s*[0-9]+\s*", retry_after):
         return float(retry_after)
     try:
-        return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):  # TypeError: a date without time zone
+        then = parsedate_to_datetime(retry_after)
+        # A date without a time zone is one in UTC, as all of HTTP are.
+        then = then if then.tzinfo else then.replace(tzinfo=UTC)
+        return max(0.0, (then - datetime.now(UTC)).total_seconds())
+    except Exception:  # what Python raises for a date that is none is not one kind of error
         return 0.0
 
 
 def opt_out(headers: httpx.Headers) -> str:
-    """Return the tag in the X-Robots-Tag headers by which the host opts out, empty if there is none.
+    """Return the header by which the host opts out, such as ``X-Robots-Tag: noai``; empty if there is none.
 
-    ``X-Robots-Tag: somebot: noindex, nofollow`` speaks to that bot alone, as img2dataset reads it too.
+    Honoured are the rules of :data:`OPT_OUTS` in X-Robots-Tag, unless they speak to another bot alone as in
+    ``X-Robots-Tag: somebot: noindex, nofollow``, and ``tdm-reservation: 1`` of the TDM Reservation Protocol.
     """
     for line in headers.get_list("X-Robots-Tag"):
-        to_us = True
-        for part in line.lower().split(","):
-            name, colon, tag = (text.strip() for text in part.rpartition(":"))
-            # A number or date belongs to unavailable_after and max-snippet, which are tags, not bots.
-            if colon and re.fullmatch(r"[a-z][\w.-]*", name) and not re.match(r"max-|unavailable_", name):
-                to_us = name == BOT
-            if to_us and tag in OPT_OUTS:
-                return tag
+        if rule := _robots_opt_out(line):
+            return f"X-Robots-Tag: {rule}"
+    if any(value.strip() == "1" for value in headers.get_list("tdm-reservation", split_commas=True)):
+        return "tdm-reservation: 1"
     return ""
 
 
-async def body(response: httpx.Response, *, max_bytes: int) -> AsyncIterator[bytes]:
-    """Yield the body in parts, unpacked if it came packed; memory does not grow with either length.
+def _robots_opt_out(line: str) -> str:
+    """Return the rule of a line of X-Robots-Tag that asks us, or every bot, to leave the photo out."""
+    to_us = True
+    for part in line.lower().split(","):
+        rule = part.strip()
+        while ":" in rule:
+            name, _, rest = (text.strip() for text in rule.partition(":"))
+            # No bot: a rule with its value, or the hours of a date behind a weekday and a comma.
+            if VALUED.match(name) or re.match(r"[0-9]", name):
+                break
+            # From here to the end of the line, or to the next name, the rules are for that bot.
+            to_us = name.partition("/")[0] in (BOT, "*", "")
+            rule = rest
+        if to_us and rule in OPT_OUTS:
+            return rule
+    return ""
+
+
+async def body(
+    response: httpx.Response, parts: AsyncIterable[bytes], *, max_bytes: int
+) -> AsyncIterator[bytes]:
+    """Yield ``parts``, those of the response's body as they came, unpacked if they came packed.
+
+    Memory grows with neither length.
 
     Raises:
         FetchError: longer than ``max_bytes``, as it came or unpacked; packed in another way than gzip or
             deflate, or damaged.
-        httpx.TransportError: the connection broke off before the announced end.
     """
     too_long = FetchError(f"larger than {max_bytes / 1e6:g} MB")
     if int(response.headers.get("Content-Length", 0)) > max_bytes:
         raise too_long
     unpack = Unpacking(response.headers.get("Content-Encoding", ""))
     came = unpacked = 0
-    async for part in response.aiter_raw():
+    async for part in parts:
         came += len(part)
         for piece in unpack.pieces(part):
             unpacked += len(piece)
@@ -106,27 +135,41 @@ class Unpacking:
 
     def __init__(self, encoding: str) -> None:
         """``encoding`` is the header Content-Encoding; raises FetchError if we did not learn it."""
-        self.encoding = encoding.strip().lower().removeprefix("x-")
-        if self.encoding not in ("", "identity", "gzip", "deflate"):
+        named = [coding.strip().lower().removeprefix("x-") for coding in encoding.split(",")]
+        codings = [coding for coding in named if coding in CODINGS]
+        if codings not in ([], ["gzip"], ["deflate"]):
             raise FetchError("packed in another way than gzip or deflate")
+        self.encoding = codings[0] if codings else ""
         self.inflater = zlib.decompressobj(31) if self.encoding == "gzip" else None
 
     def pieces(self, packed: bytes) -> Iterator[bytes]:
         """Yield what ``packed``, the next part of the body, unpacks to, in pieces of STEP bytes at most."""
-        if self.encoding in ("", "identity"):
+        if not self.encoding:
             yield packed
             return
         if self.inflater is None and packed:
             # deflate means the zlib format, but some servers send it bare; the first byte tells (RFC 1950).
             self.inflater = zlib.decompressobj(15 if packed[0] & 0x0F == 8 else -15)
         piece = b""
-        while self.inflater and not self.inflater.eof and (packed or len(piece) == STEP):
+        while self.inflater and (packed or len(piece) == STEP):
+            if self.inflater.eof:
+                packed = self._next_member(packed)
+                if self.inflater.eof:
+                    return
             try:
                 piece = self.inflater.decompress(packed, STEP)
             except zlib.error:
                 raise FetchError(f"damaged: not {self.encoding}") from None
-            packed = self.inflater.unconsumed_tail
+            packed = self.inflater.unconsumed_tail or self.inflater.unused_data
             yield piece
+
+    def _next_member(self, packed: bytes) -> bytes:
+        """Begin the next member of a gzip file (RFC 1952, 2.2) if ``packed`` has one; return what is left."""
+        # What else follows is padding, or whatever a browser passes over too.
+        if self.encoding == "gzip" and packed[:1] == b"\x1f":
+            self.inflater = zlib.decompressobj(31)
+            return packed
+        return b""
 
     def check_end(self) -> None:
         """Raise FetchError if more should have come."""

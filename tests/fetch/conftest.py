@@ -1,5 +1,6 @@
 """A stand-in for the image hosts of the world: real HTTP, real faults, on one loopback address."""
 
+import functools
 import io
 import socket
 import struct
@@ -83,7 +84,10 @@ class Handler(BaseHTTPRequestHandler):
         server.count(host, 1)
         server.count("", 1)
         try:
-            answer = server.answers.get(self.path)
+            # Where a case leads to another path below its own, it answers there too.
+            answer = server.answers.get(self.path) or server.answers.get(
+                f"/{self.path.split('/')[1]}/photo.jpg"
+            )
             answer(self) if answer else self.send(b"no such page", status=404)
         finally:
             server.count(host, -1)
@@ -157,14 +161,20 @@ def store(tmp_path):
     return tmp_path / "store"
 
 
-@pytest.fixture
-def fetched(store):
-    """A function that fetches links and returns link -> outcome; limits and the resolver can be changed."""
+@pytest.fixture(scope="session")
+def fetch_into():
+    """A function that fetches links into a folder and returns link -> outcome; see ``fetched``."""
 
-    def run(*links, resolve=resolve, is_public=is_public, **limits):
+    def run(store, *links, resolve=resolve, is_public=is_public, **limits):
         limits = Limits(**{**vars(LIMITS), **limits})
         outcomes = list(fetch_all(links, limits=limits, store=store, resolve=resolve, is_public=is_public))
         assert sorted(outcome.url for outcome in outcomes) == sorted(links)
         return {outcome.url: outcome for outcome in outcomes}
 
     return run
+
+
+@pytest.fixture
+def fetched(fetch_into, store):
+    """A function that fetches links and returns link -> outcome; limits and the resolver can be changed."""
+    return functools.partial(fetch_into, store)

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from stages.fetch import fetch_all
+from stages.fetch.hosts import PATIENCE
 
 from .conftest import LIMITS, is_public, resolve
 
@@ -187,3 +188,65 @@ def test_opting_out_is_honoured_if_params_say_so_also_where_a_redirect_tells(hos
     assert reasons == [f"its host opts out (X-Robots-Tag: {tag})" for tag in ("noimageai", "noindex")]
     outcomes = fetched(*links, honour_opt_out=False)
     assert all(outcome.sha256 for outcome in outcomes.values())
+
+
+def links_of(hosts, host, path, count):
+    for number in range(count):
+        hosts.answers[f"{path}?{number}"] = hosts.answers[path]
+    return [hosts.link(host, f"{path}?{number}") for number in range(count)]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_host_that_always_wants_rest_is_given_up_and_its_other_links_do_not_wait(hosts, fetched, status):
+    hosts.answers["/busy.jpg"] = lambda handler: handler.send(status=status, Retry_After="30")
+    hosts.serves("/a.jpg")
+    busy, good = links_of(hosts, "busy.test", "/busy.jpg", 40), hosts.link("good.test", "/a.jpg")
+    began = time.monotonic()
+    outcomes = fetched(*busy, good, deadline=5.0, connections_per_host=1, delay=0.01)
+    assert time.monotonic() - began < 20
+    reasons = [outcomes[link].reason for link in busy]
+    assert reasons == [f"HTTP {status}"] * PATIENCE + [f"HTTP {status}; its host was given up"] * (
+        40 - PATIENCE
+    )
+    assert len(starts(hosts, "busy.test")) == PATIENCE
+    assert outcomes[good].sha256
+
+
+def test_a_host_that_names_a_short_time_over_and_over_is_not_waited_for_by_every_link(hosts, fetched):
+    hosts.answers["/busy.jpg"] = lambda handler: handler.send(status=429, Retry_After="1")
+    links = links_of(hosts, "busy.test", "/busy.jpg", 60)
+    began = time.monotonic()
+    outcomes = fetched(*links, connections_per_host=2, attempts=2)
+    assert time.monotonic() - began < 50  # each link would wait a second: a minute at least
+    assert {outcome.reason.partition(";")[0] for outcome in outcomes.values()} == {"HTTP 429"}
+    assert len(starts(hosts, "busy.test")) <= PATIENCE + 2
+
+
+def test_a_dead_host_is_not_waited_for_by_every_link(hosts, fetched):
+    hosts.answers["/dead.jpg"] = sleeps(30)
+    links = links_of(hosts, "dead.test", "/dead.jpg", 60)
+    outcomes = fetched(*links, connections_per_host=4, timeout=0.3, attempts=1)
+    assert {outcome.reason.partition(";")[0] for outcome in outcomes.values()} == {
+        "timed out: nothing came for 0.3 s"
+    }
+    assert PATIENCE <= len(starts(hosts, "dead.test")) <= PATIENCE + 4
+
+
+def test_a_host_that_answers_now_and_then_is_not_given_up(hosts, fetched):
+    hosts.answers["/busy.jpg"] = lambda handler: handler.send(status=429, Retry_After="999")
+    hosts.answers["/none.jpg"] = lambda handler: handler.send(status=404)
+    busy, none = (links_of(hosts, "a.test", path, 30) for path in ("/busy.jpg", "/none.jpg"))
+    outcomes = fetched(
+        *(link for pair in zip(busy, none, strict=True) for link in pair), connections_per_host=1
+    )
+    assert {outcomes[link].reason for link in busy} == {"HTTP 429"}
+    assert {outcomes[link].reason for link in none} == {"HTTP 404"}
+
+
+def test_photos_that_their_host_fails_to_make_do_not_cost_its_others(hosts, fetched):
+    hosts.answers["/broken.jpg"] = lambda handler: handler.send(status=500)
+    hosts.serves("/a.jpg")
+    broken, good = links_of(hosts, "a.test", "/broken.jpg", 20), hosts.link("a.test", "/a.jpg")
+    outcomes = fetched(*broken, good, connections_per_host=1, attempts=1)
+    assert {outcomes[link].reason for link in broken} == {"HTTP 500"}
+    assert outcomes[good].sha256
