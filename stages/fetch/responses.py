@@ -17,7 +17,7 @@ OPT_OUTS = {"noai", "noimageai", "noml", "noindex", "noimageindex", "none"}
 """Rules by which a host asks to be left out of image collections; ``none`` is noindex and nofollow."""
 
 VALUED = re.compile(r"max-|unavailable_after$")
-"""How a rule of X-Robots-Tag begins that has a value behind its colon; before any other colon is a bot's name."""
+"""How a rule of X-Robots-Tag begins that has a value behind a colon; before other colons are bots' names."""
 
 CODINGS = {"aes128gcm", "br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "pack200-gzip", "zstd"}
 """The content codings that IANA lists, without the prefix x-, that change a body. What else hosts write there

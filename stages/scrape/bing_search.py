@@ -11,8 +11,8 @@ import io
 import sys
 import urllib
 from collections.abc import Iterator
-from http.client import HTTPException
 from pathlib import Path
+from urllib.error import HTTPError
 
 from bing_image_downloader import bing as package
 from tqdm import tqdm
@@ -24,6 +24,7 @@ from stages.scrape.bing_pages import ResultsPages
 from stages.scrape.manifest import Attempt
 from stages.scrape.params import Params
 from stages.scrape.source import Link
+from stages.tables import cell
 from stages.terminal import printable, tell
 
 LICENCES = {
@@ -36,6 +37,9 @@ LICENCES = {
     "modify_commercially": "+filterui:license-L2_L3",
 }
 """Bing's code for each licence filter."""
+
+LONGEST_REASON = 200
+"""Letters of what went wrong with a search."""
 
 SHORT_OF_PATIENCE = 3
 """After so many failed searches in a row, each further query is asked once only: the network may be down."""
@@ -56,7 +60,7 @@ class LinkSearch(package.Bing):
 
     def download_image(self, link: str) -> None:
         """Collect ``link``."""
-        self.links.append(self.pages.links[link])
+        self.links.append(self.pages.link(link))
         self.download_count += 1
 
     def run(self) -> None:
@@ -88,9 +92,16 @@ def ask(query: str, params: Params, *, attempts: int) -> tuple[list[tuple[str, s
     search = LinkSearch(query, params=params, attempts=attempts)
     try:
         search.run()
-    except (OSError, HTTPException, ValueError) as error:
-        return search.links, f"search failed: {error or type(error).__name__}"
+    except Exception as error:  # whatever a server makes Python's HTTP client raise
+        return search.links, f"search failed: {_reason(error)}"
     return search.links, "" if len(search.links) >= params.limit else search.pages.trouble()
+
+
+def _reason(error: Exception) -> str:
+    """Return one short line of what ``error`` says."""
+    # The words beside a status are the server's own.
+    said = f"HTTP Error {error.code}" if isinstance(error, HTTPError) else str(error)
+    return cell(next(iter(said.splitlines()), "") or type(error).__name__)[:LONGEST_REASON]
 
 
 def gather(params: Params, raw: Path) -> Iterator[Attempt | Link]:

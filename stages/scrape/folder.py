@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -13,28 +15,75 @@ from stages.reading.formats import NAMES, SUFFIXES
 from stages.scrape.manifest import Attempt, keep
 from stages.scrape.params import Params
 
+MAX_BYTES = 2_000_000_000
+"""A larger file is no photo that could be worked with, and would not fit into memory."""
+
 
 def gather(params: Params, raw: Path) -> Iterator[Attempt]:
     """Take every image file below ``params.folder``; yield a row for each.
 
     A file's query is its sub-folder's path, or the folder's own name at the top; its rank is its place by
-    name.
+    name. A folder or file that cannot be read is a refused row, a folder one of rank 0.
     """
-    top = params.photo_folder()
     params.check_surroundings()
-    found = [path for path in top.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()]
-    found.sort(key=lambda path: (path.parent, path.name))
+    top = params.photo_folder()
+    found, locked = _walk(top)
     if not found:
         raise UngrayError(f"scrape.folder: {top} holds no image file ({NAMES})")
+    for folder, reason in locked.items():
+        yield Attempt(
+            source="folder",
+            query=_query(folder, top),
+            rank=0,
+            url=folder.relative_to(top).as_posix(),
+            status="refused",
+            reason=f"folder cannot be read: {reason}",
+        )
     bar = tqdm(found, desc="copy", unit="photo", disable=None)
     for parent, paths in groupby(bar, key=lambda path: path.parent):
-        query = (top.name or "photos") if parent == top else parent.relative_to(top).as_posix()
         for rank, path in enumerate(paths, start=1):
-            yield keep(
-                path.read_bytes(),
-                raw=raw,
-                source="folder",
-                query=query,
-                rank=rank,
-                url=path.relative_to(top).as_posix(),
-            )
+            about: dict[str, Any] = {
+                "source": "folder",
+                "query": _query(parent, top),
+                "rank": rank,
+                "url": path.relative_to(top).as_posix(),
+            }
+            try:
+                if path.stat().st_size > MAX_BYTES:
+                    yield Attempt(status="refused", reason=f"larger than {MAX_BYTES / 1e9:g} GB", **about)
+                    continue
+                content = path.read_bytes()
+            except OSError as error:
+                yield Attempt(status="refused", reason=f"cannot be read: {error.strerror}", **about)
+                continue
+            yield keep(content, raw=raw, **about)
+
+
+def _query(folder: Path, top: Path) -> str:
+    return (top.name or "photos") if folder == top else folder.relative_to(top).as_posix()
+
+
+def _walk(top: Path) -> tuple[list[Path], dict[Path, str]]:
+    """Return the image files below ``top``, by folder and name, and the folders that cannot be read and why.
+
+    Links to files are followed, links to folders are not, as they may lead in a circle.
+    """
+    found, locked = [], {}
+    folders = [top]
+    while folders:
+        folder = folders.pop()
+        try:
+            inside = list(folder.iterdir())
+        except OSError as error:
+            locked[folder] = str(error.strerror)
+            continue
+        for path in inside:
+            try:
+                mode = path.stat().st_mode
+            except OSError:
+                mode = stat.S_IFREG  # locked, or a link that leads nowhere: reading it says so
+            if stat.S_ISDIR(mode) and not path.is_symlink():
+                folders.append(path)
+            elif stat.S_ISREG(mode) and path.suffix.lower() in SUFFIXES:
+                found.append(path)
+    return sorted(found, key=lambda path: (path.parent, path.name)), dict(sorted(locked.items()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from stages.errors import UngrayError
@@ -12,6 +12,7 @@ from stages.scrape.blocked import TakenOut, refuse
 from stages.scrape.manifest import Attempt
 from stages.scrape.params import Params
 from stages.scrape.source import Link, Source
+from stages.tables import is_made_fit
 
 SOURCES: dict[str, Source] = {
     "sample": sample.gather,
@@ -35,10 +36,12 @@ def run(params: Params, raw: Path, *, taken_out: TakenOut | None = None) -> list
     attempts: list[Attempt] = []
     links: list[Link] = []
     for found in SOURCES[params.source](params, raw):
-        if isinstance(found, Link):
-            links.append(found)
-        else:
+        if not isinstance(found, Link):
             attempts.append(found)
+        elif is_made_fit(found.url):
+            attempts.append(Attempt(status="refused", reason="not a web address", **asdict(found)))
+        else:
+            links.append(found)
     attempts += downloads.download(links, params, raw, taken_out=taken_out) if links else []
     attempts.sort(key=lambda attempt: (attempt.query, attempt.rank, attempt.url))
     attempts = without_repeats(refuse(attempts, taken_out, raw))

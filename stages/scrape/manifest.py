@@ -42,6 +42,10 @@ class Attempt:
     licence: str = ""
     fetched_at: str = ""
 
+    def __post_init__(self) -> None:
+        # What is told now is what is read again later.
+        tables.make_fit(self)
+
 
 COLUMNS = [field.name for field in fields(Attempt)]
 
@@ -61,6 +65,7 @@ def keep(
     fetched_at: str = "",
 ) -> Attempt:
     """Write ``content`` to ``raw/<query>/<sha256-16>.<ext>`` as it came if it is an image; return its row."""
+    query = tables.cell(query)
     about: dict[str, Any] = {
         "source": source,
         "query": query,

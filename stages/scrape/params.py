@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from stages.cache import main_checkout
 from stages.errors import UngrayError
 from stages.params import Section
+from stages.tables import cell
 
 
 class Params(Section):
@@ -91,4 +92,6 @@ class Params(Section):
     def _no_blank_or_double(cls, queries: tuple[str, ...]) -> tuple[str, ...]:
         if any(not query.strip() for query in queries) or len(set(queries)) < len(queries):
             raise ValueError("a list without blank or repeated queries")
+        if any(cell(query) != query for query in queries):
+            raise ValueError("queries of one line each, without control characters")
         return queries

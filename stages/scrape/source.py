@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages import tables
 from stages.scrape.manifest import Attempt
 from stages.scrape.params import Params
 
@@ -39,6 +40,9 @@ class Link:
     url: str
     source_page: str = ""
     licence: str = ""
+
+    def __post_init__(self) -> None:
+        tables.make_fit(self)
 
 
 Source = Callable[[Params, Path], Iterator[Attempt | Link]]

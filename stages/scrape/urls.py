@@ -16,6 +16,9 @@ from stages.scrape.source import Link
 COLUMNS = ("url", "query", "licence", "source_page")
 """What a CSV file may hold of each photo; all but the first may be left out."""
 
+SHOWN = 80
+"""Letters of what is wrong in a list that an error shows."""
+
 
 def gather(params: Params, raw: Path) -> Iterator[Link]:
     """Yield a link for each address in the file ``params.urls``, its rank being its place in its query.
@@ -36,7 +39,9 @@ def gather(params: Params, raw: Path) -> Iterator[Link]:
             f"scrape.urls: {path} is no text in UTF-8 ({error.reason}); save it as UTF-8"
         ) from None
     rows = dict(_rows_of_csv(text, path) if path.suffix.lower() == ".csv" else _rows_of_text(text))
-    wrong = [f"line {line} ({row['url']!r})" for line, row in rows.items() if not _is_web_address(row["url"])]
+    wrong = [
+        f"line {line} ({_shown(row['url'])})" for line, row in rows.items() if not _is_web_address(row["url"])
+    ]
     if wrong:
         raise UngrayError(
             f"scrape.urls: {path}: not a web address (http:// or https://): "
@@ -63,7 +68,7 @@ def _rows_of_csv(text: str, path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         header = [name.strip().lower() for name in next(reader, [])]
         if "url" not in header or set(header) - set(COLUMNS) or len(set(header)) < len(header):
             raise UngrayError(
-                f"scrape.urls: {path} begins with {','.join(header)!r}; its first line must name its "
+                f"scrape.urls: {path} begins with {_shown(','.join(header))}; its first line must name its "
                 f"columns: {', '.join(COLUMNS)}, of which only url is needed"
             )
         for cells in reader:
@@ -79,6 +84,11 @@ def _rows_of_csv(text: str, path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     except csv.Error as error:
         where = f"{path}, line {reader.line_num}"
         raise UngrayError(f"scrape.urls: {where} is no CSV ({error}); mend it") from None
+
+
+def _shown(text: str) -> str:
+    """Return ``text`` in quotes, at most its first letters."""
+    return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}…")
 
 
 def _is_web_address(url: str) -> bool:

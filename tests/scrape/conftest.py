@@ -63,7 +63,8 @@ class StandIn(ThreadingHTTPServer):
     on, ``asked`` the searches that came in, ``fetched`` how often each photo was asked for, ``connections``
     how many there were. ``gone`` are photos that are no longer there, ``changed`` those that are others now;
     ``pause`` is how many seconds a photo takes; ``escaped`` says that links stand in pages as JSON has them;
-    ``own`` are photos of a test's own, by path.
+    ``own`` are photos of a test's own, by path; ``answers`` are functions that answer a search in another way,
+    given the request's handler.
     """
 
     daemon_threads = True
@@ -72,7 +73,7 @@ class StandIn(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.links, self.trouble, self.asked, self.connections = {}, {}, [], 0
         self.fetched, self.gone, self.changed, self.pause = Counter(), set(), set(), 0
-        self.escaped, self.own = False, {}
+        self.escaped, self.own, self.answers = False, {}, {}
         self.done = threading.Event()
 
     def verify_request(self, request, client_address):
@@ -147,6 +148,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def results(self, asked):
         self.server.asked.append(asked | {"host": self.headers["Host"]})
+        if answer := self.server.answers.get(asked["q"]):
+            return answer(self)
         first = int(asked["first"])
         trouble, since = self.server.trouble.get(asked["q"], ("", 0))
         links = self.server.links.get(asked["q"], [])[first : first + PAGE]
@@ -169,6 +172,14 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             while not self.server.done.wait(0.05):
                 self.wfile.write(b" ")
+            return None
+        if trouble in ("header drip", "status drip"):
+            self.wfile.write(
+                b"HTTP/1.1 100 Continue\r\n\r\n" if trouble == "status drip" else b"HTTP/1.1 200 OK\r\n"
+            )
+            drop = b"HTTP/1.1 100 Continue\r\n\r\n" if trouble == "status drip" else b"X-Drop: x\r\n"
+            while not self.server.done.wait(0.2):
+                self.wfile.write(drop)
             return None
         if trouble == "hang":
             return self.server.done.wait(5)

@@ -156,12 +156,20 @@ def test_one_failing_search_is_told_in_a_row_and_the_others_go_on(bing, search, 
 
 
 @pytest.mark.parametrize(
-    ("trouble", "said"), [("hang", "timed out"), ("drip", "took longer than 0.5 seconds")]
+    ("trouble", "deadline", "said"),
+    [
+        *(("hang", 5, "timed out"), ("hang", 0.5, "took longer than 0.5 seconds")),
+        *(
+            ("drip", 0.5, "took longer than 0.5 seconds"),
+            ("header drip", 0.5, "took longer than 0.5 seconds"),
+        ),
+        ("status drip", 0.5, "took longer than 0.5 seconds"),
+    ],
 )
-def test_a_results_page_that_does_not_end_is_given_up(bing, search, trouble, said):
+def test_a_results_page_that_does_not_end_is_given_up(bing, search, trouble, deadline, said):
     bing.finds("cats", "/photo/1.jpg")
     bing.trouble["dogs"] = trouble, 0
-    table = search("cats", "dogs", timeout=1, deadline=0.5, attempts=1)
+    table = search("cats", "dogs", timeout=1, deadline=deadline, attempts=1)
     assert said in table["reason"].iloc[-1]
 
 

@@ -1,8 +1,12 @@
 import io
 import itertools
+import tempfile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from ruamel.yaml import YAML
 
@@ -11,7 +15,7 @@ from stages.errors import UngrayError
 from stages.params import load_all
 from stages.scrape import manifest
 from stages.scrape.manifest import Attempt
-from stages.tables import read
+from stages.tables import read, write
 
 QUERIES = [
     *(
@@ -90,7 +94,7 @@ def test_a_name_that_windows_keeps_for_a_device_is_not_a_folder_name(query):
     assert photos.folder_name(query).casefold() != query.casefold()
 
 
-@pytest.mark.parametrize("queries", [[], [""], ["  "], ["cats", "cats"], "cats", [1]])
+@pytest.mark.parametrize("queries", [[], [""], ["  "], ["cats", "cats"], "cats", [1], ["a\rb"], ["\ud800"]])
 def test_blank_or_repeated_or_no_queries_are_refused_by_name(tmp_path, queries):
     yaml = YAML(typ="safe")
     content = yaml.load(Path(__file__).parents[2] / "params.yaml")
@@ -115,11 +119,58 @@ def test_the_manifest_is_sorted_by_query_rank_and_url_in_whatever_order_attempts
     assert rows == sorted((a.query, a.rank, a.url) for a in attempts)
 
 
-def test_links_and_reasons_with_commas_quotes_and_line_ends_come_back_whole(tmp_path):
-    odd = "a,b;\"c\"\n'd'\t é 日本"
+def test_links_and_reasons_with_commas_and_quotes_come_back_whole(tmp_path):
+    odd = "a,b;\"c\" 'd' é 日本 \\"
     manifest.write([attempt(url=odd, reason=odd, query=odd)], tmp_path / "manifest.csv")
     row = read(tmp_path / "manifest.csv", made_by="scrape").iloc[0]
     assert (row["url"], row["reason"], row["query"]) == (odd, odd, odd)
+
+
+ODD = {
+    "a\rb": r"a\x0db",
+    "a\nb": r"a\x0ab",
+    "a\r\nb,c\r": r"a\x0d\x0ab,c\x0d",
+    "a\0b": r"a\x00b",
+    "\x1b[31mred\x9b": r"\x1b[31mred\x9b",
+    "\udce9t\udce9": r"\xe9t\xe9",
+    "\ud800": r"\ud800",
+    "x" * 100_000: "x" * 8192 + "…",
+}
+"""Texts that no line of a table can hold, and what stands for them."""
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_what_would_break_a_table_stands_in_it_as_an_escape_and_the_row_is_the_same_when_read(tmp_path, text):
+    row = attempt(url=text, reason=text, query=text, rank=3)
+    assert (row.url, row.reason, row.query) == (ODD[text],) * 3
+    manifest.write([row, attempt()], tmp_path / "manifest.csv")
+    assert (tmp_path / "manifest.csv").read_bytes().count(b"\n") == 3
+    table = read(tmp_path / "manifest.csv", made_by="scrape")
+    assert sorted(table["query"]) == sorted(["cats", ODD[text]])
+    (told,) = table[table["rank"] == 3].to_dict("records")
+    assert {name: told[name] for name in manifest.COLUMNS} == vars(row)
+
+
+@given(
+    st.lists(
+        st.text(max_size=20) | st.text("\r\n\0\x85\u2028,\"'\ud800 =", max_size=9), min_size=3, max_size=3
+    )
+)
+def test_any_text_of_any_row_comes_back_as_the_row_has_it(texts):
+    url, query, reason = texts
+    row = attempt(url=url, query=query, reason=reason)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "manifest.csv"
+        manifest.write([row, attempt(rank=2)], path)
+        told = read(path, made_by="scrape")
+    assert told[told["rank"] == 1].to_dict("records") == [vars(row)]
+
+
+def test_every_table_is_kept_from_breaking(tmp_path):
+    table = pd.DataFrame({"file": ["a\rb.jpg", "\udce9.jpg"], "count": [1, 2], "mixed": [None, "\n"]})
+    write(table, tmp_path / "table.csv")
+    assert list(read(tmp_path / "table.csv", made_by="x")["file"]) == [r"a\x0db.jpg", r"\xe9.jpg"]
+    assert table["file"][0] == "a\rb.jpg", "the caller's own table stays as it is"
 
 
 @pytest.mark.parametrize(
