@@ -1,5 +1,6 @@
 import hashlib
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,9 @@ from PIL import Image
 
 from stages import photos
 from stages.errors import UngrayError
-from stages.scrape import gather
+from stages.scrape import gather, manifest
 from stages.scrape.params import Params
+from stages.tables import read
 
 
 def encoded(colour, image_format="JPEG"):
@@ -147,3 +149,77 @@ def test_what_colorize_finds_in_a_folder_is_gathered_too(inbox, gathered):
     rows = gathered(inbox({name: encoded("red", kind) for name, kind in names.items()}))
     kept = {name: row.file.rpartition(".")[2] for name, row in rows.items()}
     assert kept == {"a.jfif": "jpg", "b.avif": "avif", "c.jp2": "jp2", "d.TIFF": "tif"}
+
+
+NAMES = {
+    b"caf\xe9.jpg": r"caf\xe9.jpg",
+    b"a\rb.jpg": r"a\x0db.jpg",
+    b"a\nb.jpg": r"a\x0ab.jpg",
+    b"\x1b[31mred.jpg": r"\x1b[31mred.jpg",
+    b'",=1+1,".jpg': '",=1+1,".jpg',
+    "日本.JPG".encode(): "日本.JPG",
+}
+"""Names that files may have on a disk, and what the manifest calls them."""
+
+
+def test_a_file_or_folder_of_any_name_is_a_row_and_the_manifest_stays_whole(gathered, tmp_path):
+    top = os.fsencode(tmp_path / "inbox")
+    for name in NAMES:
+        for folder in (b"cats", name.removesuffix(b".jpg") + b"\xff"):
+            path = Path(os.fsdecode(b"/".join([top, folder, name])))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(RED + name)
+    rows = gathered(tmp_path / "inbox")
+    assert len(rows) == 2 * len(NAMES)
+    assert {row.status for row in rows.values()} == {"kept"}
+    assert {url for url in rows if url.startswith("cats/")} == {f"cats/{told}" for told in NAMES.values()}
+    manifest.write(rows.values(), tmp_path / "manifest.csv")
+    table = read(tmp_path / "manifest.csv", made_by="scrape")
+    assert set(table["url"]) == set(rows)
+    assert set(table["query"]) == {row.query for row in rows.values()}
+
+
+def test_what_cannot_be_read_is_a_row(gathered, inbox, monkeypatch):
+    folder = inbox({"cats/a.jpg": RED, "cats/locked.jpg": GREEN, "cats/large.jpg": BLUE, "dogs/a.jpg": RED})
+    (folder / "cats/nowhere.jpg").symlink_to("gone.jpg")
+    (folder / "cats/circle.jpg").symlink_to("circle.jpg")
+    (folder / "cats/linked.jpg").symlink_to("a.jpg")
+    (folder / "circle").symlink_to(folder)
+    (folder / "cats/folder.jpg").mkdir()
+    os.mkfifo(folder / "cats/pipe.jpg")
+    os.truncate(folder / "cats/large.jpg", 3_000_000_000)
+    as_it_is = Path.read_bytes, Path.iterdir
+
+    def locked(path, number):
+        if path.name in ("locked.jpg", "dogs"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return as_it_is[number](path)
+
+    monkeypatch.setattr(Path, "read_bytes", lambda path: locked(path, 0))
+    monkeypatch.setattr(Path, "iterdir", lambda path: locked(path, 1))
+    rows = gathered(folder)
+    assert {url: row.reason for url, row in rows.items()} == {
+        "cats/a.jpg": "",
+        "cats/circle.jpg": "cannot be read: Too many levels of symbolic links",
+        "cats/large.jpg": "larger than 2 GB",
+        "cats/linked.jpg": "same bytes as another of this query",
+        "cats/locked.jpg": "cannot be read: Permission denied",
+        "cats/nowhere.jpg": "cannot be read: No such file or directory",
+        "dogs": "folder cannot be read: Permission denied",
+    }
+    assert rows["dogs"].rank == 0
+
+
+def test_the_stage_tells_of_odd_names_on_a_terminal_that_knows_ascii_only(stage, tmp_path):
+    stage.environment = stage.environment | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    folder = Path(os.fsdecode(os.fsencode(tmp_path / "inbox") + b"/\xe9t\xe9 \r"))
+    folder.mkdir(parents=True)
+    (folder / "日本.jpg").write_bytes(RED)
+    (folder.parent / "日本").mkdir()
+    (folder.parent / "日本/a.jpg").write_bytes(GREEN)
+    told, trouble = (run := stage(source="folder", folder=str(folder.parent))).communicate(timeout=120)
+    assert run.returncode == 0, trouble
+    assert "scrape: 2 photos for 2 queries from folder" in told
+    table = read(tmp_path / "checkout/data/manifest.csv", made_by="scrape")
+    assert sorted(table["query"]) == [r"\xe9t\xe9 \x0d", "日本"]
+    assert sorted(table["url"]) == [r"\xe9t\xe9 \x0d/日本.jpg", "日本/a.jpg"]

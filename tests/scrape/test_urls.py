@@ -1,7 +1,15 @@
+import tempfile
+from pathlib import Path
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stages.errors import UngrayError
-from stages.scrape import gather
+from stages.params import load_all
+from stages.scrape import gather, urls
+
+SHIPPED = load_all(Path(__file__).parents[2] / "params.yaml")["scrape"]
 
 
 @pytest.fixture
@@ -146,3 +154,69 @@ def test_the_list_as_shipped_says_that_it_is_empty(scrape_params, raw, monkeypat
     monkeypatch.chdir(shipped)
     with pytest.raises(UngrayError, match=r"data/urls\.csv lists no address"):
         gather.run(scrape_params(source="urls"), raw)
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        ("http://a.test/\n" + "x" * 100_000_000, "list.txt"),
+        ("url\nhttp://a.test/\n" + "x" * 100_000, "list.csv"),
+        ("x" * 100_000_000, "list.csv"),
+        ("x" * 100_000, "list.csv"),
+        ("url\n" + "x" * 100_000_000, "list.csv"),
+        ('url\n"' + "x" * 10_000_000, "list.csv"),
+        ("url," + "x," * 1_000_000, "list.csv"),
+        ("url\n" + ",x" * 100_000, "list.csv"),
+    ],
+)
+def test_a_line_of_any_length_gives_an_error_of_one_short_line(listed, content, name):
+    assert len(refusal(listed, content, name)) < 500
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("\x00", "url\n\x00", "\x1b[31m", "url\n\x1b[31m", "\ufffe", "url,query\n,\x85", 'url\n"http://a"b'),
+        *(
+            b"\xff\xfeu\x00r\x00l\x00",
+            b"PK\x03\x04",
+            b"url\n\x80",
+            "url;query\nhttp://a.test/;cats",
+            "'url'\nhttp://a",
+        ),
+    ],
+)
+def test_a_list_that_is_none_is_an_error_of_one_line_that_a_terminal_can_show(listed, content):
+    assert refusal(listed, content).isprintable()
+
+
+def test_texts_of_a_list_that_no_table_can_hold_are_rows_with_escapes(bing, listed, tmp_path):
+    one, two = bing.url("/photo/1.jpg"), bing.url("/photo/2.jpg")
+    rows = listed(
+        f'url,query,licence,source_page\r\n{one},"cats\r\nand dogs\x1b","\x85","a\rb"\r\n{two},\x00,,\r\n'
+        f"http://a.test/\x01.jpg,cats,,\r\nhttp://a.test/{'a' * 9000},cats,,\r\n",
+        "list.csv",
+    )
+    assert [(row.query, row.url[:24], row.licence, row.source_page, row.reason) for row in rows] == [
+        (r"\x00", two[:24], "", "", ""),
+        ("cats", r"http://a.test/\x01.jpg", "", "", "not a web address"),
+        ("cats", "http://a.test/aaaaaaaaaa", "", "", "not a web address"),
+        (r"cats\x0aand dogs\x1b", one[:24], "", r"a\x0ab", ""),
+    ]
+
+
+@given(
+    st.text(max_size=40) | st.text("url,query\r\n\"'\0 :/.h\x85\ufeff#", max_size=60),
+    st.sampled_from(["list.csv", "list.txt"]),
+)
+def test_a_list_of_any_text_gives_addresses_or_an_error_of_one_line(text, name):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_text(text, encoding="utf-8", errors="replace", newline="")
+        params = SHIPPED.model_copy(update={"source": "urls", "urls": str(path)})
+        try:
+            found = list(urls.gather(params, Path(folder)))
+        except UngrayError as error:
+            assert "\n" not in str(error), text  # noqa: PT017
+        else:
+            assert found
