@@ -231,7 +231,7 @@ class Hosts:
         except (OSError, UnicodeError):
             raise FetchError("unknown host") from None
         if not all(self.is_public(address) for address in addresses):
-            raise FetchError(f"not a public address: {name}")
+            raise FetchError(f"not a public address: {name[:100]}")
         return addresses
 
 

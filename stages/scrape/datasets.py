@@ -15,6 +15,7 @@ from stages import cache
 from stages.errors import UngrayError
 from stages.files import whole_file, whole_folder
 from stages.scrape.params import Params
+from stages.tables import cell
 from stages.terminal import FULL
 
 
@@ -81,10 +82,10 @@ def _download(url: str, md5: str, data_set: DataSet, store: Path) -> Path:
         if not check_integrity(path, md5):
             with whole_file(path) as partial:
                 download_url(url, store, filename=partial.name, md5=md5)
-    except (OSError, HTTPException, RecursionError) as error:
+    except (OSError, HTTPException, RecursionError, ValueError) as error:
         if isinstance(error, OSError) and error.errno in FULL:
             raise
-        reason = str(getattr(error, "reason", error)) or type(error).__name__
+        reason = cell(str(getattr(error, "reason", error)))[:200] or type(error).__name__
         raise UngrayError(f"{url} cannot be downloaded ({reason}); check the network, or {way_out}") from None
     except RuntimeError:  # torchvision's word for another MD5
         raise UngrayError(

@@ -63,6 +63,9 @@ def gather(params: Params, raw: Path) -> Iterator[Attempt]:
         except FileNotFoundError:
             yield Attempt(status="refused", reason="the file is missing", **about)
             continue
+        except OSError as error:
+            yield Attempt(status="refused", reason=f"cannot be read: {error.strerror}", **about)
+            continue
         yield keep(content, raw=raw, **about)
 
 
