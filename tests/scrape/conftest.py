@@ -63,7 +63,7 @@ class StandIn(ThreadingHTTPServer):
     on, ``asked`` the searches that came in, ``fetched`` how often each photo was asked for, ``connections``
     how many there were. ``gone`` are photos that are no longer there, ``changed`` those that are others now;
     ``pause`` is how many seconds a photo takes; ``escaped`` says that links stand in pages as JSON has them;
-    ``own`` are photos of a test's own, by path; ``answers`` are functions that answer a search in another way,
+    ``own`` are photos of a test's own, by path; ``answers`` are functions that answer a search otherwise,
     given the request's handler.
     """
 
