@@ -169,6 +169,10 @@ def _check_kind(directory: TiffPage) -> None:
     if directory.compression != 1 and directory.compression not in TIFF.DECOMPRESSORS:
         name = COMPRESSION(directory.compression).name
         raise PhotoError(f"a TIFF of compression {name} is not read; save it with another")
+    if directory.is_subsampled and directory.compression not in JPEGS:
+        raise PhotoError(
+            "a TIFF of YCbCr with fewer colours than pixels, but no JPEG, is not read; save it as RGB"
+        )
     if directory.imagedepth != 1:
         raise PhotoError("a TIFF of a body, not of a picture, is not read")
     formats = directory.tags.valueof(339)
