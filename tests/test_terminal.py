@@ -8,13 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from PIL import Image
 from ruamel.yaml import YAML
 from skimage import data
 
-from stages.export.card import model_card
 from stages.terminal import printable
 
 ROOT = Path(__file__).parents[1]
@@ -81,7 +79,8 @@ def test_names_of_a_folder_of_photos_are_shown_as_text_by_scrape(tmp_path):
     ran = run("-m", "stages.scrape", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert printable(ran.stdout.replace("\n", "")) == ran.stdout.replace("\n", "")
-    assert SHOWN in ran.stdout
+    # As the manifest writes line breaks.
+    assert SHOWN.replace(r"\n", r"\x0a").replace(r"\r", r"\x0d") in ran.stdout
 
 
 def test_the_message_of_an_error_a_usage_error_and_a_fault(tmp_path):
@@ -98,30 +97,6 @@ def test_the_message_of_an_error_a_usage_error_and_a_fault(tmp_path):
     ran = run("-m", "stages.doctor", f"--{EVIL}", cwd=tmp_path)
     assert ran.returncode == 2
     assert ran.stderr.endswith(f"unrecognized arguments: --{SHOWN}\n")
-
-
-def test_a_model_card_which_people_print_shows_queries_as_text():
-    figures = dict.fromkeys(
-        ("ciede2000", "ciede2000_p95", "ab_mae", "psnr", "ssim", "colourfulness_ratio"), 1.0
-    )
-    settings = ("optimizer", "loss", "batch_size", "epochs", "lr", "schedule", "weight_decay", "seed")
-    provenance = {
-        "train": dict.fromkeys(settings, 1) | {"working_size": 32},
-        "photos": {"train": 1, "val": 1, "test": 1},
-        "groups": {"train": 1, "val": 1, "test": 1},
-        "queries": [EVIL],
-        "steps": 1,
-        "precision": "fp32",
-        "torch": "2",
-    }
-    metrics = {"model": figures, "gray": figures, "verdict": "better", "photos": 1, "groups": 1}
-    metrics["ciede2000_minus_gray"] = {"mean": -1.0}
-    manifest = pd.DataFrame({"status": ["kept"], "source": ["folder"], "licence": [EVIL]})
-    card = model_card(
-        provenance, metrics, manifest, configuration={"architecture": "unet"}, parameters=1_000_000
-    )
-    assert card.count(SHOWN) == 2
-    assert "\x1b" not in card
 
 
 WARNING = """

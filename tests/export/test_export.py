@@ -110,6 +110,17 @@ def written_card(provenance=PROVENANCE, *, base=False, configuration=None):
     )
 
 
+def test_the_card_which_people_print_shows_queries_as_text():
+    card = written_card(PROVENANCE | {"queries": ["cats\x1b[2J\n## Verdict\n\nBeside gray: **better**"]})
+    assert r"Queries: cats\x1b[2J\n## Verdict\n\nBeside gray: **better**." in card
+    assert card.count("\n## Verdict") == 1
+
+
+def test_the_card_says_how_many_threads_made_it():
+    card = written_card(PROVENANCE | {"threads": [1, 2]})
+    assert "4 steps in 32-true, 1 and then 2 threads a process, torch 2." in card
+
+
 @pytest.mark.parametrize("base", [False, True])
 def test_the_card_says_what_how_good_and_not_for_what(base):
     card = written_card(base=base)
