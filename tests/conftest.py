@@ -49,6 +49,7 @@ TINY = {
         "dense_autoencoder": {"embedding": 32, "pooling": "average", "downsampling": 2},
         "resnet18": {"pretrained": False},  # nothing is downloaded
         "lite_unet": {"decoder": (8, 8, 8, 8), "encoder": "lite0", "pretrained": False},
+        "hints": {"share": 0.0, "points": 64, "patch": 9, "dense": 0.25},
         "batch_size": 8,
         "epochs": 2,
         "grid_every": 1,

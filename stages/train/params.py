@@ -51,7 +51,7 @@ class AdversarialParams(Section):
 
 
 class HintsParams(Section):
-    """The hints that a network is trained with; see :mod:`stages.train.hints`."""
+    """The hints that a network which takes any is trained with; see :mod:`stages.train.hints`."""
 
     share: float = Field(ge=0, le=1, description="share of photos; 0 = off")
     points: float = Field(ge=1, le=1000, description="points a photo")
@@ -119,15 +119,6 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
-    def _hints_fit_network(self) -> Self:
-        if self.hints.share and self.architecture != "lite_unet":
-            raise UngrayError(
-                f"train.hints.share = {self.hints.share:g} needs train.architecture = lite_unet, which can "
-                f"take hints, not {self.architecture}; set train.hints.share: 0 in params.yaml"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _size_fits_network(self) -> Self:
         if self.architecture == "lite_unet" and self.working_size % 32:
             raise UngrayError(
@@ -147,7 +138,7 @@ class Params(Section):
         }
         section = sections.get(self.architecture)
         arguments = section.model_dump(mode="json") if section else {}
-        if self.hints.share:
+        if self.hints.share and self.architecture == "lite_unet":
             arguments["hints"] = True
         if self.loss == "classes":
             arguments["classes"] = {"grid": self.classes.grid, "temperature": self.classes.temperature}

@@ -175,7 +175,7 @@ def _photos(
         val=load_pixels(splits["val"], prepared, size=params.working_size, workers=machine.workers),
         wear=_old_scans(params),
         tones=Tones(share=params.tones, seed=params.seed) if params.tones else None,
-        hints=Hints(params.hints, seed=params.seed) if params.hints.share else None,
+        hints=Hints(params.hints, seed=params.seed) if params.network().get("hints") else None,
     )
     return photos, splits["val"]
 

@@ -118,7 +118,7 @@ def test_photos_of_one_shape_are_asked_for_together(colorizer, monkeypatch):
     asked = []
     run = colorizer._engine.run
     engine = api.engines.Engine(
-        **{**vars(colorizer._engine), "run": lambda x: asked.append(x.shape) or run(x)}
+        **{**vars(colorizer._engine), "run": lambda x, hints: asked.append(x.shape) or run(x, hints)}
     )
     Colorizer(engine).colorize_batch([PHOTOS["coffee"]] * 20)
     assert sorted(shape[0] for shape in asked) == [4, 16]

@@ -6,9 +6,8 @@ import torch
 from skimage import data
 
 from stages.color import rgb_to_lab
-from stages.errors import UngrayError
 from stages.train.hints import Hints, dense, points
-from stages.train.params import HintsParams, Params
+from stages.train.params import HintsParams
 from stages.train.tones import Tones, curve
 
 SHARE = {"share": 1.0, "points": 8.0, "patch": 5, "dense": 0.0}
@@ -100,11 +99,14 @@ def test_tones_change_brightness_and_nothing_else_and_can_be_drawn_again():
     assert torch.equal(Tones(share=0.0, seed=2).batch(photos(), numbers=np.arange(4), epoch=1), photos())
 
 
-def test_hints_need_an_architecture_that_takes_them(tiny):
-    values = tiny["train"].model_dump()
-    values["architecture"], values["hints"] = "cnn", values["hints"] | {"share": 0.5}
-    with pytest.raises(UngrayError, match=r"train\.hints\.share.*lite_unet, which can take hints, not cnn"):
-        Params.model_validate(values)
+def test_hints_are_for_the_architecture_that_takes_them_and_others_train_without(tiny):
+    hints = tiny["train"].hints.model_copy(update={"share": 0.5})
+    configurations = {
+        name: tiny["train"].model_copy(update={"architecture": name, "hints": hints}).network()
+        for name in ("lite_unet", "unet", "cnn")
+    }
+    assert configurations["lite_unet"]["hints"]
+    assert not [name for name in ("unet", "cnn") if "hints" in configurations[name]]
 
 
 def test_a_training_with_hints_is_the_same_again_and_makes_a_network_that_takes_them(trained):
