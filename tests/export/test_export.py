@@ -173,7 +173,9 @@ def test_the_card_of_a_training_that_kept_nothing_says_so_first_and_the_page_rea
         "best before the first epoch, 9.7; the best of 2 epochs had 9.9.**\nBeside the gray photo: **worse**."
     )
     assert "Nothing of this training was kept. 1 files from folder" in card
-    model = SimpleNamespace(path=Path("mine.onnx"), configuration={"architecture": "unet"}, provenance=told)
+    model = SimpleNamespace(
+        path=Path("mine.onnx"), configuration={"architecture": "unet"}, provenance=told, vivid=1.3
+    )
     said = about(model, card=card)
     assert said.startswith("**mine** (unet: the base model, unchanged). Beside the gray photo: **worse**.")
     model.provenance = {"unchanged": 5, "start": "?"}
