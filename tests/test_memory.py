@@ -13,8 +13,11 @@ from stages import memory
 ROOT = Path(__file__).parents[1]
 
 FAULTS_OF_AGAIN = """
+import ctypes
 import resource
 import numpy as np
+
+ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # PR_SET_THP_DISABLE: how many pages are huge hangs on where they lie
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
