@@ -113,7 +113,7 @@ def _find(argument: str, arguments: Sequence[str], output: Path | None, passed: 
     except UngrayError as error:
         yield _missing(argument, str(error))
         return
-    search = Search(output, passed)
+    search = Search(output)
     if is_folder(path):
         # Several folders stay apart below -o, as they would with cp -r.
         top = Path(path.resolve().name if len(arguments) > 1 else "")
@@ -130,6 +130,7 @@ def _find(argument: str, arguments: Sequence[str], output: Path | None, passed: 
         yield _missing(argument, "not found")
     else:
         yield _file(path, Path(path.name))
+    passed |= search.passed
 
 
 def _plain_parts(pattern: str) -> Iterator[str]:
@@ -166,12 +167,12 @@ class Search:
 
     What could not be looked at is in ``troubles``. A link to a folder is followed where it is named or a part
     of a pattern such as * names it; those met otherwise are left alone (``linked``), since links can lead in
-    circles. Files whose names are no photos' are added to ``passed``.
+    circles. Files whose names are no photos' are in ``passed``.
     """
 
-    def __init__(self, output: Path | None, passed: set[Path]) -> None:
+    def __init__(self, output: Path | None) -> None:
         self.own = identity(output) if output else None
-        self.passed = passed
+        self.passed: set[Path] = set()
         self.troubles: list[Task] = []
         self.linked = False
 

@@ -118,6 +118,7 @@ def bare(params: Any, own: Loop, *, batches: int, precision: str) -> Callable[[]
     step = Step(params, bf16=precision == "bf16", channels_last=True)
     pixels = torch.from_numpy(own.training.photos.train[0][: params.batch_size].copy())
     inputs, targets = step.network.pairs(to_rgb(pixels))
+    inputs = step.network.with_hints(inputs, None)
 
     def epoch() -> None:
         for _ in range(batches):

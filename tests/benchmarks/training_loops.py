@@ -181,7 +181,8 @@ def rebuilt(
             chosen = order[start : start + batch_size]
             if not pil_gray:
                 assert decoded is not None
-                step(*step.network.pairs(to_rgb(torch.from_numpy(decoded[chosen]))))
+                inputs, targets = step.network.pairs(to_rgb(torch.from_numpy(decoded[chosen])))
+                step(step.network.with_hints(inputs, None), targets)
                 continue
             images = [photo(number) for number in chosen]
             grays = [np.asarray(image.convert("L"), dtype=np.float32)[None] / 255 for image in images]

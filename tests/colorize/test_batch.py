@@ -96,6 +96,7 @@ def test_the_json_summary_has_every_photo_in_order_and_what_coloured_it(colorize
         "engine": "torch",
         "saturation": 0.5,
         "vivid": True,
+        "vivid_factor": 1.6,
         "coloured": 1,
         "skipped": 1,
         "planned": 0,
