@@ -61,8 +61,8 @@ def test_the_same_photos_give_the_same_shards_made_anew_or_taken_from_the_cache(
     assert collection.fresh(shard_photos=PHOTOS, extra_sizes=(32,)) == first
 
 
-def test_loose_files_have_the_index_that_they_always_had(collection, loose):
-    assert loose["index.csv"].startswith(b"file,split,photo,query,group,copy,size,rotation,digest\n")
+def test_loose_files_have_an_index_without_shards(collection, loose):
+    assert loose["index.csv"].startswith(b"file,split,photo,query,group,copy,size,rotation,digest,base_knows\n")
     assert not shards(loose)
 
 
