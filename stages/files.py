@@ -147,7 +147,8 @@ def _hold(place: Path, *, folder: bool) -> int | None:
         return None
     while True:
         if folder:
-            place.mkdir(exist_ok=True)
+            with suppress(FileExistsError):  # exist_ok looks at what is there, which may be gone by then
+                place.mkdir()
         flags = os.O_RDONLY | os.O_DIRECTORY if folder else os.O_RDWR | os.O_CREAT
         try:
             held = os.open(place, flags | os.O_CLOEXEC, 0o666)

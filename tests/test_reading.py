@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -140,7 +141,8 @@ def test_damaged_exif_data_are_left_out_by_all_readers_of_all_kinds(kind, exif):
     try:
         content = saved(SCENE, kind, exif=exif, **options)
     except (OSError, ValueError, SyntaxError):
-        pytest.skip(f"{kind} is not written with these")
+        assert kind == "AVIF", "which is not written with the longer one"
+        return
     assert read_rgb(content).shape == SCENE.shape
     assert files.read(content).gray.shape == SCENE.shape[:2]
     assert not measure_of(content).damage
@@ -308,11 +310,14 @@ def test_lab_of_8_and_16_bits_has_its_colours(kind, bits):
     assert files.read(content).bits == bits
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-@pytest.mark.parametrize("compression", ["jpeg2000", "jpegxl", "lerc", "zstd", "webp"])
+@pytest.mark.parametrize(
+    ("compression", "dtype"),
+    [
+        *product(["jpeg2000", "jpegxl", "lerc", "zstd"], [np.uint8, np.uint16]),
+        ("webp", np.uint8),
+    ],
+)
 def test_a_tiff_in_a_newer_compression_is_read_in_a_process_of_its_own(monkeypatch, compression, dtype):
-    if compression == "webp" and dtype == np.uint16:
-        pytest.skip("WebP has 8 bits")
     content = tiff(
         SCENE if dtype == np.uint8 else DEEP,
         photometric="rgb",
