@@ -15,8 +15,8 @@ LIMITS = Limits(
     connections_per_host=2,
     delay=0.0,
     attempts=3,
-    timeout=1.0,
-    deadline=7.0,
+    timeout=2.0,
+    deadline=12.0,
     max_bytes=5_000_000,
     max_pixels=50_000_000,
     honour_opt_out=True,
@@ -204,8 +204,8 @@ def endless_nothing(handler):
 JPEG = picture("JPEG", size=(640, 480), quality=90)
 UNKNOWN = "not an image of a known format "
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>'
-NOTHING_CAME = "timed out: nothing came for 1 s"
-NOT_DONE = "timed out: not done in 7 s"
+NOTHING_CAME = "timed out: nothing came for 2 s"
+NOT_DONE = "timed out: not done in 12 s"
 PACKED = "packed in another way than gzip or deflate"
 TOO_LONG = "larger than 5 MB"
 
