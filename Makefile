@@ -1,11 +1,12 @@
 # The two commands: `make repro` and `make test`. `make help` lists the rest.
 PYTHON ?= python3
 VENV := .venv
+LIGHT := .venv-light
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export NO_ALBUMENTATIONS_UPDATE := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help env repro recipe tune test benchmark doctor lint pull clean-cache constraints
+.PHONY: help env colorize wheel repro recipe tune test benchmark doctor lint pull clean-cache constraints
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -18,6 +19,22 @@ $(VENV)/installed: pyproject.toml .constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --constraint .constraints.txt --editable '.[dev]'
 	@touch $@
+
+colorize: $(LIGHT)/installed  ## the command colorize and its page alone, base model included: no torch, no DVC
+	@echo "Next: $(LIGHT)/bin/colorize PHOTO, or $(LIGHT)/bin/colorize serve"
+
+$(LIGHT)/installed: pyproject.toml stages/export/wheel.py .constraints.txt data/base/colorizer.onnx.dvc $(shell find stages/ungray -name '*.py')
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: Python 3.11 or newer is needed, $(PYTHON) is older; try: make colorize PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(LIGHT)
+	@rm -rf build
+	$(LIGHT)/bin/python -m pip install --constraint .constraints.txt '.[page]'
+	@touch $@
+
+wheel: $(LIGHT)/installed  ## build dist/ungray-*.whl, the base model inside
+	@rm -rf build
+	$(LIGHT)/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@ls dist
 
 # The base model, which training starts from; all else is made here.
 data/base/colorizer.%: | $(VENV)/installed

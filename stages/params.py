@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from stages.command import run_command
-from stages.errors import UngrayError
+from ungray.errors import UngrayError
+from ungray.system.console import run_command
 
 STAGES = ("scrape", "filter", "prepare", "train", "evaluate", "export", "tune")
 
@@ -68,7 +68,8 @@ class Machine(Section):
 
     @property
     def photo_workers(self) -> int | str:
-        """Who works on photos, as :func:`stages.cluster.map_photos` wants it: processes, or a scheduler."""
+        """Who works on photos, as :func:`stages.runtime.processes.map_photos` wants it: processes, or a
+        scheduler."""
         return self.scheduler or self.workers
 
 

@@ -16,13 +16,13 @@ import torch
 from hypothesis import settings
 from ruamel.yaml import YAML
 
-from stages import networks
 from stages import params as params_file
 from stages.filter import verdicts
-from stages.grids import write_jpeg
 from stages.prepare import build, shards
 from stages.scrape import gather, manifest
-from stages.tables import read, write
+from stages.storage.tables import read, write
+from ungray import networks
+from ungray.imaging.grids import write_jpeg
 
 # A run that a script started in the background ignores Ctrl-C, and what it starts would as well.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -10,7 +10,7 @@ import zlib
 
 from PIL import Image
 
-from stages.photos import PhotoError, probe, read_rgb
+from ungray.imaging.photos import PhotoError, probe, read_rgb
 
 
 def chunk(name, content):

@@ -6,13 +6,15 @@ import sys
 
 import pytest
 
-from stages import command, terminal
-from stages.errors import UngrayError
+from stages import command
+from ungray.errors import UngrayError
+from ungray.system import terminal
+from ungray.system.console import run_command
 
 
 def leaving(main, capsys):
     with pytest.raises(SystemExit) as left:
-        command.run_command(main)
+        run_command(main)
     return left.value.code, capsys.readouterr().err
 
 
@@ -35,7 +37,7 @@ def test_ctrl_c_ends_with_130(capsys):
 
 
 def test_a_reader_that_has_seen_enough_gets_no_traceback():
-    code = "from stages.command import run_command; run_command(lambda: print('line\\n' * 100_000))"
+    code = "from ungray.system.console import run_command; run_command(lambda: print('line\\n' * 100_000))"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -52,7 +54,7 @@ def test_a_full_disk_says_so_and_what_to_do(capsys):
 
 def test_the_way_out_of_a_full_disk_can_be_the_commands_own(capsys):
     with pytest.raises(SystemExit) as left:
-        command.run_command(raising(OSError(errno.EDQUOT, "Disk quota exceeded")), if_full="delete a photo")
+        run_command(raising(OSError(errno.EDQUOT, "Disk quota exceeded")), if_full="delete a photo")
     assert left.value.code == "error: the disk is full; delete a photo"
 
 
@@ -76,7 +78,7 @@ def test_standard_output_gets_all_even_where_it_takes_little_at_a_time(monkeypat
 @pytest.mark.parametrize("error", [ValueError("ours"), OSError(errno.EIO, "broken disk")])
 def test_a_fault_of_ours_keeps_its_traceback(error):
     with pytest.raises(type(error)):
-        command.run_command(raising(error))
+        run_command(raising(error))
 
 
 def test_a_stage_notes_its_seconds_beside_those_of_others(tmp_path, monkeypatch):

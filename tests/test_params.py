@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from stages import params
-from stages.errors import UngrayError
 from stages.evaluate.params import Params as EvaluateParams
 from stages.prepare.params import Params as PrepareParams
 from stages.train.params import Params as TrainParams
+from ungray.errors import UngrayError
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = (ROOT / "params.yaml").read_text(encoding="utf-8")

@@ -18,8 +18,8 @@ import tifffile
 from PIL import Image
 from skimage import data
 
-from stages.colorize import files
-from stages.photos import PhotoError, read_rgb
+from ungray.imaging import photo_files
+from ungray.imaging.photos import PhotoError, read_rgb
 
 SCENE = cv2.resize(data.astronaut()[:384, :512], (160, 120), interpolation=cv2.INTER_AREA)
 BILEVEL = SCENE[..., 1] > 120
@@ -136,7 +136,7 @@ def cases():
 
 def outcome(content):
     said = []
-    for read in (read_rgb, lambda content: files.read(content).gray):
+    for read in (read_rgb, lambda content: photo_files.read(content).gray):
         try:
             said.append(hashlib.sha256(np.ascontiguousarray(read(content))).hexdigest()[:8])
         except PhotoError:

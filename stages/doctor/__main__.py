@@ -17,12 +17,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from stages.cache import main_checkout
-from stages.command import run_command
 from stages.doctor import caches, machine, page, software
-from stages.errors import UngrayError
 from stages.params import Machine, load_all
-from stages.terminal import Parser, tell, write_out
+from ungray.errors import UngrayError
+from ungray.system.console import run_command
+from ungray.system.files import main_checkout
+from ungray.system.terminal import Parser, tell, write_out
 
 MOST_SECONDS = 600
 

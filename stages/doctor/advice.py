@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from stages.doctor.cost import Cost
+from stages.doctor.humanize import lasting, sized
 from stages.doctor.plan import Collection, Plan
-from stages.doctor.words import lasting, sized
 from stages.params import Machine
 from stages.train.params import Params
 

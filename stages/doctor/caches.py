@@ -6,7 +6,7 @@ import configparser
 import os
 from pathlib import Path
 
-from stages.cache import main_checkout
+from ungray.system.files import main_checkout
 
 
 def describe(checkout: Path) -> dict[str, dict[str, int]]:

@@ -18,17 +18,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stages import networks
+from stages.doctor.humanize import BUSY
 from stages.doctor.machine import peak_memory
-from stages.doctor.words import BUSY
-from stages.errors import UngrayError
-from stages.networks import Model, parameter_count
 from stages.params import Machine
-from stages.terminal import take_charge
 from stages.train.device import start_fabric
 from stages.train.loop import Photos, Training
 from stages.train.params import Params
-from stages.train.show import Silent
+from stages.train.progress import Silent
+from ungray import networks
+from ungray.errors import UngrayError
+from ungray.networks import Model, parameter_count
+from ungray.system.terminal import take_charge
 
 PROBES = (2, 8)
 """Batches of so many photos tell, before the real batch is tried, how memory grows with it."""
@@ -287,7 +287,7 @@ def _photos(params: Params) -> Photos:
     photo: NDArray[np.uint8] = np.asarray(cv2.resize(blocks, (side, side), interpolation=cv2.INTER_CUBIC))
     wear = None
     if params.degradation:
-        from stages.train.degrade import OldScans  # albumentations takes seconds to import
+        from stages.train.degradation import OldScans  # albumentations takes seconds to import
 
         wear = OldScans(params.degradation_effects, share=params.degradation, seed=params.seed)
     return Photos(

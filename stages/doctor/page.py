@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from stages.doctor.words import BUSY, lasting, sized
+from stages.doctor.humanize import BUSY, lasting, sized
 from stages.params import Machine
 from stages.train.params import Params
 

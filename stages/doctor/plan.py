@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages import tables
 from stages.doctor.cost import Cost
+from stages.storage import tables
 from stages.train.params import Params
 
 ASSUMED = 2000

@@ -16,24 +16,25 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages import networks, tables
 from stages.command import run_stage
-from stages.errors import UngrayError
 from stages.evaluate.charts import draw_charts
 from stages.evaluate.compare import compare
 from stages.evaluate.film import write_film
-from stages.evaluate.front import front
 from stages.evaluate.hints import hints
 from stages.evaluate.origins import origins_table, photo_names
 from stages.evaluate.page import page
 from stages.evaluate.params import Params
+from stages.evaluate.pareto import front
 from stages.evaluate.pictures import draw_grids
 from stages.evaluate.run import run
 from stages.evaluate.sets import sets
 from stages.evaluate.summaries import terciles_table
-from stages.files import whole_file, whole_folder
 from stages.params import Machine, load
-from stages.terminal import tell
+from stages.storage import tables
+from ungray import networks
+from ungray.errors import UngrayError
+from ungray.system.files import whole_file, whole_folder
+from ungray.system.terminal import tell
 
 PREPARED, REPORTS = Path("data/prepared"), Path("reports")
 TRAINED = REPORTS / "train/plots"

@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from stages.charts import BLUE, GRAY, ORANGE, STYLE
+from stages.evaluate.bootstrap import TOO_FEW
+from stages.evaluate.chart_style import BLUE, GRAY, ORANGE, STYLE
+from stages.evaluate.methods import TITLES
 from stages.evaluate.pictures import label
-from stages.evaluate.rivals import TITLES
-from stages.evaluate.verdict import TOO_FEW
-from stages.files import whole_file
-from stages.metrics import AB_EDGES
+from ungray.imaging.metrics import AB_EDGES
+from ungray.system.files import whole_file
 
 MOST_BARS = 60
 """With more queries, only the best and the worst are drawn; the table holds all."""

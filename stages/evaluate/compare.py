@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages import tables
-from stages.color import gray_photo, rgb_to_lab
-from stages.errors import UngrayError
+from stages.evaluate.bootstrap import TOO_FEW
+from stages.evaluate.candidates import Side, by_name, judge_sides, load_photo, side, without_known
 from stages.evaluate.params import Params
 from stages.evaluate.pictures import difference_map, label, scale_strip
-from stages.evaluate.sides import Side, by_name, judge_sides, load_photo, side, without_known
 from stages.evaluate.summaries import FIGURES, difference, means
-from stages.evaluate.verdict import TOO_FEW
-from stages.grids import photo_grid, write_jpeg
 from stages.params import load
-from stages.terminal import Parser, tell
+from stages.storage import tables
+from ungray.errors import UngrayError
+from ungray.imaging.color import gray_photo, rgb_to_lab
+from ungray.imaging.grids import photo_grid, write_jpeg
+from ungray.system.terminal import Parser, tell
 
 DOC = """\
 Hold A against B on the colour photos in DIR: each colours their gray versions, and is judged beside the

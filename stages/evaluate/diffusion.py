@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, eye
 from scipy.sparse.linalg import spsolve
 
-from stages.color import Float
+from ungray.imaging.color import Float
 
 SIDE = 128
 """Short side in pixels at which it is solved at most; color is coarse, and the time grows with the square."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from stages.errors import UngrayError
-from stages.files import whole_file
+from ungray.errors import UngrayError
+from ungray.system.files import whole_file
 
 MILLISECONDS, LAST_MILLISECONDS = 600, 2500
 """How long a grid is shown, and the last one."""

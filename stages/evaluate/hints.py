@@ -9,19 +9,20 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from stages import metrics, tables
-from stages.charts import GRAY as GRAY_INK
-from stages.color import Float, Rgb, gray_photo, lab_to_rgb, rgb_to_lab
-from stages.colorize.api import Colorizer
-from stages.colorize.hints import Hint
-from stages.errors import UngrayError
+from stages.evaluate.bootstrap import compare
+from stages.evaluate.candidates import by_name, load_photo
+from stages.evaluate.chart_style import GRAY as GRAY_INK
 from stages.evaluate.charts import panels
 from stages.evaluate.diffusion import spread
 from stages.evaluate.params import Params
-from stages.evaluate.sides import by_name, load_photo
-from stages.evaluate.verdict import compare
 from stages.params import load
-from stages.terminal import Parser, tell
+from stages.storage import tables
+from ungray.colorizer import Colorizer
+from ungray.errors import UngrayError
+from ungray.hints import Hint
+from ungray.imaging import metrics
+from ungray.imaging.color import Float, Rgb, gray_photo, lab_to_rgb, rgb_to_lab
+from ungray.system.terminal import Parser, tell
 
 DOC = """\
 Show what hints are worth: color the photos in DIR with 0, 1, 2, 5, 10, 20, 50 and 100 hints at random places,

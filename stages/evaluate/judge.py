@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from stages import metrics, photos
-from stages.color import rgb_to_lab
-from stages.evaluate.rivals import Colour
-from stages.networks.base import Colorizer
-from stages.terminal import tell
+from stages.evaluate.methods import Colour
+from ungray.imaging import metrics, photos
+from ungray.imaging.color import rgb_to_lab
+from ungray.networks.base import Colorizer
+from ungray.system.terminal import tell
 
 Rgb = NDArray[np.uint8]
 
@@ -28,8 +28,8 @@ class Judgement:
     """What judging found.
 
     ``photos`` has a row a test photo and rival: file, query, group, rival, the figures of
-    :func:`stages.metrics.judge`, and for the model raw_l1 and raw_mse. ``histograms`` holds the ab histogram
-    over all test photos of each rival and of the truth, as shares that sum to 1.
+    :func:`ungray.imaging.metrics.judge`, and for the model raw_l1 and raw_mse. ``histograms`` holds the ab
+    histogram over all test photos of each rival and of the truth, as shares that sum to 1.
     """
 
     photos: pd.DataFrame

@@ -13,15 +13,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages import photos
-from stages.color import gray_photo, rgb_to_lab
+from stages.evaluate.bootstrap import TOO_FEW
+from stages.evaluate.methods import TITLES, Colour
 from stages.evaluate.params import Params
-from stages.evaluate.rivals import TITLES, Colour
 from stages.evaluate.run import Findings
 from stages.evaluate.summaries import FIGURES, YARDSTICKS
-from stages.evaluate.verdict import TOO_FEW
-from stages.networks import Model, parameter_count
-from stages.provenance import kept_nothing
+from ungray.imaging import photos
+from ungray.imaging.color import gray_photo, rgb_to_lab
+from ungray.networks import Model, parameter_count
+from ungray.provenance import kept_nothing
 
 FIGURE_TITLES = {
     "ciede2000": "CIEDE2000, mean (lower is better)",

@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stages import photos
-from stages.color import rgb_to_lab
-from stages.errors import UngrayError
+from stages.evaluate.methods import Colour
 from stages.evaluate.params import Params
-from stages.evaluate.rivals import Colour
+from ungray.errors import UngrayError
+from ungray.imaging import photos
+from ungray.imaging.color import rgb_to_lab
 
 Pair = tuple[Tensor, Tensor]
 """A coloured photo and its truth, uint8 RGB (1, 3, height, width)."""

@@ -11,10 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from stages import metrics, photos
-from stages.color import rgb_to_lab
-from stages.evaluate.rivals import TITLES, Colour
-from stages.grids import photo_grid, write_jpeg
+from stages.evaluate.methods import TITLES, Colour
+from ungray.imaging import metrics, photos
+from ungray.imaging.color import rgb_to_lab
+from ungray.imaging.grids import photo_grid, write_jpeg
 
 Rgb = NDArray[np.uint8]
 

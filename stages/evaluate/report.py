@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from stages.evaluate.bootstrap import TOO_FEW
+from stages.evaluate.methods import TITLES
 from stages.evaluate.params import Params
-from stages.evaluate.rivals import TITLES
 from stages.evaluate.summaries import YARDSTICKS
-from stages.evaluate.verdict import TOO_FEW
-from stages.provenance import kept_nothing, what_it_is
+from ungray.provenance import kept_nothing, what_it_is
 
 HEADLINE = ("ciede2000", "ab_mae", "psnr", "ssim", "colourfulness_ratio")
 """The figures that stand in metrics.json, few enough to compare at a glance; the first gives the verdict."""

@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.errors import UngrayError
-from stages.evaluate import perceptual, report, sides
+from stages.evaluate import candidates, perceptual, report
 from stages.evaluate.judge import judge
+from stages.evaluate.methods import TITLES, Colour, mean_ab, rivals
 from stages.evaluate.params import Params
-from stages.evaluate.rivals import TITLES, Colour, mean_ab, rivals
 from stages.evaluate.summaries import KINDS, figures_table, kinds_table, with_terciles
-from stages.networks import Model
-from stages.shards import Shards
-from stages.terminal import tell
+from stages.storage.shards import Shards
+from ungray.errors import UngrayError
+from ungray.networks import Model
+from ungray.system.terminal import tell
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def run(
     every_test, train = (originals[originals["split"] == split] for split in ("test", "train"))
     if every_test.empty:
         raise UngrayError(f"{prepared} has no test photo; `dvc repro --force prepare` makes it anew")
-    test = every_test[~sides.known_to_base(every_test)]
+    test = every_test[~candidates.known_to_base(every_test)]
     if test.empty:
         raise UngrayError(
             f"the base model was trained on all {len(every_test)} test photos of {prepared}, so none can "

@@ -9,15 +9,16 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from stages import metrics, tables
-from stages.color import gray_photo, rgb_to_lab
-from stages.colorize.api import Colorizer
-from stages.errors import UngrayError
+from stages.evaluate.bootstrap import compare
+from stages.evaluate.candidates import by_name, load_photo
 from stages.evaluate.params import Params
-from stages.evaluate.sides import by_name, load_photo
-from stages.evaluate.verdict import compare
 from stages.params import load
-from stages.terminal import Parser, tell
+from stages.storage import tables
+from ungray.colorizer import Colorizer
+from ungray.errors import UngrayError
+from ungray.imaging import metrics
+from ungray.imaging.color import gray_photo, rgb_to_lab
+from ungray.system.terminal import Parser, tell
 
 DOC = """\
 Judge a model on sets of color photos, a folder each, beside their gray versions: what it is worth on
@@ -91,7 +92,7 @@ def judge_sets(
 
     Returns:
         A row a photo and rival, ``gray`` and ``model``: set, file, rival, and the figures of
-        :func:`stages.metrics.judge`.
+        :func:`ungray.imaging.metrics.judge`.
 
     Raises:
         UngrayError: a folder holds no photo, or one cannot be read or has no color to judge by.

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from stages.evaluate.bootstrap import Comparison, compare
 from stages.evaluate.params import Params
-from stages.evaluate.verdict import Comparison, compare
 
 FIGURES: dict[str, Literal["lower", "higher", "neither"]] = {
     "ciede2000": "lower",

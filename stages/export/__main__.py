@@ -12,17 +12,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from stages import networks, photos, tables
-from stages.color import rgb_to_lab
 from stages.command import run_stage
-from stages.errors import UngrayError
 from stages.export.card import model_card
 from stages.export.params import Params
 from stages.export.to_onnx import check_onnx, write_onnx
-from stages.files import whole_file
-from stages.painting import small_size
 from stages.params import load
-from stages.terminal import tell
+from stages.storage import tables
+from ungray import networks
+from ungray.errors import UngrayError
+from ungray.imaging import photos
+from ungray.imaging.color import rgb_to_lab
+from ungray.imaging.upsampling import small_size
+from ungray.system.files import whole_file
+from ungray.system.terminal import tell
 
 MODELS = Path("data/models")
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from stages.provenance import kept_nothing
-from stages.terminal import printable
+from ungray.provenance import kept_nothing
+from ungray.system.terminal import printable
 
 ROWS = {
     "ciede2000": "CIEDE2000, mean (lower is better)",

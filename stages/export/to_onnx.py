@@ -13,11 +13,11 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from stages.color import Float
-from stages.errors import UngrayError
-from stages.files import whole_file
-from stages.networks import Model, predictor
-from stages.networks.base import AB_SCALE, Colorizer
+from ungray.errors import UngrayError
+from ungray.imaging.color import Float
+from ungray.networks import Model, predictor
+from ungray.networks.base import AB_SCALE, Colorizer
+from ungray.system.files import whole_file
 
 SMALL = 1024
 """Tensors of so few numbers stay in fp32."""

@@ -10,14 +10,14 @@ Examples:
 
 from pathlib import Path
 
-from stages import blocked, tables
 from stages.command import run_stage
-from stages.filter import measured, report, verdicts
+from stages.filter import measurements, report, verdicts
 from stages.filter.params import Params
 from stages.filter.review import command as review
 from stages.filter.review.decisions import Decisions
 from stages.params import Machine, load
-from stages.terminal import tell
+from stages.storage import blocklist, tables
+from ungray.system.terminal import tell
 
 REPORTS = Path("reports/filter")
 
@@ -32,8 +32,8 @@ def main() -> None:
         raw,
         workers=machine.photo_workers,
         decisions=Decisions(Path("data/review.csv")).all(),
-        blocked=blocked.read(),
-        known_in=measured.folder(),
+        blocked=blocklist.read(),
+        known_in=measurements.folder(),
     )
     tables.write(table, Path("data/verdicts.csv"))
     counts = report.counts(table)

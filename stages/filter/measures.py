@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages import decoding, photos
-from stages.color import chroma, rgb_to_lab
-from stages.likeness import CORNER, Corners, Look, look, small_copy
+from ungray.imaging import decoding, photos
+from ungray.imaging.color import chroma, rgb_to_lab
+from ungray.imaging.duplicates import CORNER, Corners, Look, look, small_copy
 
 Float = NDArray[np.float32]
 
@@ -32,7 +32,7 @@ class Measures:
     ``chroma_p95`` is the 95th percentile of Lab chroma (0 gray, under 6 almost surely gray, 6 to 10 muted),
     ``lightness_p99`` the 99th percentile of L (0..100), ``white`` the share of blown-out pixels (0..1),
     ``tint_spread`` and ``tint_hue`` are those of :func:`tone`, ``phash`` and ``corners`` are those of
-    :mod:`stages.likeness`, ``sharpness`` and ``strip`` those of the functions of their names.
+    :mod:`ungray.imaging.duplicates`, ``sharpness`` and ``strip`` those of the functions of their names.
     """
 
     bytes: int = 0
@@ -65,7 +65,8 @@ class Measures:
 
 
 def measure(path: Path) -> Measures:
-    """Decode the photo at ``path`` fully and measure it, within the limits of :mod:`stages.decoding`."""
+    """Decode the photo at ``path`` fully and measure it, within the limits of
+    :mod:`ungray.imaging.decoding`."""
     content = path.read_bytes()
     try:
         return decoding.limited(measured, content)

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from stages import photos
-from stages.files import whole_folder
 from stages.filter.checks import CHECKS
+from ungray.imaging import photos
+from ungray.system.files import whole_folder
 
 TILE = 128
 """Side of a thumbnail's square in pixels."""

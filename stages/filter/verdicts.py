@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages import likeness
-from stages.cluster import Workers
-from stages.errors import UngrayError
-from stages.filter import taken_out
+from stages.filter import blocklist
 from stages.filter.checks import TAKEN_OUT, after_decision, is_overruled, objection
-from stages.filter.measured import measure_all
+from stages.filter.measurements import measure_all
 from stages.filter.params import Params
 from stages.filter.review.decisions import Decision
+from stages.runtime.processes import Workers
+from ungray.errors import UngrayError
+from ungray.imaging import duplicates
 
 COLUMNS = [
     "file",
@@ -87,7 +87,7 @@ def run(
     overruled = [is_overruled(*pair) for pair in zip(objections, by_hand, strict=True)]
     objections = [after_decision(*pair) for pair in zip(objections, by_hand, strict=True)]
     if blocked is not None and len(blocked):
-        banned = taken_out.hits(table, [m.look for m in measures], blocked)
+        banned = blocklist.hits(table, [m.look for m in measures], blocked)
         objections = [TAKEN_OUT if hit else found for hit, found in zip(banned, objections, strict=True)]
     table["check"] = [found.check if found else "" for found in objections]
     table["reason"] = [found.reason if found else "" for found in objections]
@@ -110,32 +110,32 @@ def _find_duplicates(
     """Fill ``group``, and ``check``, ``reason`` and ``duplicate_of`` of all but the best of each set of
     duplicates.
 
-    Duplicates are what :func:`stages.likeness.near` finds. A group has all that was cut from one photo, too,
-    or mirrored, turned or framed: it may teach, but not on both sides of the split.
+    Duplicates are what :func:`ungray.imaging.duplicates.near` finds. A group has all that was cut from one
+    photo, too, or mirrored, turned or framed: it may teach, but not on both sides of the split.
 
     Photos that ``stay`` are kept whatever they look like; those that are ``overruled``, kept by hand
     against a check, push no other out.
     """
     usable = table.index[table["check"] == ""]
     part = table.loc[usable]
-    equal = likeness.same(part["sha256"].tolist())
+    equal = duplicates.same(part["sha256"].tolist())
     distance = params.near_duplicate_distance
-    alike = equal + likeness.near(part["phash"].tolist(), distance=distance)
-    duplicates = pd.Series(likeness.components(len(part), alike), index=usable)
-    cut = likeness.copies(looks[usable].tolist(), distance=distance) + likeness.same(
+    alike = equal + duplicates.near(part["phash"].tolist(), distance=distance)
+    alike_with = pd.Series(duplicates.components(len(part), alike), index=usable)
+    cut = duplicates.copies(looks[usable].tolist(), distance=distance) + duplicates.same(
         part["photograph"].tolist()
     )
-    groups = pd.Series(likeness.components(len(part), alike + cut), index=usable)
+    groups = pd.Series(duplicates.components(len(part), alike + cut), index=usable)
     # A group is named after its first photo by checksum, whatever the order of files.
     table.loc[usable, "group"] = part.groupby(groups)["sha256"].transform("min").str[:16]
     ranked = part.assign(
-        duplicate=duplicates,
+        duplicate=alike_with,
         overruled=overruled[usable],
         order=part["split"].map(SPLIT_ORDER).fillna(len(SPLIT_ORDER)),
         pixels=-part["width"] * part["height"],
         poverty=-part["bytes"],  # of equal size, the less compressed one
     ).sort_values(["overruled", "order", "pixels", "poverty", "sha256", "file"])
-    best = ranked.drop_duplicates("duplicate").set_index("duplicate").loc[duplicates].set_index(usable)
+    best = ranked.drop_duplicates("duplicate").set_index("duplicate").loc[alike_with].set_index(usable)
     # A decision to keep is about the photo, not about a second copy of the very same bytes.
     held = stay[usable] & part["file"].isin(ranked.drop_duplicates("sha256")["file"])
     lost = usable[(part["file"] != best["file"]) & ~held]

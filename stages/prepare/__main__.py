@@ -11,13 +11,13 @@ Examples:
 
 from pathlib import Path
 
-from stages import tables
 from stages.command import run_stage
-from stages.files import whole_folder
 from stages.params import Machine, load, load_all
 from stages.prepare import build, known, store
 from stages.prepare.params import Params
-from stages.terminal import tell
+from stages.storage import tables
+from ungray.system.files import whole_folder
+from ungray.system.terminal import tell
 
 
 def main() -> None:

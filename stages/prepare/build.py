@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages import photos, tables
-from stages.cluster import Workers, map_photos
-from stages.errors import UngrayError
-from stages.files import sha256
-from stages.likeness import Hashes
 from stages.prepare import known, shards, store
 from stages.prepare.params import Params
 from stages.prepare.split import SPLITS, split
 from stages.prepare.views import View, make, views
+from stages.runtime.processes import Workers, map_photos
+from stages.storage import tables
+from ungray.errors import UngrayError
+from ungray.imaging import photos
+from ungray.imaging.duplicates import Hashes
+from ungray.system.files import sha256
 
 INDEX = ["file", "split", "photo", "query", "group", "copy", "size", "rotation", "digest", "base_knows"]
 """``photo`` is the first 16 digits of the original's SHA-256, ``copy`` 0 for the photo itself, 1, 2 ... for

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.files import sha256
+from ungray.system.files import sha256
 
 Rgb = NDArray[np.uint8]
 Fit = Literal["crop", "squash", "pad"]

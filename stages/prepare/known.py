@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages import likeness, tables
-from stages.errors import UngrayError
-from stages.files import whole_file
-from stages.likeness import Hashes
-from stages.terminal import Parser, tell
+from stages.storage import tables
+from ungray.errors import UngrayError
+from ungray.imaging import duplicates
+from ungray.imaging.duplicates import Hashes
+from ungray.system.files import whole_file
+from ungray.system.terminal import Parser, tell
 
 FILE = "train_hashes.npy"
 
@@ -54,12 +55,12 @@ def mark(kept: pd.DataFrame, hashes: Hashes | None, *, distance: int) -> pd.Seri
     """Return for each photo of ``kept`` whether the base model was trained on it or a copy: yes or no.
 
     Empty for those that are not in test, and for all where ``hashes`` are not known. ``distance`` is that of
-    :func:`stages.likeness.known`.
+    :func:`ungray.imaging.duplicates.known`.
     """
     marks = pd.Series("", kept.index)
     if hashes is not None:
         test = kept["split"] == "test"
-        found = likeness.known(kept.loc[test, "phash"].tolist(), hashes, distance=distance)
+        found = duplicates.known(kept.loc[test, "phash"].tolist(), hashes, distance=distance)
         marks[test] = np.where(found, "yes", "no")
     return marks
 

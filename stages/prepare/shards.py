@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.files import whole_file
+from ungray.system.files import whole_file
 
 
 def assign(index: pd.DataFrame, *, photos: int) -> pd.Series:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from stages.errors import UngrayError
-from stages.files import sha256
+from ungray.errors import UngrayError
+from ungray.system.files import sha256
 
 SPLITS = ("train", "val", "test")
 

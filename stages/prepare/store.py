@@ -16,11 +16,12 @@ from importlib.metadata import version
 from pathlib import Path
 from uuid import uuid4
 
-from stages import cache, photos
-from stages.files import sha256
 from stages.prepare import geometry, views
 from stages.prepare.params import Params
 from stages.prepare.views import View
+from stages.storage import cache
+from ungray.imaging import photos
+from ungray.system.files import sha256
 
 
 def folder(params: Params) -> Path:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from stages import photos
 from stages.prepare.geometry import angles, fit, rotate, shrink, side
 from stages.prepare.params import Params
+from ungray.imaging import photos
 
 
 @dataclass(frozen=True)

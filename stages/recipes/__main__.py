@@ -14,9 +14,9 @@ import sys
 from itertools import chain, count
 from pathlib import Path
 
-from stages.command import run_command
 from stages.recipes.overlay import apply, command, description, names, overrides
-from stages.terminal import Parser, tell
+from ungray.system.console import run_command
+from ungray.system.terminal import Parser, tell
 
 
 def main() -> None:

@@ -12,8 +12,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from stages.errors import UngrayError
 from stages.params import check, put, read, setting
+from ungray.errors import UngrayError
 
 FOLDER = Path(__file__).parent
 PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_/.-]*( [A-Za-z0-9_/.-]+)*")

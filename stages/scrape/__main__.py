@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages import cache
 from stages.command import run_stage
-from stages.files import whole_folder
 from stages.params import load
-from stages.scrape import blocked, gather, last_commit, manifest, summary
+from stages.scrape import blocklist, gather, last_commit, manifest, summary
 from stages.scrape.params import Params
-from stages.tables import read, write
-from stages.terminal import tell
+from stages.storage import cache
+from stages.storage.tables import read, write
+from ungray.system.files import whole_folder
+from ungray.system.terminal import tell
 
 MANIFEST = Path("data/manifest.csv")
 
@@ -28,7 +28,7 @@ MANIFEST = Path("data/manifest.csv")
 def main() -> None:
     """Run the stage."""
     params = load("scrape", Params)
-    taken_out = blocked.TakenOut.here()
+    taken_out = blocklist.TakenOut.here()
     with whole_folder(Path("data/raw")) as raw:
         attempts = gather.run(params, raw, taken_out=taken_out)
     manifest.write(attempts, MANIFEST)

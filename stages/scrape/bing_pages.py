@@ -21,8 +21,8 @@ from types import SimpleNamespace
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from stages.fetch.responses import FetchError, Unpacking, seconds_to_wait
 from stages.scrape.results_page import results
+from ungray.fetch.responses import FetchError, Unpacking, seconds_to_wait
 
 MAX_PAGE = 8_000_000
 """Bytes of a results page; a real one has under a million."""

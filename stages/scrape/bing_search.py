@@ -17,15 +17,15 @@ from urllib.error import HTTPError
 from bing_image_downloader import bing as package
 from tqdm import tqdm
 
-from stages import cache
-from stages.errors import UngrayError
 from stages.scrape import last_commit, searches
 from stages.scrape.bing_pages import ResultsPages
 from stages.scrape.manifest import Attempt
 from stages.scrape.params import Params
 from stages.scrape.source import Link
-from stages.tables import cell
-from stages.terminal import printable, tell
+from stages.storage import cache
+from stages.storage.tables import cell
+from ungray.errors import UngrayError
+from ungray.system.terminal import printable, tell
 
 LICENCES = {
     "any": "",

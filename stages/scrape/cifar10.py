@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from stages.errors import UngrayError
 from stages.scrape import datasets, pickled
 from stages.scrape.manifest import Attempt, keep
 from stages.scrape.params import Params
+from ungray.errors import UngrayError
 
 PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages import decoding, likeness, photos, tables
-from stages.errors import UngrayError
-from stages.files import sha256
-from stages.scrape import blocked
+from stages.scrape import blocklist
+from stages.storage import tables
+from ungray.errors import UngrayError
+from ungray.imaging import decoding, duplicates, photos
+from ungray.system.files import sha256
 
 RAW, MANIFEST, VERDICTS = Path("data/raw"), Path("data/manifest.csv"), Path("data/verdicts.csv")
 DIGITS = re.compile(r"[0-9a-f]{16,64}")
@@ -37,7 +38,7 @@ class Collection:
         verdicts = pd.DataFrame(columns=["sha256", "phash"], dtype=str)
         if VERDICTS.exists():
             verdicts = tables.read(VERDICTS, made_by="filter")
-        return cls(tables.read(MANIFEST, made_by="scrape"), verdicts, blocked.read(), near_distance)
+        return cls(tables.read(MANIFEST, made_by="scrape"), verdicts, blocklist.read(), near_distance)
 
     @cached_property
     def phashes(self) -> dict[str, str]:
@@ -65,10 +66,10 @@ class Collection:
         if content is None:
             raise UngrayError(
                 f"{name} is no file, nor a checksum or URL in {MANIFEST}; if it has been taken out already, "
-                f"its checksum is in {blocked.BLOCKED}"
+                f"its checksum is in {blocklist.BLOCKED}"
             )
         try:
-            likes = self.near(likeness.phash(decoding.limited(photos.read_rgb, content)))
+            likes = self.near(duplicates.phash(decoding.limited(photos.read_rgb, content)))
         except photos.PhotoError as error:
             raise UngrayError(f"{name} is no photo of this collection: {error}") from None
         if likes and not near:
@@ -83,7 +84,7 @@ class Collection:
 
     def near(self, phash: str) -> dict[str, int]:
         """Return the photos here that look like ``phash``, nearest first: SHA-256 to differing bits."""
-        differing = likeness.distances(phash, self.verdicts["phash"].tolist())
+        differing = duplicates.distances(phash, self.verdicts["phash"].tolist())
         bits = dict(zip(self.verdicts["sha256"].astype(str), differing, strict=True))
         found = [(count, checksum) for checksum, count in bits.items() if count <= self.near_distance]
         return {checksum: count for count, checksum in sorted(found)}
@@ -100,11 +101,11 @@ class Collection:
             why |= dict.fromkeys(sorted(self.manifest.loc[cut, "sha256"]), "cut from the same photograph")
         return {other: reason for other, reason in why.items() if other not in checksums}
 
-    def look(self, checksum: str) -> likeness.Look | None:
+    def look(self, checksum: str) -> duplicates.Look | None:
         """Return what a photo is known by, from its file; None if there is none that can be read."""
         for file in self.files(checksum):
             try:
-                return likeness.look(decoding.limited(photos.read_rgb, (RAW / file).read_bytes()))
+                return duplicates.look(decoding.limited(photos.read_rgb, (RAW / file).read_bytes()))
             except (photos.PhotoError, FileNotFoundError):
                 continue
         return None

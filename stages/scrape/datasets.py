@@ -11,12 +11,12 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from stages import cache
-from stages.errors import UngrayError
-from stages.files import whole_file, whole_folder
 from stages.scrape.params import Params
-from stages.tables import cell
-from stages.terminal import FULL
+from stages.storage import cache
+from stages.storage.tables import cell
+from ungray.errors import UngrayError
+from ungray.system.files import whole_file, whole_folder
+from ungray.system.terminal import FULL
 
 
 @dataclass(frozen=True)

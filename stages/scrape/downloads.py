@@ -12,18 +12,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from stages import cache
-from stages.errors import UngrayError
-from stages.fetch import Limits, Outcome, blob_path, fetch_all
-from stages.files import sha256
 from stages.scrape import last_commit
-from stages.scrape.blocked import REASON, TakenOut
+from stages.scrape.blocklist import REASON, TakenOut
 from stages.scrape.journal import Entry, Journal, begin, open_journal
 from stages.scrape.manifest import Attempt, keep, take_back
 from stages.scrape.params import Params
 from stages.scrape.progress import QueryBar
 from stages.scrape.source import Link
-from stages.terminal import say, tell
+from stages.storage import cache
+from ungray.errors import UngrayError
+from ungray.fetch import Limits, Outcome, blob_path, fetch_all
+from ungray.system.files import sha256
+from ungray.system.terminal import say, tell
 
 SILENCE = ("timed out", "no connection", "no name server answered", "unknown host")
 """How the reason of a download begins that got no answer, be it the host's fault or the network's."""

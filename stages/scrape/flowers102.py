@@ -10,10 +10,10 @@ from typing import Any
 from scipy.io import loadmat
 from tqdm import tqdm
 
-from stages.errors import UngrayError
 from stages.scrape import datasets
 from stages.scrape.manifest import Attempt, keep
 from stages.scrape.params import Params
+from ungray.errors import UngrayError
 
 PAGE = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
 

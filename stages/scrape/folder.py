@@ -10,10 +10,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from stages.errors import UngrayError
-from stages.reading.formats import NAMES, SUFFIXES
 from stages.scrape.manifest import Attempt, keep
 from stages.scrape.params import Params
+from ungray.errors import UngrayError
+from ungray.imaging.reading.formats import NAMES, SUFFIXES
 
 MAX_BYTES = 2_000_000_000
 """A larger file is no photo that could be worked with, and would not fit into memory."""

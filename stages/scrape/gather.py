@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from stages.errors import UngrayError
 from stages.scrape import bing_search, cifar10, downloads, flowers102, folder, sample, urls
-from stages.scrape.blocked import TakenOut, refuse
+from stages.scrape.blocklist import TakenOut, refuse
 from stages.scrape.manifest import Attempt
 from stages.scrape.params import Params
 from stages.scrape.source import Link, Source
-from stages.tables import is_made_fit
+from stages.storage.tables import is_made_fit
+from ungray.errors import UngrayError
 
 SOURCES: dict[str, Source] = {
     "sample": sample.gather,

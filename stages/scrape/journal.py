@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
-from stages.files import whole_file
+from ungray.system.files import whole_file
 
 
 @dataclass(frozen=True, kw_only=True)

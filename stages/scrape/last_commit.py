@@ -16,11 +16,11 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from stages.fetch import blob_path
-from stages.files import sha256, whole_file
-from stages.scrape import blocked
+from stages.scrape import blocklist
 from stages.scrape.params import Params
-from stages.terminal import say
+from ungray.fetch import blob_path
+from ungray.system.files import sha256, whole_file
+from ungray.system.terminal import say
 
 STRUCK_OUT = "urn:sha256:"
 """What stands for the address of a photo that was taken out for good: its row has none, but a rank."""
@@ -43,7 +43,7 @@ def read() -> LastCommit | None:
         section = YAML(typ="safe", pure=True).load(params)["scrape"]
         table = pd.read_csv(io.StringIO(manifest), dtype=str, keep_default_na=False)
         table["rank"] = pd.to_numeric(table["rank"])
-        struck_out = (table["url"] == "") & (table["reason"] == blocked.REASON)
+        struck_out = (table["url"] == "") & (table["reason"] == blocklist.REASON)
         table["url"] = table["url"].mask(struck_out, STRUCK_OUT + table["sha256"])
         return LastCommit(Params.model_validate(section), table)
     except (YAMLError, ValidationError, ValueError, KeyError, TypeError):

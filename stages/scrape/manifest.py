@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from stages import photos, tables
-from stages.files import sha256
+from stages.storage import tables
+from ungray.imaging import photos
+from ungray.system.files import sha256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +85,7 @@ def keep(
         image_format, width, height = photos.probe(content)
     except photos.PhotoError as error:
         return Attempt(status="refused", reason=str(error), **about)
-    file = f"{photos.folder_name(query)}/{sha256(content)[:16]}.{photos.FORMATS[image_format]}"
+    file = f"{folder_name(query)}/{sha256(content)[:16]}.{photos.FORMATS[image_format]}"
     path = raw / file
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
@@ -103,3 +105,12 @@ def write(attempts: Iterable[Attempt], path: Path) -> None:
     """Write ``attempts`` sorted by query, rank and URL."""
     table = pd.DataFrame([asdict(attempt) for attempt in attempts], columns=COLUMNS)
     tables.write(table.sort_values(["query", "rank", "url"], kind="stable"), path)
+
+
+def folder_name(query: str) -> str:
+    """Return a folder name for ``query`` that is safe on every system and different for different queries."""
+    name = re.sub(r"[^\w\- ]+", "_", query).strip(" _")[:60].rstrip()
+    # Some systems take Moon and moon for one folder, and con or com1 for a device.
+    reserved = re.fullmatch(r"con|prn|aux|nul|(com|lpt)\d", name)
+    plain = name == query and name == name.lower() and name and not reserved
+    return name if plain else f"{name or 'query'}-{sha256(query.encode())[:8]}"

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from stages.cache import main_checkout
-from stages.errors import UngrayError
 from stages.params import Section
-from stages.tables import cell
+from stages.storage.tables import cell
+from ungray.errors import UngrayError
+from ungray.system.files import main_checkout
 
 
 class Params(Section):

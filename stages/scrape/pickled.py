@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.errors import UngrayError
+from ungray.errors import UngrayError
 
 
 def read(path: Path) -> dict[str, Any]:

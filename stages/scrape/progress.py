@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from tqdm import tqdm
 
 from stages.scrape.source import Link
-from stages.terminal import printable
+from ungray.system.terminal import printable
 
 
 class QueryBar(tqdm):

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages import photos
-from stages.errors import UngrayError
 from stages.scrape.manifest import Attempt, keep
 from stages.scrape.params import Params
+from ungray.errors import UngrayError
+from ungray.imaging import photos
 
 PHOTOGRAPHS = (
     # package, file, query, licence as the package states it

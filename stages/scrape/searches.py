@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stages.files import whole_file
+from ungray.system.files import whole_file
 
 Answer = Sequence[tuple[str, str]]
 """The address of each photo and of the page that shows it, best first."""

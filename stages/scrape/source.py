@@ -22,9 +22,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages import tables
 from stages.scrape.manifest import Attempt
 from stages.scrape.params import Params
+from stages.storage import tables
 
 
 @dataclass(frozen=True, kw_only=True)

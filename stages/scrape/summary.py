@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from stages.scrape.manifest import Attempt
-from stages.terminal import printable
+from ungray.system.terminal import printable
 
 SHOWN = 60
 """Queries in the table; of more, only the sums are shown."""

@@ -15,12 +15,12 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
-from stages.command import run_command
 from stages.params import load_all
-from stages.scrape import blocked, traces
-from stages.scrape.blocked import Remembered
+from stages.scrape import blocklist, traces
+from stages.scrape.blocklist import Remembered
 from stages.scrape.collection import Collection
-from stages.terminal import Parser, tell
+from ungray.system.console import run_command
+from ungray.system.terminal import Parser, tell
 
 AFTERWARDS = """\
 What is left to do:
@@ -71,13 +71,13 @@ def take_out(names: Sequence[str], *, near: bool, dry_run: bool) -> None:
     found = traces.find(meant)
     if not dry_run:
         addresses = traces.addresses(meant)
-        blocked.add({checksum: _remembered(collection, checksum, addresses) for checksum in meant})
+        blocklist.add({checksum: _remembered(collection, checksum, addresses) for checksum in meant})
         traces.remove(found, meant)
     would = "would be " if dry_run else ""
     rows = ", ".join(f"{count} of {path}" for path, count in found.rows.items()) or "none"
     tell(
         f"take_out: {', '.join(sorted(map(collection.title, meant)))}",
-        f"  {would}blocked in {blocked.BLOCKED}, by checksum, look and address",
+        f"  {would}blocked in {blocklist.BLOCKED}, by checksum, look and address",
         f"  {would}removed: {len(found.files)} files; rows: {rows} (the manifest's keep the checksum)",
         f"  {would}removed, as they may hold or show it: {len(found.pictures)} pictures, "
         f"{len(found.mixed)} folders of .cache or shards of data/prepared",

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages import tables
-from stages.scrape import struck_out
-from stages.scrape.blocked import REASON, STAYING
-from stages.scrape.struck_out import strike_out
+from stages.scrape import redaction
+from stages.scrape.blocklist import REASON, STAYING
+from stages.scrape.redaction import strike_out
+from stages.storage import tables
 
 MANIFEST, VERDICTS, REVIEW = Path("data/manifest.csv"), Path("data/verdicts.csv"), Path("data/review.csv")
 INDEX = Path("data/prepared/index.csv")
@@ -98,7 +98,7 @@ def remove(traces: Traces, checksums: Set[str]) -> None:
 
 def addresses(checksums: Set[str]) -> dict[str, str]:
     """Return the addresses that gave the photos with these SHA-256, as far as is known: URL to SHA-256."""
-    return struck_out.addresses(checksums) | _told(checksums)
+    return redaction.addresses(checksums) | _told(checksums)
 
 
 def _told(checksums: Set[str]) -> dict[str, str]:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from stages.errors import UngrayError
 from stages.scrape.params import Params
 from stages.scrape.source import Link
+from ungray.errors import UngrayError
 
 COLUMNS = ("url", "query", "licence", "source_page")
 """What a CSV file may hold of each photo; all but the first may be left out."""

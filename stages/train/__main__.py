@@ -12,11 +12,11 @@ Stopped by Ctrl-C or killed, it goes on from its last checkpoint when started ag
 import shutil
 from pathlib import Path
 
-from stages import networks
 from stages.command import run_stage
 from stages.params import Machine, load
 from stages.train.params import Params
 from stages.train.run import run
+from ungray import networks
 
 
 def main() -> None:

@@ -13,13 +13,11 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from stages.files import sha256, whole_file
-from stages.terminal import say
-from stages.train import processes
-from stages.train.best import Best
-from stages.train.ema import Ema
+from stages.train import distributed
 from stages.train.objective import Objective
-from stages.train.place import OF_EACH_PROCESS, Place
+from stages.train.state import OF_EACH_PROCESS, Best, Ema, Place
+from ungray.system.files import sha256, whole_file
+from ungray.system.terminal import say
 
 UNREADABLE = (
     RuntimeError, KeyError, TypeError, ValueError, IndexError, EOFError, OSError, pickle.UnpicklingError,
@@ -51,7 +49,7 @@ class Checkpoint:
             **{name: getattr(place, name) for name in OF_EACH_PROCESS},
             "generators": _generators(self._fabric.device),
         }
-        ranks = processes.gathered(self._fabric, mine)
+        ranks = distributed.gathered(self._fabric, mine)
         if not self._fabric.is_global_zero:
             return
         state = {

@@ -13,10 +13,10 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 from torch.optim import Optimizer
 
-from stages import memory
-from stages.errors import UngrayError
-from stages.limits import cores
 from stages.params import Machine
+from ungray.errors import UngrayError
+from ungray.system import memory
+from ungray.system.limits import cores
 
 FABRIC_PRECISION: dict[str, Any] = {"bf16": "bf16-mixed", "fp32": "32-true"}
 

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import torch
 
-from stages.errors import UngrayError
 from stages.train.params import Params
-from stages.train.place import Place
+from stages.train.state import Place
+from ungray.errors import UngrayError
 
 EXPLODED = 1000.0
 """A loss over so many times that of the first step will not come back."""

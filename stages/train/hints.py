@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stages.color import Float, rgb_to_lab
 from stages.train.params import HintsParams
+from ungray.imaging.color import Float, rgb_to_lab
 
 CERTAIN = 0.8
 """Share of points that are as good as true, with weight 1; the lower another's, the further it is off."""

@@ -13,26 +13,24 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stages.networks.base import Colorizer
 from stages.params import Machine
-from stages.train import budget, processes
-from stages.train.best import Best
+from stages.train import distributed, schedule
 from stages.train.checkpoints import Checkpoint
-from stages.train.clock import Clock
 from stages.train.data import Pixels, ahead, batch_count, mixed_batches
-from stages.train.ema import Ema
 from stages.train.failures import check_loss, check_val, memory_named
 from stages.train.objective import build_objective
 from stages.train.params import Params
-from stages.train.place import Place
-from stages.train.show import Silent
-from stages.train.stop import stoppable
-from stages.train.validate import Validation
+from stages.train.progress import Silent
+from stages.train.schedule import Clock
+from stages.train.signals import stoppable
+from stages.train.state import Best, Ema, Place
+from stages.train.validation import Validation
+from ungray.networks.base import Colorizer
 
 if TYPE_CHECKING:
-    from stages.train.degrade import OldScans
+    from stages.train.data import Streamed
+    from stages.train.degradation import OldScans
     from stages.train.hints import Hints
-    from stages.train.streamed import Streamed
     from stages.train.tones import Tones
 
 OnEpoch = Callable[[int, dict[str, float]], None]
@@ -97,8 +95,8 @@ class Training:
         self.place = self.checkpoint.restore()
         self.clock = Clock(self.place, machine)
         self.batches_an_epoch = batch_count(photos.train, params.batch_size)
-        self.most_steps = budget.most_steps(params, self.batches_an_epoch)
-        if not params.minutes or self.most_steps <= budget.settled_steps(params):
+        self.most_steps = schedule.most_steps(params, self.batches_an_epoch)
+        if not params.minutes or self.most_steps <= schedule.settled_steps(params):
             self.place.planned_steps = self.most_steps
 
     def run(self, on_epoch: OnEpoch | None) -> Place:
@@ -122,14 +120,14 @@ class Training:
                 place.threads.append(threads)
             while not self.is_over():
                 self._train_epoch(stop)
-                processes.share_buffers(self.fabric, self.shown)
+                distributed.share_buffers(self.fabric, self.shown)
                 last_step = min((place.epoch + 1) * self.batches_an_epoch, self.steps) - 1
                 measured = self.validate(self.shown)
                 self._save_if_due(stop)  # after the last epoch's validation no step comes that would see it
                 place.end_epoch(
-                    processes.summed(self.fabric, {"photos": place.photos, **place.sums}),
+                    distributed.summed(self.fabric, {"photos": place.photos, **place.sums}),
                     measured,
-                    learning_rate=self.params.lr * budget.lr_factor(self.params, last_step, self.steps),
+                    learning_rate=self.params.lr * schedule.lr_factor(self.params, last_step, self.steps),
                 )
                 check_val(place)
                 self.best.consider(self.shown, place)
@@ -164,7 +162,7 @@ class Training:
 
     def _save_if_due(self, stop: list[int]) -> None:
         """Save a checkpoint where it is time to; end the training where a signal asks for it."""
-        stopping, due = processes.any_of(self.fabric, bool(stop), self.clock.checkpoint_is_due())
+        stopping, due = distributed.any_of(self.fabric, bool(stop), self.clock.checkpoint_is_due())
         if stopping or due:
             self.clock.save(self.checkpoint)
         if stopping:
@@ -173,8 +171,8 @@ class Training:
     def _train_step(self, batch: Tensor, numbers: NDArray[np.int64]) -> None:
         """Take one step on a global batch, uint8 RGB (batch, height, width, 3) of the photos ``numbers``."""
         place, params = self.place, self.params
-        factor = budget.lr_factor(params, self.step, self.steps)
-        shares = processes.shares(
+        factor = schedule.lr_factor(params, self.step, self.steps)
+        shares = distributed.shares(
             len(batch),
             ranks=self.fabric.world_size,
             rank=self.fabric.global_rank,
@@ -209,16 +207,16 @@ class Training:
         return seen, source.hints.batch(photos, numbers=numbers, epoch=epoch) if source.hints else None
 
     def _planning_is_due(self) -> bool:
-        due = budget.planning_is_due(self.params, step=self.step, seconds=self.clock.seconds())
-        return processes.any_of(self.fabric, due)[0]
+        due = schedule.planning_is_due(self.params, step=self.step, seconds=self.clock.seconds())
+        return distributed.any_of(self.fabric, due)[0]
 
     def _plan(self) -> None:
         """Fix the number of all steps by the pace so far, and say so."""
         params, place = self.params, self.place
-        processes.share_buffers(self.fabric, self.shown)
+        distributed.share_buffers(self.fabric, self.shown)
         seconds = self.clock.seconds_of(lambda: self.validate(self.shown))
         self.objective.train()
-        planned = budget.plan_steps(
+        planned = schedule.plan_steps(
             params,
             batches_an_epoch=self.batches_an_epoch,
             done=self.step,

@@ -2,7 +2,7 @@
 
 L1 and MSE have one best answer where colour is open, the median or mean of the plausible ones, and that is
 brown. ``chroma_l1`` and ``classes`` are remedies; the third, a discriminator, is
-:mod:`stages.train.adversarial`.
+:mod:`stages.train.objective`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stages.networks.base import AB_SCALE, Colorizer
-from stages.networks.classes import AbClasses
 from stages.train.data import Pixels, to_rgb
 from stages.train.params import Params
+from ungray.networks.base import AB_SCALE, Colorizer
+from ungray.networks.classes import AbClasses
 
 if TYPE_CHECKING:
-    from stages.train.streamed import Streamed
+    from stages.train.data import Streamed
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Takes outputs and targets, float32, the mean over a batch out; the gray photo goes in as an output."""

@@ -1,4 +1,4 @@
-"""The section ``train`` of params.yaml."""
+"""The section ``train`` of params.yaml, with the arguments of each architecture that has any."""
 
 from __future__ import annotations
 
@@ -6,18 +6,49 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from stages.errors import UngrayError
 from stages.params import MOST, Section, Seed
-from stages.train.architectures import (
-    DenseAutoencoderParams,
-    LabAutoencoderParams,
-    LiteUNetParams,
-    ResNet18Params,
-    UNetParams,
-)
+from ungray.errors import UngrayError
+
+Channels = Annotated[int, Field(ge=1, le=4096)]
+
+
+class UNetParams(Section):
+    """Of :class:`ungray.networks.unet.UNet`."""
+
+    channels: Annotated[tuple[Channels, ...], Field(strict=False, min_length=4, max_length=4)]
+
+
+class LiteUNetParams(Section):
+    """Of :class:`ungray.networks.lite_unet.LiteUNet`."""
+
+    encoder: Literal["lite0", "lite1", "lite2"]
+    decoder: Annotated[tuple[Channels, ...], Field(strict=False, min_length=4, max_length=4)]
+    pretrained: bool
+
+
+class LabAutoencoderParams(Section):
+    """Of :class:`ungray.networks.lab_autoencoder.LabAutoencoder`."""
+
+    num_layers: int = Field(ge=1, le=5)
+    filters: int = Field(ge=16, le=1024, multiple_of=4)
+
+
+class DenseAutoencoderParams(Section):
+    """Of :class:`ungray.networks.dense_autoencoder.DenseAutoencoder`."""
+
+    embedding: int = Field(ge=16, le=4096, multiple_of=16)
+    pooling: Literal["average", "max"]
+    downsampling: Literal[2, 4, 8]
+
+
+class ResNet18Params(Section):
+    """Of :class:`ungray.networks.resnet18.ResNet18`."""
+
+    pretrained: bool
+
 
 Effect = Literal["sepia", "blur", "grain", "fading", "borders", "scratches"]
-"""What happens to old scans; see :mod:`stages.train.degrade`."""
+"""What happens to old scans; see :mod:`stages.train.degradation`."""
 
 CLASSIFIERS = ("unet", "lite_unet")
 """Architectures that can classify colour."""
@@ -42,7 +73,7 @@ class ClassesParams(Section):
 
 
 class AdversarialParams(Section):
-    """The discriminator that the network is trained against; see :mod:`stages.train.adversarial`."""
+    """The discriminator that the network is trained against; see :mod:`stages.train.objective`."""
 
     weight: float = Field(ge=0, le=1000)
     lr: float = Field(gt=0, le=1)
@@ -128,7 +159,7 @@ class Params(Section):
         return self
 
     def network(self) -> dict[str, Any]:
-        """Return the configuration that :func:`stages.networks.build` takes."""
+        """Return the configuration that :func:`ungray.networks.build` takes."""
         sections: dict[str, Section] = {
             "unet": self.unet,
             "lite_unet": self.lite_unet,

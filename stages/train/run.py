@@ -11,36 +11,32 @@ import pandas as pd
 import torch
 from lightning_fabric import Fabric
 
-from stages import cache, networks, tables
-from stages.networks import Model, parameter_count
 from stages.params import Machine
-from stages.provenance import kept_nothing
-from stages.shards import Shards
-from stages.terminal import tell
+from stages.storage import cache, tables
+from stages.storage.shards import Shards
 from stages.train.checkpoints import tell_what_differs
-from stages.train.data import Pixels, batch_count, load_pixels
+from stages.train.data import Pixels, Streamed, batch_count, load_pixels
 from stages.train.device import start_fabric
-from stages.train.gallery import Gallery
 from stages.train.hints import Hints
 from stages.train.loop import EndedError, OnEpoch, Photos, Training
 from stages.train.losses import measure_prior
 from stages.train.params import Params
-from stages.train.place import Place
-from stages.train.show import Show, Silent
-from stages.train.start import half_weights, start_from, told
-from stages.train.streamed import Streamed
+from stages.train.progress import Gallery, Show, Silent
+from stages.train.saturation_calibration import vivid
+from stages.train.state import Place
 from stages.train.tones import Tones
-from stages.train.vivid import vivid
+from stages.train.warm_start import half_weights, start_from, told
+from ungray import networks
+from ungray.networks import Model, parameter_count
+from ungray.provenance import kept_nothing
+from ungray.system.terminal import tell
 
 if TYPE_CHECKING:
-    from stages.networks.base import Colorizer
-    from stages.train.degrade import OldScans
+    from stages.train.degradation import OldScans
+    from ungray.networks.base import Colorizer
 
 CODE = Path(__file__).parents[1]
-SHARED = (
-    "networks", "borders.py", "color.py", "grids.py", "metrics.py", "painting.py", "photos.py", "pixels.py",
-    "reading", "shards.py",
-)  # fmt: skip
+SHARED = ("ungray/imaging", "ungray/networks", "storage/shards.py")
 """What of stages/ beside train makes the results."""
 
 
@@ -138,7 +134,7 @@ def _made(training: Training, *, precision: str) -> dict[str, Any]:
 
 
 def _unchanged(place: Place, *, epoch: int, watch: str) -> dict[str, Any]:
-    """Return what :func:`stages.provenance.kept_nothing` tells: what val said before training and at best."""
+    """Return what :func:`ungray.provenance.kept_nothing` tells: what val said before training and at best."""
     trained = Place(log=place.log)
     return {
         "epoch": epoch,
@@ -198,7 +194,7 @@ def _by_working_size(
 def _old_scans(params: Params) -> OldScans | None:
     if not params.degradation:
         return None
-    from stages.train.degrade import OldScans  # albumentations takes seconds to import
+    from stages.train.degradation import OldScans  # albumentations takes seconds to import
 
     return OldScans(params.degradation_effects, share=params.degradation, seed=params.seed)
 

@@ -19,19 +19,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stages.command import run_command
-from stages.errors import UngrayError
 from stages.params import Machine, load
-from stages.terminal import Parser, tell
 from stages.train.params import Params as TrainParams
 from stages.tune.apply import apply
 from stages.tune.params import Params
+from stages.tune.progress import Told, table_so_far, write_report
 from stages.tune.report import best
 from stages.tune.run import prepare, work
 from stages.tune.study import results
-from stages.tune.told import Told, table_so_far, write_report
 from stages.tune.trial import Search
 from stages.tune.workers import become_worker, run_workers
+from ungray.errors import UngrayError
+from ungray.system.console import run_command
+from ungray.system.terminal import Parser, tell
 
 PREPARED, REPORT = Path("data/prepared"), Path("reports/tune")
 

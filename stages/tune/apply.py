@@ -12,9 +12,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 from ruamel.yaml.error import YAMLError
 
-from stages.errors import UngrayError
-from stages.files import whole_file
 from stages.params import load_all
+from ungray.errors import UngrayError
+from ungray.system.files import whole_file
 
 
 def apply(best: Path, params: Path) -> list[str]:

@@ -20,9 +20,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
-from stages.charts import BLUE, GRAY, ORANGE, STYLE
-from stages.files import whole_file
+from stages.evaluate.chart_style import BLUE, GRAY, ORANGE, STYLE
 from stages.tune.params import Params
+from ungray.system.files import whole_file
 
 FEWEST = 4
 """So many complete trials are wanted before anything is said about what mattered."""

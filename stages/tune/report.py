@@ -11,12 +11,12 @@ import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 from ruamel.yaml import YAML
 
-from stages import tables
-from stages.files import whole_file
 from stages.params import put
+from stages.storage import tables
 from stages.tune.params import Params
 from stages.tune.space import Combination
 from stages.tune.study import combination
+from ungray.system.files import whole_file
 
 STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 LEADING = ["trial", "state", "ciede2000", "gray_ciede2000", "epochs"]

@@ -10,9 +10,8 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from stages import cache, tables
-from stages.errors import UngrayError
 from stages.params import Machine
+from stages.storage import cache, tables
 from stages.train.params import Params as TrainParams
 from stages.tune.params import Params
 from stages.tune.space import check_each_value, check_keys, overlay, typed
@@ -29,6 +28,7 @@ from stages.tune.study import (
     under_way,
 )
 from stages.tune.trial import POLL_SECONDS, FailedError, Search, WithdrawnError
+from ungray.errors import UngrayError
 
 
 def prepare(params: Params, train: TrainParams, machine: Machine, *, prepared: Path) -> tuple[Search, str]:

@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from stages.errors import UngrayError
 from stages.params import STAGES, explain, put
 from stages.train.params import Params as TrainParams
+from ungray.errors import UngrayError
 
 Combination = dict[str, Any]
 """A value for each key of the space, as params.yaml would hold it."""

@@ -28,10 +28,10 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from stages import cache
-from stages.errors import UngrayError
+from stages.storage import cache
 from stages.tune.params import Params
 from stages.tune.space import Combination, as_label, short, whole
+from ungray.errors import UngrayError
 
 HEARTBEAT_SECONDS = 5
 """A running trial signs in at the database so often."""

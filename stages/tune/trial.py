@@ -21,13 +21,13 @@ import optuna
 from filelock import FileLock
 from optuna.trial import Trial, TrialState
 
-from stages.errors import UngrayError
 from stages.params import Machine
 from stages.train.loop import EndedError
 from stages.train.run import run as train
 from stages.tune.params import Params
 from stages.tune.space import Combination, overlay, typed
 from stages.tune.study import DEATHS, deaths, draw, fail_the_dead, owns_its_slot, under_way
+from ungray.errors import UngrayError
 
 POLL_SECONDS = 1.0
 """Between two looks at what others are doing."""

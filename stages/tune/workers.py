@@ -10,9 +10,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from stages.errors import UngrayError
 from stages.tune.run import POLL_SECONDS, finished
 from stages.tune.trial import Search
+from ungray.errors import UngrayError
 
 
 def run_workers(search: Search, workers: int, told: Callable[[], None]) -> None:

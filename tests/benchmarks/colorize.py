@@ -31,9 +31,9 @@ import cv2
 import numpy as np
 from sklearn.datasets import load_sample_image
 
-from stages import memory
-from stages.colorize import files
-from stages.colorize.api import Colorizer, default_model
+from ungray.colorizer import Colorizer, default_model
+from ungray.imaging import photo_files
+from ungray.system import memory
 
 JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95]
 TIMES, SHARE = 4.0, 0.7
@@ -42,7 +42,7 @@ RUNS = 5
 
 
 COMMAND_AND_PEAK = """
-from stages.colorize.__main__ import main
+from ungray.cli.main import main
 main()
 from stages.doctor.machine import peak_memory
 print(peak_memory())
@@ -67,8 +67,8 @@ def codec(content: bytes) -> None:
 
 
 def colour(content: bytes, colorizer: Colorizer) -> None:
-    taken = files.read(content)
-    files.encode(taken, colorizer.predict(taken).render(), format="jpg")
+    taken = photo_files.read(content)
+    photo_files.encode(taken, colorizer.predict(taken).render(), format="jpg")
 
 
 def seconds(work: Callable[[], Any]) -> float:
@@ -89,7 +89,7 @@ def large(megapixels: int, colorizer: Colorizer, content: bytes) -> dict[str, fl
 
 def folder(colorizer: Colorizer, contents: list[bytes]) -> dict[str, float]:
     engine = colorizer._engine
-    height, width = colorizer.predict(files.read(contents[0])).fits.shape[:2]
+    height, width = colorizer.predict(photo_files.read(contents[0])).fits.shape[:2]
     small = np.full((1, 1, height, width), 50, np.float32)
 
     def bare(content: bytes) -> None:

@@ -31,14 +31,15 @@ from PIL import Image
 from skimage import data
 from sklearn.datasets import load_sample_image
 
-from stages import params, photos
-from stages.files import sha256
+from stages import params
 from stages.filter import verdicts
 from stages.filter.measures import measure
-from stages.limits import cores
 from stages.prepare import build
 from stages.prepare.geometry import angles
 from stages.prepare.split import split
+from ungray.imaging import photos
+from ungray.system.files import sha256
+from ungray.system.limits import cores
 
 ROOT = Path(__file__).parents[2]
 ENOUGH = 0.75

@@ -31,11 +31,12 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from stages import params, tables
-from stages.files import sha256
+from stages import params
 from stages.filter import verdicts
 from stages.prepare import build
 from stages.scrape import sample
+from stages.storage import tables
+from ungray.system.files import sha256
 
 ROOT = Path(__file__).parents[2]
 SIDE = 256
@@ -133,7 +134,7 @@ def measure(stage: str, way: str, *, count: int, folder: Path) -> dict[str, Any]
     # Here, not above: processes that a stage starts import this module too, and should start as its own do.
     from distributed import Client
 
-    from tests.scheduler.started import scheduler, workers
+    from tests.runtime.started import scheduler, workers
 
     dask = way == WAYS[2]
     with (

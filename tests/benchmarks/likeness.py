@@ -21,11 +21,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages import likeness, photos
 from stages.filter.measures import measure
-from stages.likeness import Look
 from stages.params import load_all
 from stages.prepare.geometry import rotate
+from ungray.imaging import duplicates, photos
+from ungray.imaging.duplicates import Look
 
 Rgb = NDArray[np.uint8]
 
@@ -76,7 +76,7 @@ KINDS: dict[str, Callable[[Rgb, random.Random], Rgb]] = {
 def planted(photo: Rgb, kind: str, draw: random.Random) -> Look:
     """Return the look of a copy of ``photo``."""
     made = np.ascontiguousarray(KINDS[kind](photo, draw))
-    return likeness.look(photos.read_rgb(photos.encode_rgb(made, suffix=".jpg", quality=85)))
+    return duplicates.look(photos.read_rgb(photos.encode_rgb(made, suffix=".jpg", quality=85)))
 
 
 def sheet(pairs: list[tuple[int, int]], paths: list[Path]) -> Rgb:
@@ -115,13 +115,13 @@ def main() -> None:
     pixels = [photos.read_rgb(path) for path in random.Random(1).sample(paths, 200)]
     start = time.process_time()
     for photo in pixels:
-        likeness.corners(likeness.small_copy(photo))
+        duplicates.corners(duplicates.small_copy(photo))
     corners = (time.process_time() - start) / len(pixels) * len(looks)
     start = time.process_time()
-    near = set(likeness.near([one.phash for one in looks], distance=distance))
+    near = set(duplicates.near([one.phash for one in looks], distance=distance))
     by_hash = time.process_time() - start
     start = time.process_time()
-    linked = set(likeness.copies(looks, distance=distance))
+    linked = set(duplicates.copies(looks, distance=distance))
     linking = time.process_time() - start
     before = measuring - corners + by_hash
     print(
@@ -129,7 +129,7 @@ def main() -> None:
         f"pairs {by_hash:.1f}); now {before + corners + linking:.0f} (corners {corners:.0f}, pairs "
         f"{linking:.1f} more): {(before + corners + linking) / before:.2f} times"
     )
-    parts = np.bincount(likeness.components(len(looks), linked))
+    parts = np.bincount(duplicates.components(len(looks), linked))
     print(
         f"linked among them: {len(linked)} pairs, {len(linked - near)} of them not by hash; "
         f"largest group {parts.max()}"
@@ -141,7 +141,7 @@ def main() -> None:
     for kind in KINDS:
         draw = random.Random(kind)
         copies = [planted(photo, kind, draw) for photo in originals]
-        found = set(likeness.copies(copies + looks, distance=distance, first=len(copies)))
+        found = set(duplicates.copies(copies + looks, distance=distance, first=len(copies)))
         hits = [(at, len(copies) + number) in found for at, number in enumerate(chosen)]
         print(f"{kind:24}{np.mean(hits):7.1%} of {len(hits)} joined")
 

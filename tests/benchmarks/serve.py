@@ -21,8 +21,8 @@ import numpy as np
 from skimage import data
 from sklearn.datasets import load_sample_image
 
-from tests.colorize.serve.load import load
-from tests.colorize.serve.visitor import Server
+from tests.ungray.page.load import load
+from tests.ungray.page.visitor import Server
 
 WIDTH, HEIGHT = 512, 384
 

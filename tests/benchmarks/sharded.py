@@ -25,15 +25,14 @@ import pandas as pd
 import torch
 from training_loops import SIDE, Loop, prepare
 
-from stages import networks
 from stages import params as params_file
-from stages.files import sha256
 from stages.prepare import shards as packing
-from stages.shards import Shards
+from stages.storage.shards import Shards
 from stages.train import device, loop
-from stages.train.data import ahead, mixed_batches
-from stages.train.show import Silent
-from stages.train.streamed import Streamed
+from stages.train.data import Streamed, ahead, mixed_batches
+from stages.train.progress import Silent
+from ungray import networks
+from ungray.system.files import sha256
 
 ROOT = Path(__file__).parents[2]
 BAR = 0.9

@@ -25,9 +25,12 @@ import torch
 from skimage import data
 from sklearn.datasets import load_sample_image
 
-from stages import metrics, networks, params, photos, tables
+from stages import params
 from stages.evaluate.__main__ import main
-from stages.grids import write_jpeg
+from stages.storage import tables
+from ungray import networks
+from ungray.imaging import metrics, photos
+from ungray.imaging.grids import write_jpeg
 
 ROOT = Path(__file__).parents[2]
 SIZE = 256

@@ -17,11 +17,13 @@ from lightning_fabric import Fabric
 from PIL import Image
 from torch.nn import functional
 
-from stages import memory, networks, photos
 from stages.scrape import gather
 from stages.train import loop
 from stages.train.data import load_pixels, to_rgb
-from stages.train.show import Silent
+from stages.train.progress import Silent
+from ungray import networks
+from ungray.imaging import photos
+from ungray.system import memory
 
 SIDE = 256
 

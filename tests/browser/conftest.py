@@ -15,7 +15,9 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from stages import files, photos, tables
+from stages.scrape.manifest import folder_name
+from stages.storage import tables
+from ungray.system import files
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = """<img src=x onerror="document.title='injected'">'&amp;"""
@@ -175,7 +177,7 @@ def checkout(tmp_path, crops):
         width, height = Image.open(io.BytesIO(content)).size
         rows.append(
             {
-                "file": f"{photos.folder_name(query)}/{checksum[:16]}.png",
+                "file": f"{folder_name(query)}/{checksum[:16]}.png",
                 "query": query,
                 "verdict": "rejected" if check else "kept",
                 "check": check,

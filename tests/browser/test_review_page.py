@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from playwright.sync_api import expect
 
-from stages import files, tables
+from stages.storage import tables
+from ungray.system import files
 
 pytestmark = pytest.mark.browser
 

@@ -11,9 +11,8 @@ from PIL import Image
 from playwright.sync_api import expect
 from skimage import data
 
-from stages import networks
-
-from ..colorize.serve.visitor import Server
+from tests.ungray.page.visitor import Server
+from ungray import networks
 
 pytestmark = pytest.mark.browser
 

@@ -6,9 +6,9 @@ import pytest
 
 from stages.doctor.advice import cost_advice, machine_advice
 from stages.doctor.cost import Cost
+from stages.doctor.humanize import lasting, sized
 from stages.doctor.page import cost_lines, machine_lines
 from stages.doctor.plan import Collection, plan
-from stages.doctor.words import lasting, sized
 
 HAS = {
     "system": "Linux 6, x86_64",

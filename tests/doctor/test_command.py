@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stages.doctor.__main__ import main
-from stages.errors import UngrayError
+from ungray.errors import UngrayError
 
 ROOT = Path(__file__).parents[2]
 TINY = ["-S", "train.working_size=32", "-S", "train.batch_size=4", "-S", "machine.device=cpu"]

@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 import torch
 
-from stages import networks
 from stages.doctor.cost import Cost, cost, measure
 from stages.doctor.plan import ASSUMED, collection, plan
-from stages.errors import UngrayError
-from stages.tables import write
+from stages.storage.tables import write
+from ungray import networks
+from ungray.errors import UngrayError
 
 MUCH = 2**40
 

@@ -4,8 +4,8 @@ import subprocess
 import sys
 import time
 
-from stages import limits
 from stages.doctor import machine
+from ungray.system import limits
 
 
 def test_a_containers_memory_is_what_is_told(tmp_path, monkeypatch):

@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 import torch
 
-from stages import networks
 from stages.evaluate.run import run
-from stages.networks import Model
-from stages.tables import read
+from stages.storage.tables import read
+from ungray import networks
+from ungray.networks import Model
 
 
 @pytest.fixture(scope="session")

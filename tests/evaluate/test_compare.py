@@ -10,11 +10,12 @@ import pytest
 from skimage import data
 from sklearn.datasets import load_sample_image
 
-from stages import networks, photos
-from stages.color import gray_photo, rgb_to_lab
-from stages.errors import UngrayError
+from stages.evaluate.candidates import load_photo, side
 from stages.evaluate.compare import compare
-from stages.evaluate.sides import load_photo, side
+from ungray import networks
+from ungray.errors import UngrayError
+from ungray.imaging import photos
+from ungray.imaging.color import gray_photo, rgb_to_lab
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
 

@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
 
-from stages import metrics, photos
-from stages.color import gray_photo, rgb_to_lab
-from stages.errors import UngrayError
-from stages.evaluate.rivals import mean_ab
+from stages.evaluate.methods import mean_ab
 from stages.evaluate.run import run
-from stages.networks import Model
-from stages.provenance import kept_nothing
-from stages.shards import Shards
-from stages.tables import read
+from stages.storage.shards import Shards
+from stages.storage.tables import read
+from ungray.errors import UngrayError
+from ungray.imaging import metrics, photos
+from ungray.imaging.color import gray_photo, rgb_to_lab
+from ungray.networks import Model
+from ungray.provenance import kept_nothing
 
 
 def test_every_test_photo_is_judged_for_the_model_the_base_gray_and_the_mean_colour(found, index):

@@ -9,9 +9,9 @@ from stages.evaluate.film import write_film
 from stages.evaluate.page import page
 from stages.evaluate.pictures import draw_grids
 from stages.evaluate.run import run
-from stages.grids import write_jpeg
-from stages.networks import Model
-from stages.photos import read_rgb
+from ungray.imaging.grids import write_jpeg
+from ungray.imaging.photos import read_rgb
+from ungray.networks import Model
 
 HOSTILE = """<img src=x onerror="document.title='injected'">'&amp;{{ 7 * 7 }}"""
 PROVENANCE = {

@@ -5,11 +5,11 @@ from scipy.linalg import sqrtm
 from skimage import data
 from torch import nn
 
-from stages import photos
-from stages.color import gray_photo
-from stages.errors import UngrayError
 from stages.evaluate import perceptual
 from stages.evaluate.run import run
+from ungray.errors import UngrayError
+from ungray.imaging import photos
+from ungray.imaging.color import gray_photo
 
 
 class Means(nn.Module):
@@ -80,7 +80,7 @@ def test_a_figure_that_is_had_stands_with_every_rivals_others(
         assert means(found, rival)["fid"] > 0
     test = index[(index["split"] == "test")]
     truths = [photos.read_rgb(prepared / file) for file in test["file"]]
-    from stages.color import rgb_to_lab
+    from ungray.imaging.color import rgb_to_lab
 
     gray = perceptual.fid(Means(), _pairs([gray_photo(rgb_to_lab(t)[..., 0]) for t in truths], truths))
     assert means(found, "gray")["fid"] == pytest.approx(gray, rel=1e-4)

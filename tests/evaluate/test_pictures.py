@@ -6,13 +6,13 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from stages import photos
-from stages.color import gray_photo, rgb_to_lab
-from stages.errors import UngrayError
 from stages.evaluate.charts import BLUE, MOST_BARS, ORANGE, draw_charts
 from stages.evaluate.film import write_film
 from stages.evaluate.pictures import difference_map, draw_grids, label, scale_strip
 from stages.evaluate.run import run
+from ungray.errors import UngrayError
+from ungray.imaging import photos
+from ungray.imaging.color import gray_photo, rgb_to_lab
 
 GITHUB = 830
 """Pixels, about, that GitHub gives a picture in a README."""

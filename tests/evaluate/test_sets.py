@@ -9,12 +9,13 @@ import pytest
 import torch
 from skimage import data
 
-from stages import networks, photos
-from stages.color import rgb_to_lab
-from stages.errors import UngrayError
 from stages.evaluate.diffusion import spread
 from stages.evaluate.hints import NUMBERS, hints, places
 from stages.evaluate.sets import named_folders, sets
+from ungray import networks
+from ungray.errors import UngrayError
+from ungray.imaging import photos
+from ungray.imaging.color import rgb_to_lab
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
 

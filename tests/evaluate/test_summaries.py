@@ -3,13 +3,7 @@ import pytest
 
 from stages.evaluate.origins import origins_table
 from stages.evaluate.report import metrics, sentences
-from stages.evaluate.summaries import (
-    FIGURES,
-    figures_table,
-    kinds_table,
-    terciles_table,
-    with_terciles,
-)
+from stages.evaluate.summaries import FIGURES, figures_table, kinds_table, terciles_table, with_terciles
 
 HOSTILE = """<img src=x onerror="document.title='injected'">'&amp;"""
 

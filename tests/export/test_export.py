@@ -9,13 +9,13 @@ import pytest
 import torch
 from skimage import data
 
-from stages import networks
-from stages.color import rgb_to_lab
-from stages.colorize.serve.models import about
-from stages.errors import UngrayError
 from stages.export.card import SETTINGS, model_card
 from stages.export.to_onnx import check_onnx, write_onnx
-from stages.networks import Model
+from ungray import networks
+from ungray.errors import UngrayError
+from ungray.imaging.color import rgb_to_lab
+from ungray.networks import Model
+from ungray.page.models import about
 
 
 @pytest.fixture(scope="module", params=["unet", "cnn"])

@@ -16,19 +16,19 @@ from PIL import Image
 from skimage import data
 from sklearn.datasets import load_sample_image
 
-from stages import tables
-from stages.blocked import COLUMNS, encoded
-from stages.blocked import read as read_blocked
-from stages.errors import UngrayError
 from stages.filter import report, verdicts
 from stages.filter.checks import CHECKS
 from stages.filter.measures import measure
 from stages.filter.params import Params
 from stages.filter.review.decisions import Decision, Decisions
-from stages.likeness import CORNER, look, sketch
 from stages.params import load_all
 from stages.prepare.geometry import rotate
 from stages.scrape import manifest
+from stages.storage import tables
+from stages.storage.blocklist import COLUMNS, encoded
+from stages.storage.blocklist import read as read_blocked
+from ungray.errors import UngrayError
+from ungray.imaging.duplicates import CORNER, look, sketch
 
 PARAMS = load_all(Path(__file__).parents[2] / "params.yaml")["filter"]
 
@@ -564,7 +564,9 @@ def test_known_measures_give_the_same_verdicts_and_no_photo_is_measured_twice(ph
     fresh = photos.judge(SMALL)
     first = photos.judge(SMALL, known_in=cache)
     measured = []
-    monkeypatch.setattr("stages.filter.measured.measure", lambda path: measured.append(path) or measure(path))
+    monkeypatch.setattr(
+        "stages.filter.measurements.measure", lambda path: measured.append(path) or measure(path)
+    )
     again = photos.judge(SMALL, known_in=cache)
     assert measured == []
     pd.testing.assert_frame_equal(first, fresh)
@@ -627,7 +629,7 @@ def test_stopped_half_way_what_was_measured_is_kept(photos, tmp_path, monkeypatc
             raise KeyboardInterrupt
         return measure(path)
 
-    monkeypatch.setattr("stages.filter.measured.measure", interrupted)
+    monkeypatch.setattr("stages.filter.measurements.measure", interrupted)
     with pytest.raises(KeyboardInterrupt):
         photos.judge(known_in=tmp_path / "cache")
     with np.load(tmp_path / "cache/measures.npz") as known:

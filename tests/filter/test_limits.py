@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[2]
 MEASURE = """
 import sys
 from pathlib import Path
-from stages import cluster
-from stages.command import run_command
+from stages.runtime import processes as cluster
+from ungray.system.console import run_command
 from stages.filter.measures import measure
 
 cluster.FIRST, cluster.START_SECONDS = int(sys.argv[1]), 0

@@ -15,14 +15,16 @@ from PIL import Image
 from skimage import data
 from starlette.testclient import TestClient
 
-from stages import files, photos, tables
-from stages.errors import UngrayError
 from stages.filter.review import command
 from stages.filter.review.collection import Collection
 from stages.filter.review.decisions import Decision, Decisions, one_line, read
-from stages.filter.review.looked_at import LookedAt
 from stages.filter.review.pictures import SIDES, Pictures
+from stages.filter.review.seen import LookedAt
 from stages.filter.review.server import PAGE, Review, application
+from stages.scrape.manifest import folder_name
+from stages.storage import tables
+from ungray.errors import UngrayError
+from ungray.system import files
 
 PORT = 8420
 HERE = f"http://127.0.0.1:{PORT}"
@@ -32,7 +34,7 @@ HOSTILE = """moon "><img src=x onerror=alert(1)>'"""
 def row(query, content, *, check="", reason="", group="", **measures):
     checksum = files.sha256(content)
     return {
-        "file": f"{photos.folder_name(query)}/{checksum[:16]}.png", "query": query,
+        "file": f"{folder_name(query)}/{checksum[:16]}.png", "query": query,
         "verdict": "rejected" if check else "kept", "check": check, "reason": reason,
         "group": group, "sha256": checksum, "photograph": "", "split": "",
         **{"width": 0, "height": 0, "chroma_p95": 0.0} | measures,

@@ -48,7 +48,7 @@ class Clone:
         self.environment = os.environ | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             # `colorize` looks for the model beside its code: that of this clone.
-            "PYTHONPATH": str(path),
+            "PYTHONPATH": f"{path}{os.pathsep}{path / 'stages'}",
             "DVC_NO_ANALYTICS": "1",
             "NO_ALBUMENTATIONS_UPDATE": "1",
             "GIT_AUTHOR_NAME": "Test", "GIT_AUTHOR_EMAIL": "test@example.org",

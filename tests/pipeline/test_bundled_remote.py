@@ -9,8 +9,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages.params import load_all
-from stages.photos import read_rgb
 from stages.scrape import gather
+from ungray.imaging.photos import read_rgb
 
 from .conftest import Clone
 

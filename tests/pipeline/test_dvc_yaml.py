@@ -1,4 +1,5 @@
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -7,50 +8,72 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parents[2]
 PIPELINE = YAML(typ="safe").load(ROOT / "dvc.yaml")
 STAGES = list(PIPELINE["stages"])
+FACES = {"stages", "ungray"}
+"""Packages whose own file only says how they are imported."""
 
 
-def imported(path):
-    """The rooms of stages/ that the file at ``path`` imports, such as 'networks' or 'color'."""
-    rooms = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+@cache
+def modules():
+    """Every module by its dotted name: ``ungray`` lies in stages/."""
+    found = {}
+    for path in sorted((ROOT / "stages").rglob("*.py")):
+        parts = list(path.relative_to(ROOT).with_suffix("").parts)
+        parts = parts[1:] if parts[1] == "ungray" else parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+@cache
+def imported(module):
+    """The modules that ``module`` imports, also late, with the packages that they lie in."""
+    names = set()
+    for node in ast.walk(ast.parse(modules()[module].read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
-            parts = node.module.split(".")
-            if parts == ["stages"]:
-                rooms |= {alias.name for alias in node.names}
-            elif parts[0] == "stages":
-                rooms.add(parts[1])
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
-            rooms |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("stages.")}
-    return rooms
+            names |= {alias.name for alias in node.names}
+    names |= {name.rpartition(".")[0] for name in names if name.count(".") > 1}
+    return {name for name in names if name in modules()} - FACES
 
 
-def sources(room):
-    folder = ROOT / "stages" / room
-    return sorted(folder.rglob("*.py")) if folder.is_dir() else [ROOT / "stages" / f"{room}.py"]
+def room(module):
+    """What dvc.yaml lists for a module: its folder, or the file where it lies at a top."""
+    path = modules()[module].relative_to(ROOT)
+    depth = 3 if module.startswith("ungray") else 2
+    return "/".join(path.parts[:depth])
 
 
-def needed(stage):
-    """The rooms that a stage's code reaches, itself included."""
-    reached, open_ends = set(), {stage}
+def needed(start):
+    """The rooms that those in ``start`` reach; a room counts as a whole."""
+    rooms = {room(module): set() for module in modules()}
+    for module in modules():
+        if module not in FACES:
+            rooms[room(module)] |= {room(name) for name in imported(module)}
+    reached, open_ends = set(), {start}
     while open_ends:
-        room = open_ends.pop()
-        reached.add(room)
-        open_ends |= set().union(*(imported(path) for path in sources(room))) - reached
+        at = open_ends.pop()
+        reached.add(at)
+        open_ends |= rooms[at] - reached
     return reached
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_code_a_stage_depends_on_is_the_code_it_imports(stage):
     listed = {dep for dep in PIPELINE["stages"][stage]["deps"] if dep.startswith("stages/")}
-    rooms = {
-        f"stages/{room}" + ("" if (ROOT / "stages" / room).is_dir() else ".py") for room in needed(stage)
-    }
-    assert listed == rooms
+    assert listed == needed(f"stages/{stage}")
 
 
-@pytest.mark.parametrize("room", [*STAGES, "colorize"])
-def test_no_stage_imports_another(room):
-    assert not needed(room) & ({*STAGES} - {room})
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_stage_imports_another(stage):
+    assert not needed(f"stages/{stage}") & ({f"stages/{name}" for name in STAGES} - {f"stages/{stage}"})
+
+
+def test_ungray_imports_nothing_of_stages_and_nobody_imports_it_as_a_part_of_stages():
+    for module in modules():
+        text = modules()[module].read_text()
+        assert "stages.ungray" not in text, module
+        if module.startswith("ungray"):
+            assert not {name for name in imported(module) if name.startswith("stages")}, module
 
 
 @pytest.mark.parametrize("stage", STAGES)

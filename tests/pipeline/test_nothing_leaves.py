@@ -25,7 +25,7 @@ IDLE = 10
 
 API = """
 from PIL import Image
-from stages.colorize.api import Colorizer
+from ungray.colorizer import Colorizer
 assert Colorizer.load("data/models/colorizer.onnx").colorize(Image.open("photo.jpg")).mode == "RGB"
 """
 LOOK_UP = """
@@ -45,11 +45,11 @@ COMMANDS = {
     "params": [PYTHON, "-m", "stages.params"],
     "dvc repro": ["dvc", "repro", "--force"],
     "dvc metrics": ["dvc", "metrics", "show"],
-    "colorize": [PYTHON, "-m", "stages.colorize", "photo.jpg"],
+    "colorize": [PYTHON, "-m", "ungray", "photo.jpg"],
     "colorize with torch": [
-        PYTHON, "-m", "stages.colorize", "photo.jpg", "--engine", "torch", "-o", "data/torch.jpg",
+        PYTHON, "-m", "ungray", "photo.jpg", "--engine", "torch", "-o", "data/torch.jpg",
     ],
-    "colorize serve": [PYTHON, "-m", "stages.colorize", "serve", "--no-browser", "--port", "0"],
+    "colorize serve": [PYTHON, "-m", "ungray", "serve", "--no-browser", "--port", "0"],
     "Python API": [PYTHON, "-c", API],
     "doctor": [PYTHON, "-m", "stages.doctor", "--seconds", "0"],
     "tune": [PYTHON, "-m", "stages.tune"],

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.errors import UngrayError
 from stages.prepare.split import SPLITS, split
+from ungray.errors import UngrayError
 
 ORDER = {name: number for number, name in enumerate(SPLITS)}
 

@@ -7,11 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
-from stages import likeness, tables
-from stages.errors import UngrayError
-from stages.photos import read_rgb
 from stages.prepare import __main__ as stage
 from stages.prepare import known
+from stages.storage import tables
+from ungray.errors import UngrayError
+from ungray.imaging import duplicates
+from ungray.imaging.photos import read_rgb
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 
@@ -20,7 +21,7 @@ PARAMS = Path(__file__).parents[2] / "params.yaml"
 def looked_at(collection):
     """The collection, its verdicts with hashes as the filter leaves them."""
     files = collection.verdicts["file"]
-    hashes = [likeness.phash(read_rgb(collection.top / "raw" / file)) for file in files]
+    hashes = [duplicates.phash(read_rgb(collection.top / "raw" / file)) for file in files]
     collection.verdicts["phash"] = hashes
     return collection
 
@@ -49,7 +50,7 @@ def test_a_test_photo_of_which_the_base_knows_a_copy_is_marked(looked_at, turn):
     first = _test(looked_at.prepare().index).index[0]
     verdict = looked_at.verdicts.set_index(looked_at.verdicts["sha256"].str[:16]).loc[first]
     copy = np.ascontiguousarray(turn(read_rgb(looked_at.top / "raw" / verdict["file"])))
-    hashes = _numbers([likeness.phash(copy)])
+    hashes = _numbers([duplicates.phash(copy)])
     built = looked_at.prepare(base_hashes=hashes)
     marked = _test(built.index)["base_knows"]
     assert marked[first] == "yes"

@@ -11,12 +11,14 @@ from PIL import Image
 from skimage import data
 from sklearn.datasets import load_sample_image
 
-from stages import cluster, photos, tables
-from stages.errors import UngrayError
 from stages.prepare import build
 from stages.prepare.geometry import angles, fit, rotate, shrink
 from stages.prepare.params import Params
 from stages.prepare.split import SPLITS, split
+from stages.runtime import processes
+from stages.storage import tables
+from ungray.errors import UngrayError
+from ungray.imaging import photos
 
 PARAMS = Params(
     photo_size=32,
@@ -419,7 +421,7 @@ def test_no_group_of_the_prepared_photos_is_on_two_sides(prepared):
 def test_preparing_twice_gives_the_same_bytes_whatever_the_processes_and_row_order(
     prepared, collection, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(cluster, "START_SECONDS", 0)  # else so few are worked on without processes
+    monkeypatch.setattr(processes, "START_SECONDS", 0)  # else so few are worked on without processes
     folder, _ = prepared
     verdicts, raw = collection
     expected = _contents(folder)

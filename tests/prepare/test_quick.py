@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stages import cluster
-from stages.errors import UngrayError
 from stages.params import load_all
 from stages.prepare import build, store
+from stages.runtime import processes
+from ungray.errors import UngrayError
 
 ROOT = Path(__file__).parents[2]
 
@@ -149,7 +149,7 @@ def test_files_missing_from_the_cache_and_strange_ones_in_it_do_no_harm(collecti
 
 
 def test_the_cache_is_the_same_whatever_the_processes(collection, monkeypatch):
-    monkeypatch.setattr(cluster, "START_SECONDS", 0)  # else so few are worked on without processes
+    monkeypatch.setattr(processes, "START_SECONDS", 0)  # else so few are worked on without processes
     collection.prepare(cached="one")
     first = collection.prepared()
     collection.prepare(cached="two", workers=2)
@@ -210,7 +210,7 @@ def test_a_photo_kept_twice_by_hand_is_there_once(collection):
 STOPPED = """
 import os, signal
 from pathlib import Path
-from stages.command import run_command
+from ungray.system.console import run_command
 from stages.prepare import __main__
 write, written = Path.write_bytes, []
 def half(path, content):

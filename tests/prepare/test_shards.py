@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from stages import tables
+from stages.storage import tables
 
 PHOTOS = 9
 

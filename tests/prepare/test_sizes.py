@@ -9,15 +9,17 @@ import pytest
 import torch
 from PIL import Image
 
-from stages import networks, photos, tables
-from stages.errors import UngrayError
 from stages.evaluate.judge import judge
-from stages.evaluate.rivals import rivals
-from stages.networks import save_model
+from stages.evaluate.methods import rivals
 from stages.prepare.params import Params
+from stages.storage import tables
 from stages.train import objective
 from stages.train.data import batch_count, batches, mixed_batches
 from stages.train.run import run
+from ungray import networks
+from ungray.errors import UngrayError
+from ungray.imaging import photos
+from ungray.networks import save_model
 
 
 def test_train_photos_and_their_rotated_copies_are_there_at_every_size_and_the_others_at_the_usual_one(

@@ -10,8 +10,8 @@ from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
 from stages import params
-from stages.errors import UngrayError
 from stages.recipes import overlay
+from ungray.errors import UngrayError
 
 ROOT = Path(__file__).parents[2]
 NAMES = {

@@ -6,10 +6,10 @@ from typing import get_args
 import pytest
 from PIL import Image
 
-from stages.errors import UngrayError
 from stages.scrape import gather, manifest
 from stages.scrape.params import Params
-from stages.tables import read
+from stages.storage.tables import read
+from ungray.errors import UngrayError
 
 FAULTS = {
     "/missing.jpg": "HTTP 404",

@@ -13,10 +13,10 @@ from PIL import Image
 from scipy.io import savemat
 from torchvision.datasets import CIFAR10, Flowers102
 
-from stages import photos
-from stages.errors import UngrayError
 from stages.scrape import gather, manifest, pickled
-from stages.tables import read
+from stages.storage.tables import read
+from ungray.errors import UngrayError
+from ungray.imaging import photos
 
 BATCHES = [name for name, _ in CIFAR10.train_list + CIFAR10.test_list]
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from stages import photos
-from stages.errors import UngrayError
 from stages.scrape import gather, manifest
+from stages.scrape.manifest import folder_name
 from stages.scrape.params import Params
-from stages.tables import read
+from stages.storage.tables import read
+from ungray.errors import UngrayError
 
 
 def encoded(colour, image_format="JPEG"):
@@ -133,7 +133,7 @@ def test_a_file_where_the_folder_should_be_is_named(gathered, inbox):
 
 def test_the_folder_we_stand_in_can_be_gathered(gathered, inbox, monkeypatch):
     monkeypatch.chdir(inbox({"a.jpg": RED}))
-    assert photos.folder_name(""), "a photo would be written to the root of the file system"
+    assert folder_name(""), "a photo would be written to the root of the file system"
     row = gathered(".")["a.jpg"]
     assert not Path(row.file).is_absolute()
 

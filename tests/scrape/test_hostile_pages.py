@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.errors import UngrayError
 from stages.scrape import gather, manifest
 from stages.scrape.results_page import results
-from stages.tables import read
+from stages.storage.tables import read
+from ungray.errors import UngrayError
 
 
 @pytest.fixture

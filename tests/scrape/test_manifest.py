@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from ruamel.yaml import YAML
 
-from stages import photos
-from stages.errors import UngrayError
 from stages.params import load_all
 from stages.scrape import manifest
-from stages.scrape.manifest import Attempt
-from stages.tables import read, write
+from stages.scrape.manifest import Attempt, folder_name
+from stages.storage.tables import read, write
+from ungray.errors import UngrayError
 
 QUERIES = [
     *(
@@ -64,7 +63,7 @@ def jpeg(colour):
 
 @pytest.mark.parametrize("query", QUERIES)
 def test_a_query_gives_a_folder_name_that_stays_in_its_folder(query):
-    name = photos.folder_name(query)
+    name = folder_name(query)
     assert name not in ("", ".", "..")
     assert PurePosixPath(name).parts == PureWindowsPath(name).parts == (name,)
     assert not PureWindowsPath(name).drive
@@ -74,24 +73,24 @@ def test_a_query_gives_a_folder_name_that_stays_in_its_folder(query):
 
 def test_different_queries_give_different_folder_names():
     for one, other in itertools.combinations(QUERIES, 2):
-        assert photos.folder_name(one) != photos.folder_name(other), (one, other)
+        assert folder_name(one) != folder_name(other), (one, other)
 
 
 def test_a_plain_query_is_its_own_folder_name():
-    assert photos.folder_name("peoples faces") == "peoples faces"
+    assert folder_name("peoples faces") == "peoples faces"
 
 
 def test_an_empty_query_gives_a_folder_name_too():
-    assert photos.folder_name("")
+    assert folder_name("")
 
 
 def test_queries_that_differ_only_in_case_have_folders_of_their_own_on_mac_and_windows():
-    assert photos.folder_name("Moon").casefold() != photos.folder_name("moon").casefold()
+    assert folder_name("Moon").casefold() != folder_name("moon").casefold()
 
 
 @pytest.mark.parametrize("query", ["con", "nul", "aux", "prn", "com1", "LPT9"])
 def test_a_name_that_windows_keeps_for_a_device_is_not_a_folder_name(query):
-    assert photos.folder_name(query).casefold() != query.casefold()
+    assert folder_name(query).casefold() != query.casefold()
 
 
 @pytest.mark.parametrize("queries", [[], [""], ["  "], ["cats", "cats"], "cats", [1], ["a\rb"], ["\ud800"]])

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from stages.errors import UngrayError
-from stages.fetch import blob_path
 from stages.scrape import downloads, gather, manifest
-from stages.scrape.blocked import TakenOut
+from stages.scrape.blocklist import TakenOut
+from ungray.errors import UngrayError
+from ungray.fetch import blob_path
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages import photos
 from stages.scrape import gather, manifest
 from stages.scrape.sample import PHOTOGRAPHS
-from stages.tables import read
+from stages.storage.tables import read
+from ungray.imaging import photos
 
 
 @pytest.mark.parametrize(("crops", "size", "most"), [(1, 300, 1), (3, 256, 2), (12, 128, 12)])

@@ -2,12 +2,12 @@ from typing import get_args
 
 import pytest
 
-from stages.errors import UngrayError
 from stages.scrape import gather
-from stages.scrape.blocked import TakenOut
+from stages.scrape.blocklist import TakenOut
 from stages.scrape.manifest import keep
 from stages.scrape.params import Params
 from stages.scrape.source import Link
+from ungray.errors import UngrayError
 
 
 def test_every_source_that_params_allow_is_there():

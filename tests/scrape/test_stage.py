@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from stages.files import whole_folder
 from stages.scrape import gather, manifest
+from ungray.system.files import whole_folder
 
 QUERIES = {"cats": range(60), "dogs": range(50, 80), "owls": range(100, 120)}
 

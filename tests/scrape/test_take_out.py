@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageOps
 
-from stages import likeness, photos, tables
-from stages.blocked import address_mark, encoded
-from stages.errors import UngrayError
-from stages.files import sha256
 from stages.params import load_all
-from stages.scrape import blocked, gather, journal, manifest, searches, take_out, traces
+from stages.scrape import blocklist, gather, journal, manifest, searches, take_out, traces
+from stages.storage import tables
+from stages.storage.blocklist import address_mark, encoded
+from ungray.errors import UngrayError
+from ungray.imaging import duplicates, photos
+from ungray.system.files import sha256
 
 ROOT = Path(__file__).parents[2]
 ADDRESS = "https://photos.example/jane-doe/portrait.jpg"
@@ -36,7 +37,7 @@ def template(tmp_path_factory):
         ["https://photos.example/other.jpg", "https://photos.example/", ""],
     ]
     tables.write(table, top / traces.MANIFEST)
-    looks = [likeness.phash(photos.read_rgb(raw / file)) for file in table["file"]]
+    looks = [duplicates.phash(photos.read_rgb(raw / file)) for file in table["file"]]
     verdicts = table[["file", "query", "sha256", "photograph"]].assign(verdict="kept", reason="", phash=looks)
     tables.write(verdicts, top / traces.VERDICTS)
     index = pd.concat([prepared(table, ""), prepared(table, "_r1")])
@@ -126,10 +127,10 @@ def test_the_manifest_says_no_more_than_its_checksum_and_why(tree, portrait):
 def test_it_is_blocked_by_checksum_and_look(tree, portrait):
     path, checksum = portrait
     original = path.read_bytes()
-    look = likeness.phash(photos.read_rgb(original))
+    look = duplicates.phash(photos.read_rgb(original))
     run(path)
-    (row,) = blocked.read().to_dict("records")
-    words = encoded(likeness.sketch(likeness.look(photos.read_rgb(original)).corners))
+    (row,) = blocklist.read().to_dict("records")
+    words = encoded(duplicates.sketch(duplicates.look(photos.read_rgb(original)).corners))
     assert row == {
         "sha256": checksum, "phash": look, "words": words, "addresses": address_mark(ADDRESS)
     }  # fmt: skip
@@ -138,10 +139,10 @@ def test_it_is_blocked_by_checksum_and_look(tree, portrait):
 
 def test_the_look_is_found_without_verdicts_too(tree, portrait):
     path, _ = portrait
-    look = likeness.phash(photos.read_rgb(path))
+    look = duplicates.phash(photos.read_rgb(path))
     traces.VERDICTS.unlink()
     run(ADDRESS)
-    assert blocked.read()["phash"].tolist() == [look]
+    assert blocklist.read()["phash"].tolist() == [look]
 
 
 def test_other_photos_and_their_rows_stay_as_they_are(tree, portrait):
@@ -303,11 +304,11 @@ def test_interrupted_it_is_blocked_and_the_same_command_ends_the_work(
             patch.setattr(tables, "write", lambda t, p: stop() if p == traces.MANIFEST else write(t, p))
         with pytest.raises(KeyboardInterrupt):
             run(name)
-    assert blocked.read()["sha256"].tolist() == [checksum]
+    assert blocklist.read()["sha256"].tolist() == [checksum]
     run(name)
     assert holding(tree, checksum[:16]) == {"data/blocked.csv", "data/manifest.csv"}
     assert holding(tree, "jane-doe") == set()
-    assert len(blocked.read()) == 1
+    assert len(blocklist.read()) == 1
 
 
 def reencoded(path, **options):
@@ -339,7 +340,7 @@ def add(tree, content, query, address):
     table = tables.read(traces.MANIFEST, made_by="scrape")
     tables.write(pd.concat([table, pd.DataFrame([vars(row)])]), traces.MANIFEST)
     verdicts = tables.read(traces.VERDICTS, made_by="filter")
-    look = {"file": row.file, "sha256": row.sha256, "phash": likeness.phash(photos.read_rgb(content))}
+    look = {"file": row.file, "sha256": row.sha256, "phash": duplicates.phash(photos.read_rgb(content))}
     tables.write(pd.concat([verdicts, pd.DataFrame([look])]).fillna(""), traces.VERDICTS)
     return row
 
@@ -355,14 +356,14 @@ def test_near_duplicates_are_told_and_taken_when_asked(tree, portrait, capsys):
     assert holding(tree, "jane-doe") == set()
     run(tree / "data/raw" / twin.file)
     assert not (tree / "data/raw" / twin.file).exists()
-    assert len(blocked.read()) == 2
+    assert len(blocklist.read()) == 2
 
 
 def test_near_takes_the_twin_too(tree, portrait, capsys):
     path, checksum = portrait
     twin = add(tree, reencoded(path), "faces", "https://elsewhere.example/jane.jpg")
     run(path, near=True)
-    assert set(blocked.read()["sha256"]) == {checksum, twin.sha256}
+    assert set(blocklist.read()["sha256"]) == {checksum, twin.sha256}
     assert holding(tree, "jane") == set()
     assert "alike" not in capsys.readouterr().out
 
@@ -380,7 +381,7 @@ def test_two_at_once(tree, portrait):
     path, checksum = portrait
     other = next((tree / "data/raw/food").glob("*.png"))
     run(path, other.stem)
-    assert set(blocked.read()["sha256"]) == {checksum, sha256_of_stem(other.stem)}
+    assert set(blocklist.read()["sha256"]) == {checksum, sha256_of_stem(other.stem)}
     assert not path.exists()
     assert not other.exists()
 
@@ -415,9 +416,9 @@ def test_files_that_are_no_photo_of_ours_are_said(tree, tmp_path_factory):
 @pytest.mark.parametrize("content", [None, "", "sha256\n", "<<<<<<< HEAD\n", "sha256,phash\n<<<<<<< HEAD,\n"])
 def test_a_damaged_list_is_said_and_nothing_is_removed(tree, portrait, content):
     if content is None:
-        blocked.BLOCKED.unlink()
+        blocklist.BLOCKED.unlink()
     else:
-        blocked.BLOCKED.write_text(content)
+        blocklist.BLOCKED.write_text(content)
     with pytest.raises(UngrayError, match=r"data/blocked\.csv.*`git checkout data/blocked\.csv`"):
         run(portrait[1])
     assert portrait[0].exists()
@@ -432,19 +433,19 @@ def test_a_photo_that_does_not_decode_is_blocked_by_its_checksum(tree, portrait)
     tables.write(pd.concat([table, pd.DataFrame([vars(row)])]), traces.MANIFEST)
     run("http://x.example/")
     marks = " ".join([address_mark("http://x.example/")])
-    assert blocked.read().to_dict("records") == [
+    assert blocklist.read().to_dict("records") == [
         {"sha256": sha256(content), "phash": "", "words": "", "addresses": marks}
     ]
 
 
 def test_the_list_is_sorted_and_learns_a_hash_that_was_missing(tree):
     def known(phash, *addresses):
-        return blocked.Remembered(None, phash, set(addresses))
+        return blocklist.Remembered(None, phash, set(addresses))
 
-    blocked.add({"b" * 64: known("", "http://b/1"), "a" * 64: known("0123456789abcdef")})
-    blocked.add({"b" * 64: known("fedcba9876543210", "http://b/2"), "a" * 64: known("")})
+    blocklist.add({"b" * 64: known("", "http://b/1"), "a" * 64: known("0123456789abcdef")})
+    blocklist.add({"b" * 64: known("fedcba9876543210", "http://b/2"), "a" * 64: known("")})
     marks = " ".join(sorted(map(address_mark, ("http://b/1", "http://b/2"))))
-    assert blocked.BLOCKED.read_text() == (
+    assert blocklist.BLOCKED.read_text() == (
         f"sha256,phash,words,addresses\n{'a' * 64},0123456789abcdef,,\n{'b' * 64},fedcba9876543210,,{marks}\n"
     )
 
@@ -453,7 +454,7 @@ def test_scrape_refuses_what_is_blocked_and_says_no_more_of_it(tree, portrait, s
     _, checksum = portrait
     raw = tree / "again"
     attempts = gather.run(
-        scrape_params(source="sample", sample_crops=2), raw, taken_out=blocked.TakenOut.of([checksum])
+        scrape_params(source="sample", sample_crops=2), raw, taken_out=blocklist.TakenOut.of([checksum])
     )
     (refused,) = [attempt for attempt in attempts if attempt.status == "refused"]
     assert (refused.reason, refused.sha256, refused.query) == ("taken out", checksum, "people")
@@ -503,7 +504,7 @@ def test_found_by_a_search_it_is_refused_unasked_ever_after(bing, tree, scrape_p
         raw = tree / "data/raw"
         shutil.rmtree(raw)
         raw.mkdir()
-        out = blocked.TakenOut.here()
+        out = blocklist.TakenOut.here()
         attempts = gather.run(scrape_params(source="bing", queries=("cats",)), raw, taken_out=out)
         manifest.write(attempts, traces.MANIFEST)
         return traces.MANIFEST.read_bytes()
@@ -562,7 +563,7 @@ def test_a_copy_from_another_address_is_not_kept_and_not_asked_for_again(
         shutil.rmtree(tree / "data/raw")
         (tree / "data/raw").mkdir()
         params = scrape_params(source="bing", queries=("cats",))
-        return gather.run(params, tree / "data/raw", taken_out=blocked.TakenOut.here())
+        return gather.run(params, tree / "data/raw", taken_out=blocklist.TakenOut.here())
 
     rows = scrape()
     assert [(row.status, row.reason) for row in rows] == [("refused", "taken out"), ("kept", "")]
@@ -580,7 +581,9 @@ def test_a_copy_in_a_folder_is_refused(tree, portrait, scrape_params, tmp_path_f
     (box / "one.png").write_bytes(copy)
     shutil.copy(next((tree / "data/raw/galaxy").iterdir()), box / "two.png")
     raw = tree / "again"
-    rows = gather.run(scrape_params(source="folder", folder=str(box)), raw, taken_out=blocked.TakenOut.here())
+    rows = gather.run(
+        scrape_params(source="folder", folder=str(box)), raw, taken_out=blocklist.TakenOut.here()
+    )
     assert [(row.status, row.reason) for row in rows] == [("refused", "taken out"), ("kept", "")]
     assert rows[0].sha256 == checksum
     assert [p.name[:16] for p in raw.rglob("*.*")] == [rows[1].sha256[:16]]
@@ -592,10 +595,10 @@ def test_a_copy_that_was_there_before_goes_with_the_next_run(bing, tree, portrai
         bing.own["/copy"] = COPIES["mirrored"](image.convert("RGB"))
     bing.finds("cats", "/copy", "/photo/3.jpg")
     params = scrape_params(source="bing", queries=("cats",))
-    gather.run(params, tree / "more", taken_out=blocked.TakenOut.here())
+    gather.run(params, tree / "more", taken_out=blocklist.TakenOut.here())
     run(path)
     shutil.rmtree(tree / "more")
-    rows = gather.run(params, tree / "more", taken_out=blocked.TakenOut.here())
+    rows = gather.run(params, tree / "more", taken_out=blocklist.TakenOut.here())
     assert [row.status for row in rows] == ["refused", "kept"]
     assert sha256(bing.own["/copy"]) not in kept_bytes(tree)
 
@@ -608,7 +611,7 @@ def test_its_address_is_not_asked_again_when_a_new_search_finds_it(bing, tree, s
         shutil.rmtree(raw)
         raw.mkdir()
         params = scrape_params(source="bing", queries=("cats",), refresh=refresh)
-        attempts = gather.run(params, raw, taken_out=blocked.TakenOut.here())
+        attempts = gather.run(params, raw, taken_out=blocklist.TakenOut.here())
         manifest.write(attempts, traces.MANIFEST)
         return attempts
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.errors import UngrayError
 from stages.params import load_all
 from stages.scrape import gather, urls
+from ungray.errors import UngrayError
 
 SHIPPED = load_all(Path(__file__).parents[2] / "params.yaml")["scrape"]
 

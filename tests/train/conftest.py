@@ -5,8 +5,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from stages.networks import save_model
 from stages.train.run import run
+from ungray.networks import save_model
 
 
 @pytest.fixture

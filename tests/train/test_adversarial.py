@@ -9,14 +9,13 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from stages import networks
-from stages.networks import save_model
-from stages.train.adversarial import CURVES, Adversarial
 from stages.train.device import start_fabric
 from stages.train.losses import measure_prior
-from stages.train.objective import Regression, build_objective
+from stages.train.objective import CURVES, Adversarial, Regression, build_objective
 from stages.train.params import AdversarialParams
 from stages.train.run import run
+from ungray import networks
+from ungray.networks import save_model
 
 ON = AdversarialParams(weight=0.1, lr=0.002, noise=0.1, noise_every=2)
 BATCH = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (6, 32, 32, 3), dtype=np.uint8))

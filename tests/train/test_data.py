@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 import torch
 
-from stages.errors import UngrayError
-from stages.grids import write_jpeg
 from stages.train import data, device
 from stages.train.data import AHEAD, ahead, load_pixels, mixed_batches, pixels_path, to_rgb, write_header
+from ungray.errors import UngrayError
+from ungray.imaging.grids import write_jpeg
 
 DRAWN = {"batch_size": 5, "seed": 3, "epoch": 1, "flip": True}
 

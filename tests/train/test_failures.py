@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
-from stages.errors import UngrayError
 from stages.train import checkpoints, losses, objective
+from ungray.errors import UngrayError
 
 
 def refusal(trained, **changes):

@@ -5,10 +5,10 @@ import pytest
 import torch
 from skimage import data
 
-from stages.color import rgb_to_lab
 from stages.train.hints import Hints, dense, points
 from stages.train.params import HintsParams
 from stages.train.tones import Tones, curve
+from ungray.imaging.color import rgb_to_lab
 
 SHARE = {"share": 1.0, "points": 8.0, "patch": 5, "dense": 0.0}
 

@@ -5,11 +5,11 @@ import shutil
 import pytest
 import torch
 
-from stages import networks
-from stages.errors import UngrayError
 from stages.train.losses import build_loss, measure_prior
 from stages.train.params import ChromaL1Params, ClassesParams, Params
 from stages.train.run import run
+from ungray import networks
+from ungray.errors import UngrayError
 
 LOSSES = ["l1", "mse", "chroma_l1", "classes"]
 

@@ -8,15 +8,14 @@ import pytest
 import torch
 from tenacity import wait_none
 
-import stages.shards
-from stages import networks
-from stages.errors import UngrayError
-from stages.shards import Shards
-from stages.tables import read
-from stages.train.data import batch_count, load_pixels, mixed_batches
+import stages.storage.shards
+from stages.storage.shards import Shards
+from stages.storage.tables import read
+from stages.train.data import MIXED, Streamed, batch_count, load_pixels, mixed_batches
 from stages.train.losses import measure_prior
 from stages.train.run import run
-from stages.train.streamed import MIXED, Streamed
+from ungray import networks
+from ungray.errors import UngrayError
 
 DRAWN = {"batch_size": 5, "seed": 3, "epoch": 1, "flip": True}
 
@@ -24,7 +23,7 @@ DRAWN = {"batch_size": 5, "seed": 3, "epoch": 1, "flip": True}
 @pytest.fixture
 def no_waiting(monkeypatch):
     """Between two attempts."""
-    monkeypatch.setattr(stages.shards, "wait_exponential", wait_none)
+    monkeypatch.setattr(stages.storage.shards, "wait_exponential", wait_none)
 
 
 def rows(folder):

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from stages import cache
-from stages.errors import UngrayError
-from stages.networks import save_model
-from stages.tables import read
+from stages.storage.tables import read
 from stages.train import data, losses, objective
 from stages.train.data import batches, load_pixels
 from stages.train.run import run
-from stages.train.stop import stoppable
-from stages.train.validate import Validation
+from stages.train.signals import stoppable
+from stages.train.validation import Validation
+from ungray.errors import UngrayError
+from ungray.networks import save_model
+from ungray.system.files import main_checkout
 
 
 def train(tiny, prepared, report, **changes):
@@ -228,8 +228,8 @@ def test_without_prepared_photos_training_says_which_stage_makes_them(tiny, here
 def test_the_working_cache_of_an_experiment_is_that_of_the_main_checkout(tmp_path):
     experiment = tmp_path / "project" / ".dvc" / "tmp" / "exps" / "tmpabc"
     experiment.mkdir(parents=True)
-    assert cache.main_checkout(experiment) == tmp_path / "project"
-    assert cache.main_checkout(tmp_path / "project") == tmp_path / "project"
+    assert main_checkout(experiment) == tmp_path / "project"
+    assert main_checkout(tmp_path / "project") == tmp_path / "project"
 
 
 def test_a_second_interrupt_stops_at_once():

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.errors import UngrayError
 from stages.tune.apply import apply
+from ungray.errors import UngrayError
 
 ROOT = Path(__file__).parents[2]
 

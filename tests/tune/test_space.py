@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from stages.errors import UngrayError
 from stages.params import Machine, load
 from stages.train.params import Params as TrainParams
 from stages.tune.params import Params
 from stages.tune.run import prepare
+from ungray.errors import UngrayError
 
 ROOT = Path(__file__).parents[2]
 

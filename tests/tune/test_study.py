@@ -9,15 +9,15 @@ import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
-from stages import cache
-from stages.errors import UngrayError
 from stages.params import Machine, load
+from stages.storage import cache
 from stages.train.params import Params as TrainParams
-from stages.train.place import Place
+from stages.train.state import Place
 from stages.tune import run, study, trial
 from stages.tune.params import Params
 from stages.tune.report import table
 from stages.tune.study import results
+from ungray.errors import UngrayError
 
 SPACE = {"train.batch_size": [4, 8, 16], "train.lr": {"low": 0.0001, "high": 0.01, "log": True}}
 

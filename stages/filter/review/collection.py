@@ -12,10 +12,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from stages import tables
-from stages.errors import UngrayError
-from stages.files import sha256
 from stages.filter.review.decisions import Decision
+from stages.storage import tables
+from ungray.errors import UngrayError
+from ungray.system.files import sha256
 
 NEEDED = ["file", "query", "verdict", "check", "reason", "group", "sha256"]
 MATES = 12

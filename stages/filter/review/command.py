@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from stages import cache
-from stages.errors import UngrayError
-from stages.terminal import Parser, tell
+from stages.storage import cache
+from ungray.errors import UngrayError
+from ungray.system.terminal import Parser, tell
 
 VERDICTS = Path("data/verdicts.csv")
 RAW = Path("data/raw")
@@ -48,8 +48,8 @@ def main(arguments: Sequence[str]) -> None:
 
     from stages.filter.review.collection import Collection
     from stages.filter.review.decisions import Decisions
-    from stages.filter.review.looked_at import LookedAt
     from stages.filter.review.pictures import Pictures
+    from stages.filter.review.seen import LookedAt
     from stages.filter.review.server import Review, application
 
     collection, decisions = Collection(VERDICTS), Decisions(REVIEW)
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> None:
             server = uvicorn.Server(
                 uvicorn.Config(
                     application(review, port=port),
-                    log_config=None,  # see stages.terminal
+                    log_config=None,  # see ungray.system.terminal
                     access_log=False,
                     server_header=False,
                     lifespan="off",

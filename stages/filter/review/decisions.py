@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages import tables
-from stages.errors import UngrayError
+from stages.storage import tables
+from ungray.errors import UngrayError
 
 COLUMNS = ["sha256", "file", "decision", "note"]
 KINDS = ("keep", "reject")

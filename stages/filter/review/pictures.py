@@ -8,7 +8,8 @@ from pathlib import Path
 
 import cv2
 
-from stages import cache, decoding, photos
+from stages.storage import cache
+from ungray.imaging import decoding, photos
 
 SIDES = {"thumbnail": 400, "large": 2000}
 """Long side in pixels at most: twice the page's about 200, for dense screens; larger than most windows."""

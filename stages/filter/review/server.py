@@ -17,12 +17,12 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from stages.errors import UngrayError
 from stages.filter.review.collection import Collection, Selection, Show
 from stages.filter.review.decisions import ConflictError, Decision, Decisions, one_line
-from stages.filter.review.looked_at import LookedAt
 from stages.filter.review.pictures import SIDES, Pictures
-from stages.photos import PhotoError
+from stages.filter.review.seen import LookedAt
+from ungray.errors import UngrayError
+from ungray.imaging.photos import PhotoError
 
 PAGE = Path(__file__).parent / "page"
 MAX_BODY = 65_536

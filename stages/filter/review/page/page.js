@@ -3,7 +3,7 @@
 import { complain, get, post } from "./api.js";
 import { Grid } from "./grid.js";
 import { Large } from "./large.js";
-import { choices, pressed, titles, verdict } from "./words.js";
+import { choices, pressed, titles, verdict } from "./titles.js";
 
 const $ = (selector) => document.querySelector(selector);
 const AT_ONCE = 100, REMEMBERED = 4000, LOOK = 800;

@@ -1,5 +1,0 @@
-"""The web page: ``colorize serve`` shows a photo gray and coloured, on this machine and nowhere else."""
-
-from stages.colorize.serve.command import main
-
-__all__ = ["main"]

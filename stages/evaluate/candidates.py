@@ -1,0 +1,183 @@
+"""The two sides of a comparison: a model, or colourings that any other program made of the same photos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from stages.evaluate.methods import colours
+from stages.storage import tables
+from ungray import networks
+from ungray.errors import UngrayError
+from ungray.imaging import duplicates, metrics, photos
+from ungray.imaging.color import gray_photo, rgb_to_lab
+from ungray.imaging.reading.formats import NAMES, SUFFIXES
+from ungray.system.terminal import tell
+
+Rgb = NDArray[np.uint8]
+
+
+LEAST_SIDE = 11
+"""Pixels of the window of SSIM."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo to compare on: its file, and its truth, at the size at which it is judged."""
+
+    path: Path
+    truth: Rgb
+
+
+Side = Callable[[Photo], Rgb]
+"""Returns one side's colouring of a photo, of the same shape as the truth."""
+
+
+def side(path: Path) -> Side:
+    """Return the model at ``path``, or the colourings in the folder ``path``, by the names of the photos.
+
+    Raises:
+        UngrayError: neither is there; a side raises it where it has no colouring of a photo, or one of
+            another shape.
+    """
+    if not path.is_dir():
+        colour = colours(networks.load_model(path))
+        return lambda photo: colour(rgb_to_lab(photo.truth)[..., 0])
+    ready = by_name(path)
+
+    def find(photo: Photo) -> Rgb:
+        if photo.path.stem not in ready:
+            raise UngrayError(
+                f"{path} has no colouring of {photo.path.name}; put one there, or take the photo away"
+            )
+        coloured = _read(ready[photo.path.stem])
+        (height, width), (true_height, true_width) = coloured.shape[:2], photo.truth.shape[:2]
+        # Sides cut to multiples of 16 or 32, as networks like them, are still the same photo.
+        if abs(np.log(width * true_height / (height * true_width))) > 0.1:
+            raise UngrayError(
+                f"{ready[photo.path.stem]} is of another shape than {photo.path}: {width}x{height} pixels "
+                "is not the whole photo"
+            )
+        return _resized(coloured, true_width, true_height)
+
+    return find
+
+
+def by_name(folder: Path) -> dict[str, Path]:
+    """Return the photos in ``folder`` by their names without extension, sorted.
+
+    Raises:
+        UngrayError: there is no such folder, no photo in it, or two photos share a name.
+    """
+    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
+    if not found:
+        raise UngrayError(f"{folder} is no folder with photos in it ({NAMES})")
+    names: dict[str, Path] = {}
+    for path in found:
+        if path.stem in names:
+            raise UngrayError(f"{path} and {names[path.stem].name} share a name; rename one")
+        names[path.stem] = path
+    return names
+
+
+def load_photo(path: Path, *, short_side: int) -> Photo:
+    """Return the photo at ``path``, its short side at most ``short_side`` pixels; 0 leaves it as it is.
+
+    Raises:
+        UngrayError: it cannot be read, is too small, or has no colour to judge by.
+    """
+    truth = _read(path)
+    height, width = truth.shape[:2]
+    scale = short_side / min(height, width)
+    if 0 < scale < 1:
+        truth = _resized(truth, round(width * scale), round(height * scale))
+    if min(truth.shape[:2]) < LEAST_SIDE:
+        raise UngrayError(f"{path} has sides of less than {LEAST_SIDE} pixels; take it away")
+    if np.ptp(truth, axis=-1).max() < LEAST_SIDE:
+        raise UngrayError(f"{path} has no colour to judge by; take it away")
+    return Photo(path, truth)
+
+
+def judge_sides(sides: dict[str, Side], paths: Sequence[Path], *, short_side: int) -> pd.DataFrame:
+    """Judge ``sides`` and the gray photo on the photos at ``paths``, one photo in memory at a time.
+
+    Returns:
+        A row a photo and side: file, group (see :func:`groups_of`), rival, and the figures of
+        :func:`ungray.imaging.metrics.judge`.
+    """
+    rows, looks = [], []
+    for path in tqdm(paths, desc="compare", unit="photo", disable=None):
+        photo = load_photo(path, short_side=short_side)
+        looks.append(duplicates.look(photo.truth))
+        made = {name: colour(photo) for name, colour in sides.items()}
+        made["gray"] = gray_photo(rgb_to_lab(photo.truth)[..., 0])
+        for rival, coloured in made.items():
+            rows.append({"file": path.name, "rival": rival} | metrics.judge(coloured, photo.truth))
+    groups = dict(zip((path.name for path in paths), groups_of(paths, looks), strict=True))
+    table = pd.DataFrame(rows)
+    table.insert(1, "group", table["file"].map(groups))
+    return table
+
+
+def groups_of(paths: Sequence[Path], looks: Sequence[duplicates.Look]) -> list[str]:
+    """Return the group of each photo at ``paths``, known by ``looks``.
+
+    Photos that show the same share one, and so do those that prepare has put into one: where ``paths`` are
+    photos it has made, the index beside their folder says so.
+    """
+    pairs = duplicates.copies(looks, distance=duplicates.NEAR) + duplicates.same(_prepared(paths, "group"))
+    return [str(number) for number in duplicates.components(len(paths), pairs)]
+
+
+def known_to_base(rows: pd.DataFrame) -> pd.Series:
+    """Return which photos of ``rows``, of index.csv, the base model was trained on, as far as is known."""
+    return rows.get("base_knows", pd.Series("", rows.index)) == "yes"
+
+
+def without_known(paths: Mapping[str, Path]) -> dict[str, Path]:
+    """Return the photos that the base model was not trained on, and print how many it was.
+
+    Raises:
+        UngrayError: none is left.
+    """
+    known = _prepared(list(paths.values()), "base_knows")
+    left = {name: path for (name, path), mark in zip(paths.items(), known, strict=True) if mark != "yes"}
+    if not left:
+        raise UngrayError(f"the base model was trained on all {len(paths)} photos, so none can judge")
+    if len(left) < len(paths):
+        tell(f"left out {len(paths) - len(left)} of {len(paths)} photos: the base model was trained on them")
+    return left
+
+
+def _prepared(paths: Sequence[Path], column: str) -> list[str]:
+    """Return a column of the index that prepare has written beside a photo's folder, by photo; "" if none."""
+    known: dict[Path, str] = {}
+    for folder in sorted({path.parent for path in paths}):
+        index = folder.parent / "index.csv"
+        if index.is_file():
+            table = tables.read(index, made_by="prepare")
+            if {"file", column} <= set(table.columns):
+                files = (folder.parent / str(file) for file in table["file"])
+                known |= dict(zip(files, table[column].astype(str), strict=True))
+    return [known.get(path, "") for path in paths]
+
+
+def _read(path: Path) -> Rgb:
+    try:
+        return photos.read_rgb(path)
+    except photos.PhotoError as error:
+        raise UngrayError(f"{path}: {error}") from None
+
+
+def _resized(rgb: Rgb, width: int, height: int) -> Rgb:
+    if rgb.shape[:2] == (height, width):
+        return rgb
+    shrinks = width < rgb.shape[1]
+    return cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)  # type: ignore[return-value]

@@ -1,0 +1,69 @@
+"""Who is judged: the model, the base model if there is one, the gray photo, the train photos' mean colour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from stages.storage.shards import Shards
+from ungray.imaging import photos
+from ungray.imaging.color import Float, gray_photo, rgb_to_lab
+from ungray.imaging.upsampling import recolor
+from ungray.networks import Model, predictor
+
+Rgb = NDArray[np.uint8]
+Colour = Callable[[Float], Rgb]
+"""Takes lightness (height, width) in 0..100, returns the coloured photo, uint8 RGB (height, width, 3)."""
+
+TITLES = {"model": "model", "base": "base model", "gray": "gray photo", "mean_ab": "mean colour"}
+"""What people call each rival."""
+
+
+def rivals(model: Model, *, base: Model | None, mean: Float) -> dict[str, Colour]:
+    """Return each rival by its name in :data:`TITLES`; ``mean`` is the mean a and b of the train photos."""
+
+    def mean_everywhere(small: Float, hints: Float | None = None) -> Float:
+        return np.broadcast_to(mean, (*small.shape, 2))
+
+    return {
+        "model": colours(model),
+        **({"base": colours(base)} if base else {}),
+        "gray": gray_photo,
+        "mean_ab": partial(recolor, predict_ab=mean_everywhere, short_side=16, multiple=1),
+    }
+
+
+def colours(model: Model) -> Colour:
+    """Return what gives a lightness the colour that ``colorize`` would hand a user."""
+    network = model.network
+    return partial(
+        recolor, predict_ab=predictor(network), short_side=network.working_size, multiple=network.MULTIPLE
+    )
+
+
+def mean_ab(train: pd.DataFrame, prepared: Path, *, shards: Shards | None = None) -> Float:
+    """Return the mean a and b over all pixels of the photos of ``train``, float32 (2,).
+
+    They are loose files below ``prepared``, or in ``shards``, of which one at a time is in memory.
+    """
+    if shards is None:
+        means = {file: _mean_ab(prepared / file) for file in train["file"]}
+    else:
+        wanted = set(train["file"])
+        means = {
+            file: _mean_ab(content)
+            for name in sorted(set(train["shard"]))
+            for file, content in shards.read(name).items()
+            if file in wanted
+        }
+    # In one order, so that both give the same to the last digit.
+    return np.mean([means[file] for file in train["file"]], axis=0).astype(np.float32)
+
+
+def _mean_ab(source: Path | bytes) -> Float:
+    return rgb_to_lab(photos.read_rgb(source))[..., 1:].mean(axis=(0, 1))

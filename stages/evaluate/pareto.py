@@ -1,0 +1,187 @@
+"""The front: how far the colours of models are off, against how colourful they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from stages.evaluate.candidates import by_name, groups_of, load_photo, without_known
+from stages.evaluate.params import Params
+from stages.evaluate.pareto_chart import draw_front
+from stages.evaluate.pareto_table import GRAY, front_table, markdown, rival
+from stages.params import load
+from stages.storage import tables
+from ungray import networks
+from ungray.errors import UngrayError
+from ungray.imaging import duplicates, metrics
+from ungray.imaging.color import Float, PredictAb, gray_photo, rgb_to_lab
+from ungray.imaging.upsampling import recolor
+from ungray.networks.base import Colorizer
+from ungray.system.terminal import Parser, tell
+
+DOC = """\
+Judge every MODEL on the same photos, as it is and with its a and b times each constant of --saturation, and
+show CIEDE2000 against colourfulness as a ratio to the truth's. More colour times a constant is the trivial
+remedy against pale colours: the first MODEL with its constants is the line that every other one is held
+against, at the same colourfulness. Writes front.csv and front.png and prints the table. Examples:
+
+  python -m stages.evaluate front runs/l1/colorizer.safetensors runs/classes/colorizer.safetensors
+  python -m stages.evaluate front L1=old.safetensors GAN=new.safetensors --photos ~/photos --saturation 1 2
+"""
+
+PREPARED = Path("data/prepared")
+
+MOST_SATURATION = 10.0
+
+
+def front(arguments: Sequence[str]) -> None:
+    """Run the tool ``python -m stages.evaluate front``."""
+    options = _parser().parse_args(arguments)
+    if options.short_side < 0:
+        raise UngrayError(f"--short-side {options.short_side} is not allowed: it must be 0 or more pixels")
+    for factor in options.saturation:
+        if not 0 < factor <= MOST_SATURATION:
+            raise UngrayError(
+                f"--saturation {factor:g} is not allowed: it must be over 0 and at most {MOST_SATURATION:g}"
+            )
+    params = load("evaluate", Params)
+    models = {name: networks.load_model(path).network for name, path in _named(options.models).items()}
+    paths = _test_photos(PREPARED) if options.photos is None else by_name(options.photos)
+    paths = without_known(paths)
+    factors = sorted(set(options.saturation))
+    judged = judge_saturations(models, factors, paths, short_side=options.short_side)
+    table = front_table(judged, list(models), factors, params)
+    tables.write(table, options.output / "front.csv")
+    draw_front(options.output / "front.png", table)
+    tell(*markdown(table).split("\n"))
+    tell(f"{options.output}/front.png shows it, {options.output}/front.csv has the intervals")
+
+
+def judge_saturations(
+    models: Mapping[str, Colorizer],
+    factors: Sequence[float],
+    paths: Mapping[str, Path],
+    *,
+    short_side: int,
+) -> pd.DataFrame:
+    """Judge every model at every saturation, and the gray photo; one photo and colouring in memory at a time.
+
+    Args:
+        models: by name.
+        factors: what a and b are multiplied by.
+        paths: the photos, by name.
+        short_side: pixels at which photos are judged at most; 0 leaves them as they are.
+
+    Returns:
+        A row a photo and rival (see :func:`~stages.evaluate.pareto_table.rival`): file, group (see
+        :func:`~stages.evaluate.candidates.groups_of`), rival, ciede2000, ab_mae, psnr, colourfulness,
+        colourfulness_truth.
+
+    Raises:
+        UngrayError: a photo cannot be read, is too small, or has no colour to judge by.
+    """
+    rows, looks = [], []
+    for file, path in tqdm(paths.items(), desc="front", unit="photo", disable=None):
+        truth = load_photo(path, short_side=short_side).truth
+        looks.append(duplicates.look(truth))
+        true_lab, colourfulness = rgb_to_lab(truth), metrics.colourfulness(truth)
+        for name, coloured in _colourings(models, factors, true_lab[..., 0]):
+            lab = rgb_to_lab(coloured)
+            rows.append(
+                {
+                    "file": file,
+                    "rival": name,
+                    "ciede2000": float(metrics.ciede2000(lab, true_lab).mean()),
+                    "ab_mae": metrics.ab_mae(lab, true_lab),
+                    "psnr": metrics.psnr(coloured, truth),
+                    "colourfulness": metrics.colourfulness(coloured),
+                    "colourfulness_truth": colourfulness,
+                }
+            )
+    table = pd.DataFrame(rows)
+    groups = groups_of(list(paths.values()), looks)
+    table.insert(1, "group", table["file"].map(dict(zip(paths, groups, strict=True))))
+    return table
+
+
+def _colourings(
+    models: Mapping[str, Colorizer], factors: Sequence[float], lightness: Float
+) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """Yield the name of each rival and its colouring, uint8 RGB, of ``lightness`` (height, width)."""
+    yield GRAY, gray_photo(lightness)
+    for name, network in models.items():
+        predict = partial(_once, predict=networks.predictor(network), answers=[])
+        for factor in factors:
+            coloured = recolor(
+                lightness,
+                partial(predict, factor=factor),
+                short_side=network.working_size,
+                multiple=network.MULTIPLE,
+            )
+            yield rival(name, factor), coloured
+
+
+def _once(small: Float, *, predict: PredictAb, answers: list[Float], factor: float) -> Float:
+    """Return ``factor`` times the ab of ``predict``, asked the first time only: ``answers`` keeps it."""
+    if not answers:
+        answers.append(predict(small))
+    return answers[0] * np.float32(factor)
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="python -m stages.evaluate front",
+        description=DOC,
+    )
+    parser.add_argument(
+        "models", metavar="MODEL", nargs="+", help="a model (.safetensors), named by its folder; or NAME=path"
+    )
+    parser.add_argument(
+        "--photos", metavar="DIR", type=Path, help="photos in true colour (the workflow's test photos)"
+    )
+    parser.add_argument(
+        "--saturation", metavar="FACTOR", type=float, nargs="+", default=[1.0, 1.3, 1.6, 2.0],
+        help="what a and b are multiplied by (1 1.3 1.6 2)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--short-side", type=int, default=256, help="pixels at which photos are judged; 0: as they are (256)"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("reports"), help="folder to write to (reports)"
+    )
+    return parser
+
+
+def _named(models: Sequence[str]) -> dict[str, Path]:
+    """Return the files of ``models``, each a path or NAME=path, by their names."""
+    named: dict[str, Path] = {}
+    for text in models:
+        name, equals, rest = text.partition("=")
+        if not equals or Path(text).is_file():
+            name, rest = Path(text).resolve().parent.name, text
+        if not name or name in named or name == GRAY:
+            taken = f"{GRAY!r} is the gray photo" if name == GRAY else f"two models are named {name!r}"
+            raise UngrayError(
+                f"{text}: {taken if name else 'it has no name'}; give it another, as in OTHER={rest}"
+            )
+        named[name] = Path(rest)
+    return named
+
+
+def _test_photos(prepared: Path) -> dict[str, Path]:
+    """Return the paths of the workflow's test photos, by file name."""
+    if not (prepared / "index.csv").exists():
+        raise UngrayError(
+            f"{prepared} has no test photos; `dvc repro prepare` makes them, or name --photos DIR"
+        )
+    index = tables.read(prepared / "index.csv", made_by="prepare")
+    test = index[(index["split"] == "test") & (index["copy"] == 0)]
+    if test.empty:
+        raise UngrayError(f"{prepared} has no test photo; `dvc repro --force prepare` makes it anew")
+    return {str(file): prepared / str(file) for file in test["file"]}

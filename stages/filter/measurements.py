@@ -1,0 +1,79 @@
+"""Measures of many photos, each measured once: they depend on nothing but the photo and this code."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from stages.filter import measures
+from stages.filter.measures import Measures, measure
+from stages.runtime.processes import Workers, map_photos
+from stages.storage import cache
+from ungray.imaging import color, decoding, duplicates, photos
+from ungray.system.files import whole_file
+
+LIBRARIES = ("imagehash", *photos.LIBRARIES, "scipy")
+
+
+def folder() -> Path:
+    """Return the folder of the working cache that holds what this very code has measured."""
+    modules = (Path(str(module.__file__)) for module in (color, decoding, duplicates, measures))
+    code = cache.code_fingerprint(*modules, *photos.CODE)
+    return cache.folder("filter", cache.fingerprint(code, {name: version(name) for name in LIBRARIES}))
+
+
+def measure_all(
+    paths: Sequence[Path], checksums: Sequence[str], *, workers: Workers, known_in: Path | None
+) -> list[Measures]:
+    """Return the measures of the photos at ``paths``, whose sha256 are ``checksums``.
+
+    Args:
+        paths: photos.
+        checksums: of each.
+        workers: who measures: processes, 0 for one per core, or a Dask scheduler.
+        known_in: a folder that keeps the measures from run to run; None to measure all photos anew.
+    """
+    table = known_in / "measures.npz" if known_in else None
+    known = _read(table) if table else {}
+    # With its size: a file that was changed or cut short in place is measured for what it is.
+    keys = [f"{sha}-{path.stat().st_size}" for path, sha in zip(paths, checksums, strict=True)]
+    new = {key: path for key, path in zip(keys, paths, strict=True) if key not in known}
+    found = map_photos(measure, list(new.values()), workers=workers, title="filter")
+    try:
+        for key, measured in zip(new, found, strict=True):
+            known[key] = measured
+    finally:
+        if table and new and known:
+            _write(known, table)  # stopped half-way too: what is measured is measured
+    return [known[key] for key in keys]
+
+
+def _read(path: Path) -> dict[str, Measures]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            figures = json.loads(arrays["figures"].tobytes())
+            corners = np.split(arrays["corners"], arrays["ends"][:-1])
+            if arrays["corners"].dtype != duplicates.CORNER:
+                return {}
+        return {
+            key: Measures(**values, corners=ours)
+            for (key, values), ours in zip(figures.items(), corners, strict=True)
+        }
+    except (OSError, EOFError, ValueError, TypeError, AttributeError, KeyError, zipfile.BadZipFile):
+        return {}  # a cache: none yet, or spoilt, is measured anew
+
+
+def _write(known: dict[str, Measures], path: Path) -> None:
+    figures = json.dumps({key: m.figures() for key, m in known.items()}).encode()
+    with whole_file(path) as partial, partial.open("wb") as file:
+        np.savez(
+            file,
+            figures=np.frombuffer(figures, np.uint8),
+            corners=np.concatenate([m.corners for m in known.values()]),
+            ends=np.cumsum([len(m.corners) for m in known.values()]),
+        )

@@ -1,0 +1,154 @@
+"""Where photo work runs: in this process, in processes of this machine, or on a Dask scheduler's workers."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from itertools import islice
+from typing import Any, Protocol, TypeVar
+
+import cv2
+from tqdm import tqdm
+
+from stages.runtime import scheduler
+from ungray.errors import UngrayError
+from ungray.imaging import decoding
+from ungray.system.limits import cores
+from ungray.system.terminal import take_charge
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+FIRST = 16
+FIRST_SECONDS = 0.1
+"""So many items, or fewer if they take longer, are worked on right here: they tell what the others cost."""
+
+START_SECONDS = 1.0
+"""What starting processes costs; they are started where they save more than that."""
+
+CHUNK_SECONDS = 0.1
+"""Items go to a process in chunks of about so much work."""
+
+AHEAD = 4
+"""So many chunks for each process are under way: none waits for work, and results don't pile up in memory."""
+
+Workers = int | str
+"""So many processes of this machine, 0 for one per core, or the address of a Dask scheduler."""
+
+
+class Chunk(Protocol):
+    """Results to come, as a future has them."""
+
+    def result(self) -> list[Any]:
+        """Wait for them and return them."""
+
+    def cancel(self) -> object:
+        """Have the work left undone if nobody has begun it."""
+
+
+def map_photos(
+    work: Callable[[T], R], items: Sequence[T], *, workers: Workers, title: str, unit: str = "photo"
+) -> Iterator[R]:
+    """Yield ``work(item)`` for every item, in the order of ``items``, with a progress bar on a terminal.
+
+    ``work`` must be a function that can be pickled and must not raise for a bad photo but return what is
+    wrong with it. The first few items are worked on right here; the others too, where processes would cost
+    more than they save. A scheduler is asked whenever there are others.
+
+    Raises:
+        UngrayError: a worker died of the work, or the scheduler is of no use.
+    """
+    workers = workers or cores()
+    with tqdm(total=len(items), desc=title, unit=unit, disable=None) as bar:
+        for result in _map(work, items, workers=workers, title=title):
+            bar.update()
+            yield result
+
+
+def _map(work: Callable[[T], R], items: Sequence[T], *, workers: Workers, title: str) -> Iterator[R]:
+    taken: list[float] = []
+    for item in items[:FIRST]:
+        if len(taken) > 2 and sum(taken) > FIRST_SECONDS:
+            break
+        start = time.perf_counter()
+        result = work(item)
+        taken.append(time.perf_counter() - start)
+        yield result
+    rest = items[len(taken) :]
+    if not rest:
+        return
+    seconds = statistics.median(taken)  # the first one also loads what is loaded when needed
+    if isinstance(workers, str):
+        with scheduler.connected(workers, title=title) as (pool, places):
+            yield from _in_order(pool.submit, work, rest, seconds=seconds, places=places)
+        return
+    if seconds * len(rest) * (1 - 1 / workers) < START_SECONDS:
+        yield from map(work, rest)
+        return
+    # Not fork: a forked child inherits the locks of OpenCV's and torch's threads and can hang.
+    context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
+    try:
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as processes:
+            try:
+                yield from _in_order(partial(_submit, processes), work, rest, seconds=seconds, places=workers)
+            except (KeyboardInterrupt, GeneratorExit):
+                # Nobody waits for the photos in work: one that its decoder hangs in would take a minute.
+                for process in set(multiprocessing.active_children()) - others:
+                    process.terminate()
+                raise
+    except BrokenProcessPool:
+        raise UngrayError(
+            f"{title}: a worker process died, most likely for want of memory; lower machine.workers"
+        ) from None
+
+
+def _in_order(
+    submit: Callable[[Callable[[T], R], Sequence[T]], Chunk],
+    work: Callable[[T], R],
+    items: Sequence[T],
+    *,
+    seconds: float,
+    places: int,
+) -> Iterator[R]:
+    """Yield the results in order; an item takes about ``seconds``, and ``places`` are worked on at once."""
+    size = max(1, min(round(CHUNK_SECONDS / seconds), len(items) // (4 * places)))
+    chunks = (items[start : start + size] for start in range(0, len(items), size))
+    waiting = deque(submit(work, chunk) for chunk in islice(chunks, AHEAD * places))
+    try:
+        while waiting:
+            results = waiting[0].result()
+            waiting.popleft()
+            waiting.extend(submit(work, chunk) for chunk in islice(chunks, 1))
+            yield from results
+    finally:
+        for chunk in waiting:
+            chunk.cancel()
+
+
+def _submit(processes: ProcessPoolExecutor, work: Callable[[T], R], items: Sequence[T]) -> Chunk:
+    return processes.submit(_each, work, items)
+
+
+def _each(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    return [work(item) for item in items]
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
+    signal.signal(signal.SIGTERM, _end_worker)
+    take_charge()
+    cv2.setNumThreads(1)
+
+
+def _end_worker(*about: object) -> None:
+    decoding.stop()  # before this process: what it has under way would be left alone
+    os._exit(128 + signal.SIGTERM)

@@ -1,0 +1,81 @@
+"""The other end of :mod:`stages.runtime.scheduler`: what a Dask worker does with the work it is sent."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from stages.storage.cache import code_fingerprint
+from ungray.errors import UngrayError
+from ungray.imaging import photos
+from ungray.system import memory
+from ungray.system.terminal import take_charge
+
+LIBRARIES = ("imagehash", *photos.LIBRARIES, "scipy")
+"""Another version of one of these could give other bytes."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a worker must share with this process, for the same results in the same place."""
+
+    folder: str
+    token: str
+    """A file in the folder, named relative to it, that nobody but this run has made."""
+    code: str
+    libraries: dict[str, str]
+
+    @classmethod
+    def here(cls, token: Path) -> Surroundings:
+        """Return those of this process, which has made the file ``token``."""
+        return cls(str(Path.cwd()), str(token), _code(), _libraries())
+
+
+def objection(here: Surroundings) -> str:
+    """Say, in a worker, how its surroundings differ from ``here``; nothing if they don't."""
+    try:
+        same = Path(here.token).read_text() == Path(here.token).name
+    except OSError:
+        same = False
+    if not same:
+        return f"works in another folder, {Path.cwd()}"
+    if _code() != here.code:
+        return f"runs another version of the code, from {Path(__file__).parents[1]}"
+    if other := {name: found for name, found in _libraries().items() if found != here.libraries[name]}:
+        return "has " + " and ".join(
+            f"{name} {found}, not {here.libraries[name]}" for name, found in other.items()
+        )
+    return ""
+
+
+def work_on(packed: bytes, here: Surroundings) -> list[Any]:
+    """Do, in a worker, a pickled pair of work and items; return the results.
+
+    Workers that came after the others were asked, or in place of one that died, are asked here.
+    """
+    if found := objection(here):
+        from distributed import get_worker
+
+        raise UngrayError(f"worker {get_worker().address} {found}; start it in {here.folder}")
+    take_charge()
+    cv2.setNumThreads(1)
+    memory.keep_freed()  # Dask has its workers give it back at once, which doubles the time of filter
+    work, items = pickle.loads(packed)
+    return [work(item) for item in items]
+
+
+@cache
+def _code() -> str:
+    """Return the fingerprint of the code as this process found it, whatever the files have become since."""
+    return code_fingerprint(Path(__file__).parents[1])
+
+
+@cache
+def _libraries() -> dict[str, str]:
+    return {name: version(name) for name in LIBRARIES}

@@ -1,0 +1,128 @@
+"""Keeps photos that were taken out for good (data/blocked.csv) from coming in again, and adds to them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stages.scrape.manifest import Attempt
+from stages.storage import blocklist, cache, tables
+from stages.storage.blocklist import BLOCKED, COLUMNS, Blocked, encoded, read
+from ungray.imaging import decoding, duplicates, photos
+from ungray.imaging.duplicates import Look
+from ungray.system.files import whole_file
+
+REASON = "taken out"
+STAYING = ["source", "query", "rank", "sha256"]
+"""What the manifest says of them, and what it goes on saying: neither their address nor whose they are."""
+
+
+class TakenOut:
+    """The photos that must not come in again, and which files are of one of them; each is looked at once."""
+
+    def __init__(self, table: pd.DataFrame, *, known_in: Path | None = None) -> None:
+        """``known_in`` is a folder that keeps from run to run what was looked at."""
+        self._blocked = Blocked(table)
+        self._checksums = set(table["sha256"])
+        self._path = known_in / "looked_at.json" if known_in else None
+        self._known = _read(self._path) if self._path else {}
+        self._new = False
+
+    @classmethod
+    def here(cls) -> TakenOut:
+        """Return those of data/blocked.csv."""
+        table = read()
+        code = cache.code_fingerprint(*(Path(str(m.__file__)) for m in (blocklist, duplicates, photos)))
+        return cls(table, known_in=cache.folder("taken_out", cache.fingerprint(code, table.to_csv())))
+
+    @classmethod
+    def of(cls, checksums: Iterable[str]) -> TakenOut:
+        """Return photos of which nothing but the SHA-256 is known."""
+        return cls(pd.DataFrame({"sha256": list(checksums)}).reindex(columns=list(COLUMNS), fill_value=""))
+
+    def at(self, url: str) -> str:
+        """Return the SHA-256 of the photo that ``url`` gave; empty if it gave none of them."""
+        return self._blocked.at(url)
+
+    def by(self, checksum: str, path: Path) -> str:
+        """Return the SHA-256 of the photo that the file at ``path`` has or is a copy of; empty if of none.
+
+        ``checksum`` is the file's own. A file that cannot be decoded is a copy of none.
+        """
+        if checksum in self._checksums:
+            return checksum
+        if not self._blocked.has_looks or not path.is_file():
+            return ""
+        if checksum not in self._known:
+            try:
+                look = decoding.limited(_look, path.read_bytes())
+            except photos.PhotoError:
+                return ""
+            self._known[checksum], self._new = self._blocked.like(look), True
+        return self._known[checksum]
+
+    def __contains__(self, checksum: object) -> bool:
+        return checksum in self._checksums
+
+    def save(self) -> None:
+        """Keep what was looked at."""
+        if self._path and self._new:
+            with whole_file(self._path) as partial:
+                partial.write_text(json.dumps(self._known))
+            self._new = False
+
+
+def _look(content: bytes) -> Look:
+    return duplicates.look(photos.read_rgb(content))
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        found = json.loads(path.read_text())
+        return {str(key): str(value) for key, value in found.items()}
+    except (OSError, ValueError, AttributeError):
+        return {}  # a cache: none yet, or spoilt, is looked at anew
+
+
+def refuse(attempts: Iterable[Attempt], taken_out: TakenOut, raw: Path) -> Iterator[Attempt]:
+    """Pass ``attempts`` on; one of ``taken_out`` or its copy leaves ``raw`` and is a refused row.
+
+    Such a row has the SHA-256 of the photo that was taken out.
+    """
+    for attempt in attempts:
+        found = taken_out.by(attempt.sha256, raw / attempt.file)
+        if found:
+            if attempt.file:
+                (raw / attempt.file).unlink(missing_ok=True)
+            about: dict[str, Any] = {name: getattr(attempt, name) for name in STAYING}
+            attempt = Attempt(status="refused", reason=REASON, **about | {"sha256": found})
+        yield attempt
+    taken_out.save()
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """What is kept of a photo that is taken out: its look, if it could be decoded, and its addresses."""
+
+    look: Look | None
+    phash: str
+    addresses: Set[str]
+
+
+def add(gone: Mapping[str, Remembered], path: Path = BLOCKED) -> None:
+    """Add ``gone``, by SHA-256, to the table at ``path``, sorted; what was known of a photo before stays."""
+    rows = read(path).set_index("sha256").to_dict("index")
+    for checksum, one in gone.items():
+        row = rows.setdefault(checksum, dict.fromkeys(COLUMNS, ""))
+        row["phash"] = str(row["phash"]) or one.phash
+        words = encoded(duplicates.sketch(one.look.corners)) if one.look else ""
+        row["words"] = str(row["words"]) or words
+        marks = {blocklist.address_mark(url) for url in one.addresses}
+        row["addresses"] = " ".join(sorted({*str(row["addresses"]).split(), *marks}))
+    cells = [{**row, "sha256": checksum} for checksum, row in sorted(rows.items())]
+    tables.write(pd.DataFrame(cells, columns=list(COLUMNS)), path)

@@ -1,0 +1,104 @@
+"""``data/blocked.csv``: the photos taken out for good, by checksum, look and address. They stay out."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ungray.errors import UngrayError
+from ungray.imaging.duplicates import Look, Sketch, Sketched
+from ungray.system.files import sha256
+
+BLOCKED = Path("data/blocked.csv")
+COLUMNS = {
+    "sha256": "[0-9a-f]{64}",
+    "phash": "([0-9a-f]{16})?",
+    "words": "([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?",
+    "addresses": "([0-9a-f]{32}( [0-9a-f]{32})*)?",
+}
+"""Each column and what its cells look like. ``phash`` and ``words`` as
+:func:`ungray.imaging.duplicates.phash` and :func:`ungray.imaging.duplicates.sketch` give them, the latter in
+Base64; empty for a file that could not be decoded. ``addresses`` are the starts of the SHA-256 of the
+addresses that gave the photo."""
+
+BEFORE = ["sha256", "phash"]
+"""The columns of older tables."""
+
+
+def read(path: Path = BLOCKED) -> pd.DataFrame:
+    """Return the table at ``path``, its cells as text.
+
+    Raises:
+        UngrayError: it is missing or damaged. Then nothing may be gathered: a blocked photo would come back.
+    """
+    way_out = f"which names the photos taken out for good; `git checkout {path}` brings the last one back"
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise UngrayError(f"{path} not found, {way_out}") from None
+    except ValueError as error:
+        raise UngrayError(f"{path} is damaged ({str(error).splitlines()[0]}), {way_out}") from None
+    if list(table.columns) == BEFORE:
+        table = table.assign(words="", addresses="")
+    if list(table.columns) != list(COLUMNS):
+        raise UngrayError(f"{path} needs the columns {','.join(COLUMNS)}, {way_out}")
+    for column, form in COLUMNS.items():
+        wrong = table[~table[column].str.fullmatch(form)]
+        if len(wrong):
+            line, cell = wrong.index[0] + 2, wrong[column].iloc[0][:80]
+            raise UngrayError(f"{path}, line {line}: {column} is {cell!r}, not what belongs there, {way_out}")
+    return table
+
+
+def encoded(words: Sketch) -> str:
+    """Return ``words`` as a cell of the table."""
+    return base64.b64encode(words.astype("<u4").tobytes()).decode()
+
+
+def address_mark(url: str) -> str:
+    """Return what the table holds of an address."""
+    return sha256(url.encode("utf-8", "surrogatepass"))[:32]
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """The photos of the table, to hold others against."""
+
+    table: pd.DataFrame
+
+    @cached_property
+    def addresses(self) -> dict[str, str]:
+        """The :func:`address_mark` of each address that gave one of them: its SHA-256."""
+        rows = zip(self.table["sha256"], self.table["addresses"], strict=True)
+        return {mark: checksum for checksum, marks in rows for mark in marks.split()}
+
+    def at(self, url: str) -> str:
+        """Return the SHA-256 of the photo that ``url`` gave; empty if it gave none of them."""
+        return self.addresses.get(address_mark(url), "") if self.addresses else ""
+
+    def like(self, look: Look) -> str:
+        """Return the SHA-256 of the first of them that ``look`` is a copy of; empty if it is of none."""
+        number = self._looks.like(look)
+        return "" if number is None else str(self.table["sha256"].iloc[number])
+
+    @cached_property
+    def has_looks(self) -> bool:
+        """Whether there is anything to compare looks with."""
+        return bool((self.table["phash"] + self.table["words"] != "").any())
+
+    @cached_property
+    def _looks(self) -> Sketched:
+        return Sketched(self.table["phash"].tolist(), [_decoded(cell) for cell in self.table["words"]])
+
+
+def _decoded(cell: str) -> Sketch:
+    try:
+        return np.frombuffer(base64.b64decode(cell), "<u4").astype(np.uint32)
+    except (ValueError, binascii.Error):
+        raise UngrayError(f"{BLOCKED}: damaged words; `git checkout {BLOCKED}` brings them back") from None

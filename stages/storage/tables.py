@@ -1,0 +1,112 @@
+"""Tables on disk: CSV files that appear whole and are the same bytes for the same content."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from ungray.errors import UngrayError
+from ungray.system.files import whole_file
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+NUMBERS = [
+    "rank",
+    "bytes",
+    "width",
+    "height",
+    "aspect",
+    "chroma_p95",
+    "tint_spread",
+    "tint_hue",
+    "lightness_p99",
+    "white",
+    "sharpness",
+    "strip",
+    "count",
+    "share",
+    "copy",
+    "size",
+    "rotation",
+    "mean",
+    "mean_low",
+    "mean_high",
+    "minus_gray",
+    "minus_gray_low",
+    "minus_gray_high",
+    "minus_base",
+    "minus_base_low",
+    "minus_base_high",
+]
+"""The columns that hold numbers. All others are text and stay as written: 007, 2019, NA or 12e45678 too."""
+
+
+LONGEST = 8192
+"""Characters of a cell; what is longer is cut off there. No web server takes a longer address."""
+
+UNFIT = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
+"""Control characters, line ends among them, and lone surrogates, by which Python writes file names that are
+no text. The first break a table's lines, the last cannot be written."""
+
+ESCAPE = re.compile(r"\\x[0-9a-f]{2}|\\u[0-9a-f]{4}")
+
+
+def cell(text: str) -> str:
+    """Return ``text`` as a table holds it: in one line, escapes for what does not fit in, cut at its end."""
+    text = UNFIT.sub(_escape, text)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def make_fit(row: DataclassInstance) -> None:
+    """Make every text of a frozen dataclass a :func:`cell`; to be called while it is made."""
+    for field in fields(row):
+        if isinstance(value := getattr(row, field.name), str):
+            object.__setattr__(row, field.name, cell(value))
+
+
+def is_made_fit(text: str) -> bool:
+    """Return whether :func:`cell` may have changed ``text``: an address is then none that can be asked."""
+    return bool(ESCAPE.search(text)) or len(text) > LONGEST
+
+
+def _escape(found: re.Match[str]) -> str:
+    number = ord(found[0])
+    if 0xDC80 <= number <= 0xDCFF:  # a byte of a file name, see PEP 383
+        number -= 0xDC00
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
+
+
+def read(path: Path, *, made_by: str) -> pd.DataFrame:
+    """Return the table at ``path``, empty cells as empty strings.
+
+    Raises:
+        UngrayError: there is no such table; the sentence names the stage ``made_by`` that writes it.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        for column in table.columns.intersection(NUMBERS):
+            table[column] = pd.to_numeric(table[column])
+    except FileNotFoundError:
+        raise UngrayError(f"{path} not found; `dvc repro {made_by}` makes it") from None
+    except ValueError as error:
+        # What pandas raises for a table cut short, empty or of other bytes derives from ValueError.
+        reason = str(error).splitlines()[0]
+        raise UngrayError(
+            f"{path} is damaged ({reason}); `dvc repro --force {made_by}` makes it anew"
+        ) from None
+    return table
+
+
+def write(table: pd.DataFrame, path: Path) -> None:
+    """Write ``table`` to ``path`` without its row numbers; see :func:`cell` for what becomes of text."""
+    table = table.copy(deep=False)
+    for name, column in table.items():
+        if not pd.api.types.is_numeric_dtype(column):
+            table[name] = column.map(lambda value: cell(value) if isinstance(value, str) else value)
+    with whole_file(path) as partial:
+        table.to_csv(partial, index=False, lineterminator="\n")

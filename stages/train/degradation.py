@@ -1,0 +1,150 @@
+"""Old scans: the gray photo that a network sees in training, worn as photos in archives are.
+
+Only what the network sees is worn; the colour it is to find stays that of the true photo.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import albumentations
+import cv2
+import numpy as np
+import torch
+from albumentations import Compose, ImageOnlyTransform, OneOf, Sequential
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ungray.imaging.color import gray_photo, rgb_to_lab
+
+Pixels = NDArray[np.uint8]
+
+
+class OldScans:
+    """Wears a share of all photos, each of ``effects`` (keys of :data:`EFFECTS`) on every other one of these.
+
+    What happens to a photo follows from ``seed``, epoch and the photo's number alone, so a training that was
+    interrupted goes on with the very photos it would have seen.
+    """
+
+    def __init__(self, effects: Sequence[str], *, share: float, seed: int) -> None:
+        self._share, self._seed = share, seed
+        # In the order in which they happen to a photo, whatever the order in params.yaml.
+        chosen = {name: make(p=0.5) for name, make in EFFECTS.items() if name in effects}
+        in_colour = [chosen.pop("sepia")] if "sepia" in chosen else []
+        self._wear = Compose([*in_colour, ToGray(p=1), *chosen.values()])
+
+    def batch(self, rgb: Tensor, *, numbers: NDArray[np.int64], epoch: int) -> Tensor:
+        """Return what the network sees of ``rgb``, uint8 (batch, height, width, 3): some gray and worn.
+
+        ``numbers`` are those of the photos among all.
+        """
+        seen = rgb.numpy().copy()
+        for photo, number in zip(seen, numbers, strict=True):
+            draws = np.random.default_rng([self._seed, epoch, int(number)])
+            if draws.random() < self._share:
+                photo[:] = self.wear(photo, draws)
+        return torch.from_numpy(seen)
+
+    def wear(self, rgb: Pixels, draws: np.random.Generator) -> Pixels:
+        """Return ``rgb``, uint8 (height, width, 3), gray and worn, in the same shape."""
+        # All effects draw from one generator: from a seed each they would all happen, or none.
+        self._wear.set_random_state(draws, random.Random(int(draws.integers(2**63))))
+        return self._wear(image=rgb)["image"][..., None].repeat(3, axis=2)
+
+
+class ToGray(ImageOnlyTransform):
+    """The gray photo with the lightness of the colour photo, as everywhere in ungray."""
+
+    def apply(self, img: Pixels, **params: Any) -> Pixels:
+        """Return uint8 (height, width) of uint8 (height, width, 3)."""
+        return gray_photo(rgb_to_lab(img)[..., 0])[..., 0]
+
+
+class Scratches(ImageOnlyTransform):
+    """Thin lines along the film, bright where the emulsion is gone, dark where dirt sits; and dust."""
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """Draw them: where (0..1) and in which gray."""
+        height, width = params["shape"][:2]
+        draws = self.random_generator
+        where = np.zeros((height, width), np.uint8)
+        for _ in range(draws.integers(1, 6)):
+            x = draws.random() * width + np.cumsum(draws.normal(0, 0.01 * width, 4))
+            y = draws.random() * height + np.linspace(0, draws.uniform(0.2, 1.2) * height, 4)
+            line = np.rint(np.column_stack([x, y - 0.3 * height]) * 16).astype(np.int32)
+            strength = int(draws.uniform(40, 180))
+            cv2.polylines(where, [line], False, strength, lineType=cv2.LINE_AA, shift=4)
+        for x, y, radius in draws.random((draws.integers(0, 20), 3)) * (width, height, 0.01 * width):
+            centre = round(16 * x), round(16 * y)
+            cv2.circle(where, centre, round(16 * radius), 180, -1, lineType=cv2.LINE_AA, shift=4)
+        tone = float(draws.choice([draws.uniform(200, 255), draws.uniform(0, 60)], p=[0.7, 0.3]))
+        return {"where": where.astype(np.float32) / 255, "tone": tone}
+
+    def apply(self, img: Pixels, *, where: NDArray[np.float32], tone: float, **params: Any) -> Pixels:
+        """Return the scratched photo, uint8 (height, width)."""
+        return _blend(img, tone, where)
+
+
+class Borders(ImageOnlyTransform):
+    """The edge of a print that lies a little askew on the scanner: white paper or a black lid around it."""
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """Draw where it is (0..1), at most 8 % of a side, and in which gray."""
+        height, width = params["shape"][:2]
+        draws = self.random_generator
+        corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
+        inward = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]])
+        inner = corners + inward * (draws.uniform(0, 0.06) + draws.uniform(0, 0.02, (4, 2)))
+        photo = np.full((height, width), 255, np.uint8)
+        outline = np.rint(inner * (width - 1, height - 1) * 16).astype(np.int32)
+        cv2.fillConvexPoly(photo, outline, 0, lineType=cv2.LINE_AA, shift=4)
+        tone = float(draws.choice([draws.uniform(210, 250), draws.uniform(0, 40)], p=[0.7, 0.3]))
+        return {"where": photo.astype(np.float32) / 255, "tone": tone}
+
+    def apply(self, img: Pixels, *, where: NDArray[np.float32], tone: float, **params: Any) -> Pixels:
+        """Return the photo with its border, uint8 (height, width)."""
+        return _blend(img, tone, where)
+
+
+def _blend(gray: Pixels, tone: float, where: NDArray[np.float32]) -> Pixels:
+    return (gray + (tone - gray) * where + 0.5).astype(np.uint8)
+
+
+def _blur(p: float) -> ImageOnlyTransform:
+    return albumentations.GaussianBlur(blur_limit=0, sigma_limit=(0.4, 1.1), p=p)
+
+
+def _grain(p: float) -> OneOf:
+    fine, coarse = (
+        albumentations.GaussNoise(std_range=(0.01, 0.05), noise_scale_factor=scale) for scale in (1, 0.5)
+    )
+    return OneOf([fine, coarse], p=p)
+
+
+def _fading(p: float) -> Sequential:
+    # Blacks turn gray, whites dull, and more so at one side or in a patch.
+    paler = albumentations.RandomBrightnessContrast(
+        brightness_limit=(0.1, 0.4), contrast_limit=(-0.5, -0.2), ensure_safe_range=True, p=1
+    )
+    uneven = OneOf(
+        [
+            albumentations.Illumination(mode=mode, intensity_range=(0.05, 0.2))
+            for mode in ("linear", "gaussian")
+        ],
+        p=0.7,
+    )
+    return Sequential([paler, uneven], p=p)
+
+
+EFFECTS: dict[str, Callable[..., Any]] = {
+    "sepia": albumentations.ToSepia,
+    "blur": _blur,
+    "grain": _grain,
+    "fading": _fading,
+    "borders": Borders,
+    "scratches": Scratches,
+}
+"""What makes each effect, given how often it happens (p), in the order in which they happen to a photo."""

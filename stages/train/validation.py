@@ -1,0 +1,101 @@
+"""What an epoch is measured by: the val photos' loss and figures, each beside the gray photo's."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stages.train import distributed
+from stages.train.data import Pixels, batches
+from stages.train.objective import Objective
+from ungray.imaging import metrics
+from ungray.imaging.color import Float, Rgb, gray_photo, lab_to_rgb, rgb_to_lab
+from ungray.networks.base import Colorizer
+from ungray.system.limits import cores
+
+MOST_JUDGED = 300
+"""Val photos that the figures are the mean of, at most; CIEDE2000 takes milliseconds a photo."""
+
+FIGURES = ("ciede2000", "ab_mae", "psnr")
+
+
+class Validation:
+    """Measures a network on ``val``, uint8 RGB (photos, size, size, 3), each process its share of them."""
+
+    def __init__(self, val: Pixels, *, objective: Objective, batch_size: int, fabric: Fabric) -> None:
+        self._objective, self._batch_size, self._fabric = objective, batch_size, fabric
+        rank, ranks = fabric.global_rank, fabric.world_size
+        self._val, self._photos = val[rank::ranks], len(val)
+        spread = np.linspace(0, len(val) - 1, min(len(val), MOST_JUDGED)).round().astype(int)
+        self._judged, self._judged_photos = spread[rank::ranks], len(spread)
+        self._truths = val[self._judged]
+        self._gray: NDArray[np.float64] | None = None
+
+    @torch.no_grad()
+    def __call__(self, network: Colorizer) -> dict[str, float]:
+        """Return means over val photos: ``<figure>/val`` of ``network``, ``<figure>/gray`` of gray photos.
+
+        Figures: loss (over all photos, in the network's units); ciede2000, ab_mae (Lab units) and psnr (dB)
+        as in :mod:`ungray.imaging.metrics`, at the working size, over at most 300 photos.
+        """
+        network.eval()
+        lost, judged = self._losses(network), self._figures(network)
+        if self._gray is None:
+            truths = self._truths
+            self._gray = _sums([gray_photo(rgb_to_lab(truth)[..., 0]) for truth in truths], truths)
+        sums = {
+            **lost,
+            **{f"{name}/val": float(value) for name, value in zip(FIGURES, judged, strict=True)},
+            **{f"{name}/gray": float(value) for name, value in zip(FIGURES, self._gray, strict=True)},
+        }
+        sums = distributed.summed(self._fabric, sums)
+        return {
+            name: total / (self._photos if name in lost else self._judged_photos)
+            for name, total in sums.items()
+        }
+
+    def _losses(self, network: Colorizer) -> dict[str, float]:
+        sums = {"loss/val": 0.0, "loss/gray": 0.0}
+        for _, batch in batches(self._val, batch_size=self._batch_size, seed=0, epoch=0, flip=False):
+            inputs, targets = self._objective.pairs(batch, None)
+            with self._fabric.autocast():
+                prediction = network(inputs)
+            gray = network.gray_target(inputs, targets)
+            sums["loss/val"] += self._objective.loss(prediction.float(), targets).item() * len(batch)
+            sums["loss/gray"] += self._objective.loss(gray, targets).item() * len(batch)
+        return sums
+
+    def _figures(self, network: Colorizer) -> NDArray[np.float64]:
+        coloured: list[Rgb] = []
+        for start in range(0, len(self._truths), self._batch_size):
+            truths = self._truths[start : start + self._batch_size]
+            lightness = np.stack([rgb_to_lab(truth)[..., 0] for truth in truths])
+            ab = self._predict(network, torch.from_numpy(lightness)[:, None])
+            coloured += [lab_to_rgb(np.dstack(both)) for both in zip(lightness, ab, strict=True)]
+        return _sums(coloured, self._truths)
+
+    def _predict(self, network: Colorizer, lightness: Tensor) -> Float:
+        with self._fabric.autocast():
+            ab = network.predict_ab(self._fabric.to_device(lightness))
+        return ab.float().permute(0, 2, 3, 1).cpu().numpy()
+
+
+def _sums(photos: list[Rgb], truths: Pixels) -> NDArray[np.float64]:
+    """Return the sum of each of :data:`FIGURES` over ``photos``."""
+    with ThreadPoolExecutor(cores()) as pool:  # NumPy and OpenCV run beside each other
+        figures = list(pool.map(_judge, photos, truths))
+    return np.sum(figures, axis=0) if figures else np.zeros(len(FIGURES))
+
+
+def _judge(photo: Rgb, truth: Rgb) -> tuple[float, ...]:
+    lab, true_lab = rgb_to_lab(photo), rgb_to_lab(truth)
+    return (
+        float(metrics.ciede2000(lab, true_lab).mean()),
+        metrics.ab_mae(lab, true_lab),
+        metrics.psnr(photo, truth),
+    )

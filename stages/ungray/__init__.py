@@ -1,0 +1,35 @@
+"""Ungray colors gray photos: from Python, by the command ``colorize``, on a web page. It needs no torch.
+
+>>> from PIL import Image
+>>> from ungray import Colorizer
+>>> colored = Colorizer.load().colorize(Image.open("photo.jpg"))
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ungray.errors import ArgumentError, UngrayError
+from ungray.system import privacy
+
+privacy.silence_libraries()  # before any of them is loaded
+
+if TYPE_CHECKING:
+    from ungray.colorizer import Colorizer, Prediction
+    from ungray.imaging.reading.formats import PhotoError
+
+__all__ = ["ArgumentError", "Colorizer", "PhotoError", "Prediction", "UngrayError"]
+
+LATE = {
+    "Colorizer": "ungray.colorizer",
+    "Prediction": "ungray.colorizer",
+    "PhotoError": "ungray.imaging.reading.formats",
+}
+"""Where names come from that take a second to import; ``colorize --help`` answers at once without them."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in LATE:
+        return getattr(import_module(LATE[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

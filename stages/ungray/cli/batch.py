@@ -1,0 +1,286 @@
+"""Colouring many photos: some at a time, each whole or not at all, and none that ends the others."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from ungray.cli.inputs import Task
+from ungray.cli.outputs import FORMATS, OTHERS
+from ungray.cli.summary import Result
+from ungray.errors import UngrayError
+from ungray.imaging import exif, photo_files, photos
+from ungray.system.files import whole_file
+from ungray.system.terminal import FULL, write_out
+
+if TYPE_CHECKING:
+    from ungray.colorizer import Colorizer
+
+MAX_BYTES = 2_000_000_000
+"""A file of more bytes is refused: the largest photo that is read, uncompressed in 16 bits, has fewer."""
+
+PIXELS_AT_ONCE = 100_000_000
+"""Photos in work have no more pixels than that together, or memory would grow with the number of jobs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """How photos are coloured and written; see ``colorize --help``."""
+
+    saturation: float = 1.0
+    vivid: bool = False
+    compare: bool = False
+    format: str | None = None
+    quality: int = 95
+    pages: bool = False
+
+
+class Batch:
+    """Colours photos in threads: decoders, networks and encoders leave Python to one another."""
+
+    def __init__(self, colorizer: Colorizer, look: Look, *, jobs: int) -> None:
+        self.colorizer = colorizer
+        self.look = look
+        self.jobs = jobs
+        self.room = Room(PIXELS_AT_ONCE)
+        self.gate = Gate()
+        self.names = threading.Lock()
+        self.taken: set[Path] = set()
+        self.untold: dict[Task, Result] = {}
+
+    def run(self, tasks: list[Task], tell: Callable[[Result], None]) -> None:
+        """Colour ``tasks`` and ``tell`` of each as it is done, with a progress bar on a terminal.
+
+        A photo that fails is told like the others. After an exception, Ctrl-C above all, nothing more is
+        written and no thread is waited for; what was written is whole.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        self.taken = {task.output for task in tasks if task.output and not task.by_content}
+        waiting = iter(tasks)
+        running: set[Future[Result]] = set()
+        pool = ThreadPoolExecutor(self.jobs, "colorize")
+        try:
+            # None: shown on a terminal alone; tqdm doesn't ask whether there is standard error at all.
+            hidden = None if sys.stderr else True
+            with tqdm(total=len(tasks), desc="colorize", unit="photo", disable=hidden) as bar:
+                while True:
+                    # Few at a time: a hundred thousand photos are no more to remember than ten.
+                    for task in islice(waiting, 2 * self.jobs - len(running)):
+                        running.add(pool.submit(self.colour, task))
+                    if not running:
+                        return
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        result = future.result()
+                        self.untold.pop(result.task, None)
+                        tell(result)
+                        bar.update()
+        finally:
+            self.gate.close()
+            for result in self.untold.values():
+                tell(result)
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def colour(self, task: Task) -> Result:
+        """Colour one photo; what is wrong with it is in the result.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        try:
+            return self._colour(task)
+        except UngrayError as error:
+            reason = str(error)
+        except MemoryError:
+            reason = "needs more memory than there is"
+        except FileNotFoundError:
+            reason = "not found"
+        except OSError as error:
+            if error.errno in FULL:
+                raise
+            reason = error.strerror or str(error)
+        except Exception as error:
+            reason = f"a fault of colorize ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
+        return Result(task, "failed", reason=reason)
+
+    def _colour(self, task: Task) -> Result:
+        content = read(task)
+        kind, width, height = photos.probe(content)
+        output, format = self._output(task, kind)
+        with self.room.taken(width * height):
+            first = _photo(task, content)
+            pages = first.pages
+            taken = pages if self.look.pages else 1
+            if taken > 1 and format != "tif":
+                raise UngrayError(f"has {pages} pages, which only a TIFF holds; add --format tif")
+            if taken == 1:
+                del content
+                encoded = photo_files.encode(*self._coloured(first), format=format, quality=self.look.quality)
+            else:
+                others = (_photo(task, content, page) for page in range(1, pages))
+                encoded = photo_files.encode_pages(map(self._coloured, chain([first], others)))
+        result = Result(task, "coloured", output=output, pages=pages, taken=taken)
+        with self.gate.open():
+            write(output, encoded)
+            self.untold[task] = result
+        return result
+
+    def _coloured(self, photo: photo_files.Photo) -> tuple[photo_files.Photo, NDArray[Any]]:
+        """Return what is to be written: a photo and its colours, or the two side by side."""
+        prediction = self.colorizer.predict(photo)
+        rgb = prediction.render(saturation=self.look.saturation, vivid=self.look.vivid)
+        if self.look.compare:
+            return side_by_side(photo, prediction.render(saturation=0.0), rgb)
+        return photo, rgb
+
+    def _output(self, task: Task, kind: str) -> tuple[Path | None, str]:
+        """Return where a photo of that kind, Pillow's name of it, goes, and in which format.
+
+        Raises:
+            UngrayError: another photo goes there.
+        """
+        suffix = f".{photos.FORMATS[kind]}"
+        suffix = OTHERS.get(suffix, suffix)
+        if task.output is None:
+            return None, self.look.format or FORMATS[suffix]
+        if not task.by_content:
+            return task.output, FORMATS[task.output.suffix.lower()]
+        output = task.output.with_name(task.output.name + suffix)
+        with self.names:
+            if output in self.taken:
+                raise UngrayError(f"would be written to {output}, as another photo is; choose another -o")
+            self.taken.add(output)
+        return output, FORMATS[suffix]
+
+
+class Room:
+    """Lets photos in as long as they have no more than ``pixels`` together; a larger one goes alone."""
+
+    def __init__(self, pixels: int) -> None:
+        self.free = self.all = pixels
+        self.changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, pixels: int) -> Iterator[None]:
+        """Wait until there is room for so many pixels, and hold it."""
+        pixels = min(pixels, self.all)
+        with self.changed:
+            self.changed.wait_for(lambda: self.free >= pixels)
+            self.free -= pixels
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.free += pixels
+                self.changed.notify_all()
+
+
+class Gate:
+    """What is written passes here; once it is closed nothing more does, and what began is at its end."""
+
+    def __init__(self) -> None:
+        self.inside = 0
+        self.closed = False
+        self.changed = threading.Condition()
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Let one writer through; raises UngrayError if the gate is closed."""
+        with self.changed:
+            if self.closed:
+                raise UngrayError("interrupted")
+            self.inside += 1
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.inside -= 1
+                self.changed.notify_all()
+
+    def close(self) -> None:
+        """Close the gate and wait for those inside, which takes no longer than writing a file."""
+        with self.changed:
+            self.closed = True
+            self.changed.wait_for(lambda: not self.inside)
+
+
+def read(task: Task) -> bytes:
+    """Return the file of a photo, wherever it comes from.
+
+    Raises:
+        OSError: it cannot be read.
+        UngrayError: too large, or an address that gives no photo.
+    """
+    if task.kind == "address":
+        from ungray.download import download
+
+        return download(task.photo)
+    if task.kind == "input":
+        content = sys.stdin.buffer.read(MAX_BYTES + 1)
+    else:
+        with Path(task.photo).open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise UngrayError(f"larger than {MAX_BYTES / 1e9:g} GB")
+    return content
+
+
+def _photo(task: Task, content: bytes, page: int = 0) -> photo_files.Photo:
+    """Return a page of a file; where a stranger may have made it, it is decoded within limits."""
+    if task.kind != "address":
+        return photo_files.read(content, page)
+    from ungray.imaging import decoding  # not above: few photos need it
+
+    return decoding.limited(partial(photo_files.read, page=page) if page else photo_files.read, content)
+
+
+def write(output: Path | None, content: bytes) -> None:
+    """Write a file, whole or not at all; None is standard output.
+
+    Raises:
+        UngrayError: it cannot be written.
+        OSError: the disk is full.
+    """
+    try:
+        if output is None:
+            write_out(content)
+            return
+        with whole_file(output) as partial:
+            partial.write_bytes(content)
+    except OSError as error:
+        name = str(output or "standard output")
+        if error.errno in FULL:  # the system names the half-written file, or none
+            raise OSError(error.errno, error.strerror, name) from None
+        raise UngrayError(f"{name} cannot be written: {error.strerror}") from None
+
+
+def side_by_side(
+    photo: photo_files.Photo, gray: NDArray[Any], coloured: NDArray[Any]
+) -> tuple[photo_files.Photo, NDArray[Any]]:
+    """Return one picture of two, gray left and coloured right, and the photo that it would be of.
+
+    ``gray`` and ``coloured`` are (height, width, 3), of one type.
+    """
+    alpha = None if photo.alpha is None else np.hstack([photo.alpha] * 2)
+    levels = np.hstack([photo.gray] * 2)
+    about = photo.about
+    if about.exif:  # it says how wide the photo is
+        said = Image.Exif()
+        said.load(about.exif)
+        about = replace(about, exif=exif.read(said, size=levels.shape[::-1]).exif)
+    return replace(photo, gray=levels, alpha=alpha, about=about), np.hstack([gray, coloured])

@@ -1,0 +1,286 @@
+"""What to colour: files, folders, patterns, addresses, standard input."""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+from ungray.errors import UngrayError
+from ungray.imaging.reading.formats import SUFFIXES as PHOTOS  # a file that is named is always tried
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A photo and where it goes.
+
+    ``photo`` is what the user calls it: a path, an address, or - for standard input. ``below`` is its path
+    below the folder that was named, its name alone otherwise. ``output`` is None for standard output; it has
+    no extension yet where only the content tells (``by_content``). ``trouble`` says why there will be none.
+    """
+
+    photo: str
+    kind: Literal["file", "address", "input"]
+    below: Path
+    output: Path | None = None
+    by_content: bool = False
+    trouble: str = ""
+
+
+def find(arguments: Sequence[str], *, output: Path | None) -> tuple[list[Task], Counter[str]]:
+    """Return the photos that ``arguments`` name, each once, with what could not be looked at.
+
+    Args:
+        arguments: paths, folders, glob patterns, addresses, or "-".
+        output: a folder, there or not, in which no photos are looked for.
+
+    Returns:
+        The photos, and how many files of which extension, lower case, were passed over in folders.
+    """
+    passed: set[Path] = set()
+    tasks = _each_once(task for argument in arguments for task in _find(argument, arguments, output, passed))
+    return tasks, kinds(passed)
+
+
+def kinds(paths: Iterable[Path]) -> Counter[str]:
+    """Return how many of the paths have which extension, in lower case."""
+    return Counter(path.suffix.lower() or "no extension" for path in paths)
+
+
+def named(passed: Counter[str]) -> str:
+    """Return in words how many files there are of each kind, the most frequent first: 2 .txt, 1 .pdf."""
+    return ", ".join(
+        f"{count} {kind}" for kind, count in sorted(passed.items(), key=lambda one: (-one[1], one[0]))
+    )
+
+
+def look_at(path: Path) -> os.stat_result | None:
+    """Return what the system says of a path, links followed; None: nothing is there.
+
+    Raises:
+        UngrayError: it does not say; a few words tell why, such as a locked folder above, a name that is too
+            long, or links that lead in a circle.
+    """
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise UngrayError(error.strerror or str(error)) from None
+
+
+def is_folder(path: Path) -> bool:
+    """Say whether a path is a folder, or a link to one; what cannot be looked at is none."""
+    try:
+        there = look_at(path)
+    except UngrayError:
+        return False
+    return there is not None and stat.S_ISDIR(there.st_mode)
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file or folder from all others, whatever links lead there; None: nothing does."""
+    try:
+        there = look_at(path)
+    except UngrayError:
+        return None
+    return (there.st_dev, there.st_ino) if there else None
+
+
+def is_pattern(argument: str) -> bool:
+    """Say whether an argument is a glob pattern; a file that reads like one is that file."""
+    return glob.has_magic(argument) and not os.path.lexists(argument) and "://" not in argument
+
+
+def _find(argument: str, arguments: Sequence[str], output: Path | None, passed: set[Path]) -> Iterator[Task]:
+    path = Path(argument)
+    if argument == "-":
+        yield Task(photo="-", kind="input", below=Path("stdin"))
+        return
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", argument):
+        yield _address(argument)
+        return
+    try:
+        look_at(path)
+    except UngrayError as error:
+        yield _missing(argument, str(error))
+        return
+    search = Search(output)
+    if is_folder(path):
+        # Several folders stay apart below -o, as they would with cp -r.
+        top = Path(path.resolve().name if len(arguments) > 1 else "")
+        found = [_file(photo, top / photo.relative_to(path)) for photo in search.below(path)]
+        yield from [*found, *search.troubles] or [search.nothing(argument, "no photo in this folder")]
+    elif is_pattern(argument):
+        plain = Path(*_plain_parts(argument))
+        parts = path.parts[len(plain.parts) :]
+        # As in a shell, a slash at the end asks for folders.
+        matches = search.matching(plain, [*parts, ""] if argument.endswith("/") else parts)
+        found = [_file(photo, photo.relative_to(plain)) for photo in sorted(matches)]
+        yield from [*found, *search.troubles] or [search.nothing(argument, "no photo matches this pattern")]
+    elif not os.path.lexists(argument):
+        yield _missing(argument, "not found")
+    else:
+        yield _file(path, Path(path.name))
+    passed |= search.passed
+
+
+def _plain_parts(pattern: str) -> Iterator[str]:
+    for part in Path(pattern).parts[:-1]:
+        if glob.has_magic(part):
+            return
+        yield part
+
+
+def _file(path: Path, below: Path) -> Task:
+    return Task(photo=str(path), kind="file", below=below)
+
+
+def _missing(argument: str, why: str) -> Task:
+    return Task(photo=argument, kind="file", below=Path("missing"), trouble=why)
+
+
+def _address(url: str) -> Task:
+    """Return the task of an address; its name comes from its last part, as far as it is safe in a path."""
+    try:
+        parts = urlsplit(url)
+        name = unquote(parts.path).rstrip("/").rpartition("/")[2] or parts.hostname or ""
+    except ValueError:  # fetching will say what is wrong with it
+        parts, name = None, ""
+    name = re.sub(r"[^\w. -]+", "_", name).strip(". ")[-100:] or "photo"
+    task = Task(photo=url, kind="address", below=Path(name))
+    if parts and parts.scheme.lower() == "file":
+        return replace(task, trouble="only http and https addresses are fetched; name a file by its path")
+    return task
+
+
+class Search:
+    """Looks for photos in folders and by patterns, not in hidden folders nor in ``output``.
+
+    What could not be looked at is in ``troubles``. A link to a folder is followed where it is named or a part
+    of a pattern such as * names it; those met otherwise are left alone (``linked``), since links can lead in
+    circles. Files whose names are no photos' are in ``passed``.
+    """
+
+    def __init__(self, output: Path | None) -> None:
+        self.own = identity(output) if output else None
+        self.passed: set[Path] = set()
+        self.troubles: list[Task] = []
+        self.linked = False
+
+    def nothing(self, argument: str, why: str) -> Task:
+        """Return what to say of an argument that gave no photo."""
+        others = f" (but {named(kinds(self.passed))})" if self.passed else ""
+        return _missing(argument, why + others + "; linked folders are not followed: name them" * self.linked)
+
+    def below(self, top: Path) -> Iterator[Path]:
+        """Yield the photos in a folder and below it, sorted in each folder."""
+        for folder, folders, names in os.walk(top, onerror=self._unread):
+            here = Path(folder)
+            folders[:] = [name for name in sorted(folders) if self._enters(here / name)]
+            # Names with a dot in front: metadata of macOS, and what a killed run left half-written.
+            for name in sorted(names):
+                if not name.startswith("."):
+                    yield from self._photo(here / name)
+
+    def matching(self, folder: Path, parts: Sequence[str]) -> Iterator[Path]:
+        """Yield the photos that the ``parts`` of a pattern below ``folder`` name, and those in folders that
+        they name; some twice."""
+        if not parts:
+            yield from self.below(folder) if is_folder(folder) else self._photo(folder)
+            return
+        part, *rest = parts
+        if part == "**":
+            yield from self.matching(folder, rest)
+            for path, real_folder in self._inside(folder) if rest else ():
+                if (real_folder or is_folder(path)) and self._enters(path):
+                    yield from self.matching(path, parts)
+        elif glob.has_magic(part):
+            for path, real_folder in self._inside(folder):
+                hidden = path.name.startswith(".") and not part.startswith(".")
+                if fnmatch.fnmatch(path.name, part) and not hidden and not self._is_own(path):
+                    yield from self._further(path, rest, real_folder=real_folder)
+        elif self._is_there(folder / part):
+            yield from self._further(folder / part, rest)
+
+    def _further(self, path: Path, rest: Sequence[str], *, real_folder: bool = False) -> Iterator[Path]:
+        if not rest or real_folder or is_folder(path):
+            yield from self.matching(path, rest)
+        elif path.suffix.lower() not in PHOTOS and os.path.islink(path):  # noqa: PTH114, see _enters
+            yield from self._photo(path)  # it may have led to a folder
+
+    def _inside(self, folder: Path) -> list[tuple[Path, bool]]:
+        """Return what is in a folder, sorted, and whether each is a folder, not a link to one."""
+        try:
+            with os.scandir(folder) as entries:
+                return sorted((folder / entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+        except (FileNotFoundError, NotADirectoryError):  # the plain part of a pattern
+            return []
+        except OSError as error:
+            self._unread(error)
+            return []
+
+    def _enters(self, folder: Path) -> bool:
+        """Say whether to look into a folder that was met on the way."""
+        if folder.name.startswith(".") or self._is_own(folder):
+            return False
+        # Not Path.is_symlink, which raises where the folder above is locked.
+        linked = os.path.islink(folder)  # noqa: PTH114
+        self.linked |= linked
+        return not linked
+
+    def _is_own(self, path: Path) -> bool:
+        return self.own is not None and identity(path) == self.own
+
+    def _is_there(self, path: Path) -> bool:
+        try:
+            path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:  # of the folder: nobody knows whether there is such a path
+            self.troubles.append(_missing(str(path.parent), f"cannot be searched: {error.strerror}"))
+            return False
+        return True
+
+    def _photo(self, path: Path) -> Iterator[Path]:
+        """Yield a path unless it is no photo; a link that leads nowhere is a trouble."""
+        if path.suffix.lower() not in PHOTOS and not os.path.islink(path):  # noqa: PTH114, see _enters
+            self.passed.add(path)
+            return
+        try:
+            there, why = look_at(path), "not found"
+        except UngrayError as error:
+            there, why = None, str(error)
+        if there is None:
+            self.troubles.append(_missing(str(path), why))
+        elif path.suffix.lower() not in PHOTOS:
+            self.passed.add(path)
+        elif stat.S_ISREG(there.st_mode):  # not pipes: who would write?
+            yield path
+
+    def _unread(self, error: OSError) -> None:
+        self.troubles.append(_missing(str(error.filename), f"cannot be read: {error.strerror}"))
+
+
+def _each_once(tasks: Iterable[Task]) -> list[Task]:
+    """Leave out what was named twice, such as a folder and a photo in it, whatever links lead to a folder."""
+    real: dict[Path, str] = {}
+    by_photo: dict[str, Task] = {}
+    for task in tasks:
+        name = task.photo
+        if task.kind == "file":
+            # Of the folder, not of the photo: a link beside a photo is a photo of its own.
+            path = Path(task.photo)
+            if path.parent not in real:
+                real[path.parent] = os.path.realpath(path.parent)
+            name = f"{real[path.parent]}/{path.name}"
+        by_photo.setdefault(name, task)
+    return list(by_photo.values())

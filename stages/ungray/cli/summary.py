@@ -1,0 +1,115 @@
+"""What became of the photos: for the person at the keyboard, and for programs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ungray.cli.inputs import Task, named
+
+Status = Literal["coloured", "skipped", "planned", "failed"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a photo: its ``output`` (None: standard output), or the ``reason`` why there is none.
+
+    ``pages`` its file has, and ``taken`` of them.
+    """
+
+    task: Task
+    status: Status
+    output: Path | None = None
+    reason: str = ""
+    pages: int = 1
+    taken: int = 1
+
+
+@dataclass
+class Summary:
+    """All that became of the ``tasks`` of a run; ``own`` counts outputs of earlier runs, which are none.
+
+    ``passed`` counts files in folders that are no photos by their extension, by that.
+    """
+
+    tasks: list[Task]
+    own: int = 0
+    passed: Counter[str] = field(default_factory=Counter)
+    results: list[Result] = field(default_factory=list)
+
+    def add(self, result: Result) -> None:
+        """Count one more photo."""
+        self.results.append(result)
+
+    def in_order(self) -> list[Result]:
+        """Return the results in the order of the tasks: they came as each was done."""
+        order = {task: number for number, task in enumerate(self.tasks)}
+        return sorted(self.results, key=lambda result: order[result.task])
+
+    def of(self, status: Status) -> list[Result]:
+        """Return the results of that status, in order."""
+        return [result for result in self.in_order() if result.status == status]
+
+    def lines(self) -> list[str]:
+        """Return the summary in plain words; after Ctrl-C or on a full disk some photos are not done yet."""
+        untouched = len(self.tasks) - len(self.results)
+        count = Counter(result.status for result in self.results)
+        done = self.of("coloured")
+        to_screen = len(self.results) == 1 and done and done[0].output is None
+        said = []
+        if done and not to_screen:
+            said.append(f"coloured {_photos(len(done))}{_where(done)}")
+        if count["planned"]:
+            said.append(f"would colour {_photos(count['planned'])}")
+        if count["skipped"]:
+            said.append(
+                f"skipped {_photos(count['skipped'])}, coloured already{_where(self.of('skipped'))}"
+                " (whatever the model and options were; --overwrite makes them anew)"
+            )
+        if self.own:
+            said.append(f"left alone {self.own} made by an earlier run")
+        left = [result for result in done if result.taken < result.pages]
+        if left:
+            said.append(
+                f"left {sum(result.pages - result.taken for result in left)} further pages of "
+                f"{_photos(len(left))} (--pages colors all)"
+            )
+        if untouched:
+            said.append(f"{untouched} not done yet")
+        if self.passed:
+            said.append(f"passed over {named(self.passed)}")
+        if failed := self.of("failed"):
+            said.append(f"{len(failed)} failed:")
+        lines = ["; ".join(said)] if said else []
+        return lines + [f"  {result.task.photo}: {result.reason}" for result in failed]
+
+    def as_json(self, **about: Any) -> str:
+        """Return the summary for programs: ``about`` the run, how many of each status, then every photo.
+
+        It is ASCII: names of files need not be text, and any terminal and pipe takes it.
+        """
+        counts = {status: len(self.of(status)) for status in ("coloured", "skipped", "planned", "failed")}
+        rows = [
+            {
+                "photo": result.task.photo,
+                "status": result.status,
+                "output": str(result.output) if result.output else None,
+                "reason": result.reason or None,
+                "pages": result.pages if result.status == "coloured" else None,
+                "pages_taken": result.taken if result.status == "coloured" else None,
+            }
+            for result in self.in_order()
+        ]
+        passed = {"passed_over": dict(sorted(self.passed.items()))}
+        return json.dumps(about | counts | passed | {"photos": rows}, indent=2)
+
+
+def _photos(number: int) -> str:
+    return f"{number} photo" + ("" if number == 1 else "s")
+
+
+def _where(done: list[Result]) -> str:
+    return f": {done[0].output}" if len(done) == 1 else ""

@@ -1,0 +1,308 @@
+"""Colour photos from Python: one class.
+
+>>> from PIL import Image
+>>> from ungray.colorizer import Colorizer
+>>> colorizer = Colorizer.load()
+>>> photo = Image.open("photo.jpg")
+>>> coloured = colorizer.colorize(photo)
+>>> coloured.mode, coloured.size == photo.size
+('RGB', True)
+
+An array gives an array, several photos share the network's time, and one prediction can be painted at will:
+
+>>> import numpy as np
+>>> colorizer.colorize(np.asarray(photo)).shape
+(400, 600, 3)
+>>> len(colorizer.colorize_batch([photo, photo], vivid=True))
+2
+>>> prediction = colorizer.predict(photo)
+>>> pale, strong = (prediction.render(saturation=saturation) for saturation in (0.5, 1.5))
+>>> bool(np.ptp(pale, axis=-1).mean() < np.ptp(strong, axis=-1).mean())
+True
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ungray import engines
+from ungray.errors import ArgumentError, UngrayError
+from ungray.hints import Hint, drawn
+from ungray.imaging import encoding, photo_files
+from ungray.imaging.color import Float
+from ungray.imaging.upsampling import along_edges, paint, small_copy
+from ungray.spreading import corrected
+
+PACKAGED = Path(__file__).parent / "base" / "colorizer.onnx"
+"""The base model, where ungray was installed from a wheel."""
+
+ROOT = Path(__file__).parents[2]
+"""The checkout, where it was not."""
+
+VIVID = 1.6
+"""What ab is multiplied by for vivid colours, where the model does not say."""
+
+BATCH = 16
+"""Small copies that go through the network at once."""
+
+Input = TypeVar("Input", Image.Image, NDArray[Any])
+
+
+FOLDERS = {"base": "data/base", "mine": "data/models"}
+"""Words for two models, and where the checkout has them: the base model, and the one trained in it."""
+
+TITLES = {"base": "the base model", "mine": "your model"}
+
+
+def default_model() -> Path:
+    """Return the path of the base model, or, where there is none, of the model trained in the checkout."""
+    if PACKAGED.is_file():
+        return PACKAGED
+    found = (_colorizer_in(ROOT / folder) for folder in FOLDERS.values())
+    return next((path for path in found if path.is_file()), ROOT / "data/models/colorizer.safetensors")
+
+
+def model_path(model: Path | str | None) -> Path:
+    """Return the path of a model: "base", "mine" (see :data:`FOLDERS`), a file, None for the default.
+
+    Raises:
+        UngrayError: there is no model of that word.
+    """
+    if model is None:
+        return default_model()
+    word = str(model)
+    if word not in FOLDERS:
+        return Path(model)
+    if word == "base" and PACKAGED.is_file():
+        return PACKAGED
+    path = _colorizer_in(ROOT / FOLDERS[word])
+    if not path.is_file():
+        way_out = "`dvc pull` fetches it" if word == "base" else "`dvc repro` trains it"
+        raise UngrayError(f"model {word}: {TITLES[word]}, {path}, is not there; {way_out}")
+    return path
+
+
+def word_for(path: Path) -> str:
+    """Return the word for the model at ``path``: base or mine; empty for any other."""
+    folders = {ROOT / folder: word for word, folder in FOLDERS.items()} | {PACKAGED.parent: "base"}
+    return folders.get(path.absolute().parent, "") if path.stem == "colorizer" else ""
+
+
+def _colorizer_in(folder: Path) -> Path:
+    """Return the path of the .safetensors file in ``folder``, or, where there is none, of the .onnx file."""
+    paths = [folder / f"colorizer{suffix}" for suffix in engines.SUFFIXES.values()]
+    return next((path for path in paths if path.is_file()), paths[0])
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network said of one photo: the colours, to be painted at any saturation."""
+
+    photo: photo_files.Photo
+    fits: Float
+    """See :func:`ungray.imaging.upsampling.along_edges`."""
+
+    vivid: float
+    """What ``vivid=True`` multiplies the saturation by."""
+
+    hints: tuple[Hint, ...] = ()
+    """What was known of its colors."""
+
+    def render(self, *, saturation: float = 1.0, vivid: bool = False) -> NDArray[Any]:
+        """Return the coloured photo, sRGB (height, width, 3): uint8, or uint16 for a photo of 16 bits.
+
+        The lightness is the photo's own. The network is not asked again.
+
+        Args:
+            saturation: what the predicted colours are multiplied by; 0 gives the gray photo.
+            vivid: stronger colours, as strong as the model's maker found right; ``saturation`` counts on top.
+
+        Raises:
+            ArgumentError: ``saturation`` is negative or no number.
+        """
+        if not (math.isfinite(saturation) and saturation >= 0):
+            raise ArgumentError(f"saturation is {saturation}; it must be 0 (gray) or more, 1 is as predicted")
+        factor = saturation * (self.vivid if vivid else 1)
+        colored = [(hint.x, hint.y) for hint in self.hints if np.hypot(*hint.ab()) > 1]
+        return paint(self.photo.gray, self.fits, saturation=factor, bits=self.photo.bits, known=colored)
+
+
+class Colorizer:
+    """A model that gives gray photos colour."""
+
+    def __init__(self, engine: engines.Engine) -> None:
+        self._engine = engine
+        self.path = engine.path
+        self.engine = engine.name
+        self.configuration = engine.configuration
+        self.provenance = engine.provenance
+        self.vivid = float(engine.provenance.get("vivid", {}).get("saturation", VIVID))
+        """What ``vivid=True`` multiplies colours by; 1: it changes nothing."""
+
+    @classmethod
+    def load(cls, model: Path | str | None = None, *, engine: str = "auto", threads: int = 0) -> Colorizer:
+        """Load a model.
+
+        Args:
+            model: a file of ungray, .safetensors or .onnx; "base" for the base model, "mine" for the one that
+                was trained in the checkout; None takes "base", or, where that is not there, "mine".
+            engine: "torch" (.safetensors), "onnxruntime" (.onnx, starts quicker and needs no torch), or
+                "auto": onnxruntime where ``model`` or an .onnx file of the same training beside it allows it,
+                else torch. Another engine than the file's reads the file of the same name with its own
+                extension.
+            threads: that a run of the network may use, 0 for one per core; where several run at a time, fewer
+                are quicker.
+
+        Raises:
+            UngrayError: no such model or engine, no model of ungray, or damaged.
+        """
+        return cls(engines.load(model_path(model), engine=engine, threads=threads))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as the model's file, which is loaded again where it is unpickled, with a thread per core."""
+        return partial(type(self).load, self.path.resolve(), engine=self.engine), ()
+
+    @property
+    def takes_hints(self) -> bool:
+        """Whether the model can be told colors; see :class:`ungray.hints.Hint`."""
+        return self._engine.takes_hints
+
+    def colorize(
+        self, photo: Input, *, saturation: float = 1.0, vivid: bool = False, hints: Sequence[Hint] = ()
+    ) -> Input:
+        """Return the photo in colour, at its own size and lightness.
+
+        Args:
+            photo: a Pillow image of any mode (integers, mode I, are levels of 8 bits where none is above
+                255, else of 16; fractions, mode F, are in 0..1), or an array, uint8 or uint16 of either byte
+                order, (height, width) or (height, width, channels) with 1 to 4 channels: gray or RGB, and
+                alpha. Colours it has are ignored.
+            saturation: see :meth:`Prediction.render`, as is ``vivid``.
+            vivid: stronger colours.
+            hints: colors that are known at some places of the upright photo.
+
+        Returns:
+            For an image an upright image, RGB or RGBA of 8 bits, with ``icc_profile`` in its ``info``, and
+            ``exif``, ``xmp`` and ``dpi`` where it had them; for an array an array of its type, in the byte
+            order of the machine, with 3 channels, or 4 if it has alpha.
+
+        Raises:
+            ArgumentError: it is no photo (a path, None, an array of another type or shape, numbers that are
+                no levels), or the saturation is negative; a hint lies beside the photo, or the model takes
+                none.
+        """
+        return self.colorize_batch([photo], saturation=saturation, vivid=vivid, hints=[hints])[0]
+
+    def colorize_batch(
+        self,
+        photos: Iterable[Input],
+        *,
+        saturation: float = 1.0,
+        vivid: bool = False,
+        hints: Iterable[Sequence[Hint]] | None = None,
+    ) -> list[Input]:
+        """Return the photos in colour; see :meth:`colorize`. Those of one shape share runs of the network.
+
+        ``hints`` are those of each photo.
+        """
+        photos = list(photos)
+        predictions = self.predict_batch(photos, hints=hints)
+        return [
+            _like(photo, prediction.photo, prediction.render(saturation=saturation, vivid=vivid))
+            for photo, prediction in zip(photos, predictions, strict=True)
+        ]
+
+    def predict(
+        self, photo: Image.Image | NDArray[Any] | photo_files.Photo, *, hints: Sequence[Hint] = ()
+    ) -> Prediction:
+        """Ask the network for the colours of one photo; see :meth:`Prediction.render`."""
+        return self.predict_batch([photo], hints=[hints])[0]
+
+    def predict_batch(
+        self,
+        photos: Iterable[Image.Image | NDArray[Any] | photo_files.Photo],
+        *,
+        hints: Iterable[Sequence[Hint]] | None = None,
+    ) -> list[Prediction]:
+        """Ask the network for the colours of several photos; those of one shape are asked for together.
+
+        ``hints`` are those of each photo; see :meth:`colorize`.
+        """
+        taken = [_photo(photo) for photo in photos]
+        copies = [
+            small_copy(photo.gray, short_side=self._engine.working_size, multiple=self._engine.multiple)
+            for photo in taken
+        ]
+        told = [tuple(some) for some in hints] if hints is not None else [()] * len(taken)
+        known = self._drawn(taken, copies, told)
+        shapes: dict[tuple[int, ...], list[int]] = {}
+        for number, copy in enumerate(copies):
+            shapes.setdefault(copy.shape, []).append(number)
+        fits: dict[int, Float] = {}
+        for numbers in shapes.values():
+            for start in range(0, len(numbers), BATCH):
+                some = numbers[start : start + BATCH]
+                lightness = np.stack([copies[number][None] for number in some])
+                answers = self._engine.run(
+                    lightness, None if known is None else np.stack([known[number] for number in some])
+                )
+                for number, answer in zip(some, answers, strict=True):
+                    ab = answer.transpose(1, 2, 0)
+                    if known is not None and known[number][2].any():
+                        ab = corrected(copies[number], ab, known[number])
+                    fits[number] = along_edges(copies[number], ab)
+        return [
+            Prediction(photo, fits[number], self.vivid, told[number]) for number, photo in enumerate(taken)
+        ]
+
+    def _drawn(
+        self, photos: Sequence[photo_files.Photo], copies: Sequence[Float], each: Sequence[tuple[Hint, ...]]
+    ) -> list[Float] | None:
+        """Return the hints of each photo as the network takes them, None where no photo has any."""
+        if len(each) != len(photos):
+            raise UngrayError(f"there are hints for {len(each)} photos, and {len(photos)} photos")
+        if not any(each):
+            return None
+        if not self.takes_hints:
+            raise UngrayError(
+                f"{self.path} takes no hints; the base model does, and so does one that is trained with "
+                "train.hints.share over 0"
+            )
+        return [
+            drawn(some, photo=photo.gray.shape, small=copy.shape)
+            for some, photo, copy in zip(each, photos, copies, strict=True)
+        ]
+
+
+def _photo(photo: Image.Image | NDArray[Any] | photo_files.Photo) -> photo_files.Photo:
+    if isinstance(photo, photo_files.Photo):
+        return photo
+    if isinstance(photo, Image.Image):
+        return photo_files.from_image(photo)
+    if isinstance(photo, np.ndarray):
+        return photo_files.from_array(photo)
+    raise ArgumentError(
+        f"{photo!r:.99} is no photo; give a Pillow image, as of Image.open(path), or an array"
+    )
+
+
+def _like(given: Image.Image | NDArray[Any], photo: photo_files.Photo, rgb: NDArray[Any]) -> Any:
+    """Return a coloured photo as what was given: an image or an array, with its alpha."""
+    if not isinstance(given, Image.Image):
+        return rgb if photo.alpha is None else np.dstack([rgb, photo.alpha])
+    image = Image.fromarray(encoding.with_bits(rgb, 8))
+    if photo.alpha is not None:
+        image.putalpha(Image.fromarray(encoding.with_bits(photo.alpha, 8)))
+    image.info["icc_profile"] = encoding.srgb_profile()
+    said = {name: value for name, value in vars(photo.about).items() if value}
+    image.info.update(said)
+    return image

@@ -1,0 +1,81 @@
+"""Hints: what a person knows of a photo's colors, and what a network is given of it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ungray.errors import UngrayError
+from ungray.imaging.color import Float, rgb_to_lab
+
+PATCH = 3
+"""Side in pixels of the small copy of the patch that a hint is for the network."""
+
+HEX = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+@dataclass(frozen=True)
+class Hint:
+    """A color that is known at a place of a photo.
+
+    Attributes:
+        x: pixels from the left of the upright photo, 0 at the left edge of the first pixel.
+        y: pixels from its top.
+        color: sRGB as "#rrggbb"; its hue and chroma count, the lightness stays the photo's.
+        weight: how far it is to be trusted, over 0 and at most 1.
+
+    Raises:
+        UngrayError: one of them is something else.
+    """
+
+    x: float
+    y: float
+    color: str
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.x) and math.isfinite(self.y)):
+            raise UngrayError(f"a hint's place is {self.x}, {self.y}; both must be numbers of pixels")
+        if not (isinstance(self.color, str) and HEX.fullmatch(self.color)):
+            raise UngrayError(f"a hint's color is {self.color!r:.40}; it must be sRGB such as #aa3322")
+        if not 0 < self.weight <= 1:
+            raise UngrayError(f"a hint's weight is {self.weight}; it must be over 0 and at most 1")
+
+    def ab(self) -> Float:
+        """Return a and b of its color, float32 (2,), Lab units."""
+        levels = np.array([[[int(self.color[n : n + 2], 16) for n in (1, 3, 5)]]], np.uint8)
+        return rgb_to_lab(levels)[0, 0, 1:]
+
+
+def drawn(hints: Sequence[Hint], *, photo: tuple[int, int], small: tuple[int, int]) -> Float:
+    """Return ``hints`` as a network takes them: float32 (3, small height, small width).
+
+    Channels: a and b in Lab units and the weight, 0 where nothing is known. Each hint is a patch of
+    :data:`PATCH` pixels; where two meet the later one holds.
+
+    Args:
+        hints: of one photo.
+        photo: its height and width in pixels.
+        small: those of the small copy that the network sees.
+
+    Raises:
+        UngrayError: a hint lies beside the photo.
+    """
+    channels = np.zeros((3, *small), np.float32)
+    for hint in hints:
+        if not (0 <= hint.x < photo[1] and 0 <= hint.y < photo[0]):
+            raise UngrayError(
+                f"a hint lies at {hint.x:g}, {hint.y:g}, beside the photo of {photo[1]}x{photo[0]} pixels"
+            )
+        row, column = (
+            min(int(place * size / full), size - 1)
+            for place, size, full in ((hint.y, small[0], photo[0]), (hint.x, small[1], photo[1]))
+        )
+        rows, columns = (slice(max(0, at - PATCH // 2), at + PATCH // 2 + 1) for at in (row, column))
+        channels[:2, rows, columns] = hint.ab()[:, None, None]
+        channels[2, rows, columns] = hint.weight
+    return channels

@@ -1,0 +1,58 @@
+"""Colour on arrays: sRGB <-> CIE Lab (D65), chroma, gray photos.
+
+Lab has L in 0..100 and a, b in about -128..127. Conversions are OpenCV's in float32 (its 8-bit Lab is off by
+up to 24 levels after a round trip, its float32 Lab by at most 1).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ungray.imaging.photos import Rgb
+
+Float = NDArray[np.float32]
+
+RGB_TO_XYZ = np.array(
+    [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
+)
+XYZ_TO_RGB = np.linalg.inv(RGB_TO_XYZ)
+WHITE = RGB_TO_XYZ.sum(axis=1)
+"""The white point D65, 2 degrees."""
+
+
+class PredictAb(Protocol):
+    """Takes lightness (height, width) and maybe hints (3, height, width), returns ab (height, width, 2).
+
+    All in Lab units; the third channel of hints is how far they are to be trusted, 0..1.
+    """
+
+    def __call__(self, lightness: Float, hints: Float | None = None, /) -> Float:
+        """Predict."""
+
+
+def rgb_to_lab(rgb: Rgb) -> Float:
+    """Convert uint8 sRGB of shape (height, width, 3) to float32 Lab of the same shape."""
+    return _convert(np.divide(rgb, 255, dtype=np.float32), cv2.COLOR_RGB2Lab)
+
+
+def lab_to_rgb(lab: Float) -> Rgb:
+    """Convert float32 Lab of shape (height, width, 3) to uint8 sRGB; outside the gamut it is clipped."""
+    return (_convert(lab, cv2.COLOR_Lab2RGB).clip(0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def chroma(lab: Float) -> Float:
+    """Return the distance from gray, sqrt(a^2 + b^2), of Lab (..., 3) as (...)."""
+    return np.hypot(lab[..., 1], lab[..., 2])
+
+
+def gray_photo(lightness: Float) -> Rgb:
+    """Return the gray photo, uint8 RGB, of a lightness (height, width) in 0..100."""
+    return lab_to_rgb(np.dstack([lightness, np.zeros_like(lightness), np.zeros_like(lightness)]))
+
+
+def _convert(pixels: Float, code: int) -> Float:
+    return np.asarray(cv2.cvtColor(pixels, code), dtype=np.float32)

@@ -1,0 +1,349 @@
+"""Decodes bytes that nobody vouches for, in a process of its own whose time and memory are limited.
+
+A few kilobytes can make a decoder take gigabytes, minutes, or a fall. :func:`limited` leaves such a file to
+another process, which is kept for the next one. It may take memory in proportion to the pixels that the
+file's header claims and to the bytes of the file, and is killed past its time. The limit on memory is one of
+Linux; elsewhere that on time holds alone. All this bounds what a file costs; it is no wall against code that
+takes a decoder over.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import pickle
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import traceback
+import warnings
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from ungray.errors import UngrayError
+from ungray.imaging.photos import PhotoError, probe
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+R = TypeVar("R")
+
+SECONDS = 60.0
+"""That a photo may take where its caller has no deadline; the largest ones take a tenth of it."""
+
+MEMORY = 512 << 20
+"""Bytes that any photo may take, however small."""
+
+PIXEL_MEMORY = 32
+"""Bytes that a photo may take for each of its pixels, and :data:`FILE_MEMORY` for each byte of its file."""
+
+FILE_MEMORY = 8
+
+GRACE = 2.0
+"""Seconds past a photo's time after which its process ends by itself, should nobody be left to kill it."""
+
+START = (
+    "import sys; sys.path[:] = [{home!r}, *{path!r}]; import ungray; del sys.path[0]; "
+    "from ungray.imaging.decoding import serve; serve()"
+)
+"""Of ungray it is the very copy that is at work here, whichever is installed."""
+
+SIZE = struct.Struct("<Q")
+TIME = struct.Struct("<d")
+
+
+class TooLongError(PhotoError):
+    """A photo that could not be decoded in its time."""
+
+
+class Decoder:
+    """Has photos decoded by other processes, and can be told to stop. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._busy: set[_Process] = set()
+        self._stopped = False
+
+    def run(self, work: Callable[[bytes], R], content: bytes, *, seconds: float = SECONDS) -> R:
+        """Return ``work(content)``, done in another process.
+
+        Args:
+            work: a function of a module, or :func:`functools.partial` of one: it is sent by its name. What it
+                returns is sent back, pickled.
+            content: a photo's file.
+            seconds: that it may take; what starting a process takes does not count.
+
+        Raises:
+            TooLongError: it took longer.
+            PhotoError: ``work`` raised it, it took too much memory, its decoder broke down, or :meth:`close`.
+            Exception: what else ``work`` raised.
+        """
+        request = pickle.dumps(work)
+        if self._stopped:
+            raise PhotoError("interrupted")
+        process = _taken()
+        with self._lock:
+            self._busy.add(process)
+            if self._stopped:
+                process.kill("stopped")
+        try:
+            done, result = pickle.loads(process.ask(request, content, seconds=seconds))
+        except BaseException:  # Ctrl-C above all: the process is at work on what nobody wants any more
+            process.kill("left")
+            process.close()
+            raise
+        finally:
+            with self._lock:
+                self._busy.discard(process)
+        _give_back(process)
+        if not done:
+            raise result
+        return result
+
+    def close(self) -> None:
+        """Kill what is under way, so that nobody waits for it; nothing more is decoded."""
+        with self._lock:
+            self._stopped = True
+            for process in self._busy:
+                process.kill("stopped")
+
+
+class _Process:
+    """Another process, which decodes one photo at a time."""
+
+    def __init__(self) -> None:
+        # Its own way to this module, whatever the folder it starts in has become.
+        path = [*filter(None, sys.path), str(Path(__file__).parents[3])]
+        one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", START.format(home=str(Path(__file__).parents[2]), path=path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | one_thread,
+        )
+        _all.add(self)
+        self.killed = ""
+        """Why it was killed: late, stopped or left."""
+
+    def ask(self, work: bytes, content: bytes, *, seconds: float) -> bytes:
+        """Return the answer of :func:`_answer`; see :meth:`Decoder.run` for what is raised."""
+        if self._exchange(TIME.pack(seconds) + work) is None:
+            raise PhotoError("interrupted") if self.killed else self._not_started()
+        # Only now: what it takes to start and to import is not the photo's.
+        timer = threading.Timer(seconds, self.kill, ["late"])
+        timer.daemon = True
+        timer.start()
+        try:
+            answer = self._exchange(content)
+        finally:
+            timer.cancel()
+            timer.join()  # or it might kill the process over the next photo
+        if answer is not None:
+            return answer
+        if self.killed == "late":
+            raise TooLongError(f"not decoded in {seconds:.3g} s")
+        if self.killed:
+            raise PhotoError("interrupted")
+        ended = self._process.wait()
+        if ended == -signal.SIGKILL:  # by the system, where memory is scarce
+            raise PhotoError("needs more memory than there is")
+        raise PhotoError(f"damaged: its decoder broke down ({_name(ended)})")
+
+    def is_alive(self) -> bool:
+        """Say whether the process is there: the system may have killed it for its memory."""
+        return self._process.poll() is None
+
+    def kill(self, why: str) -> None:
+        """End the process; whoever waits for its answer gets none."""
+        self.killed = self.killed or why
+        self._process.kill()
+
+    def close(self) -> None:
+        """End the process, which nobody waits for, and forget it."""
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):  # what could not be sent
+                stream.close()  # type: ignore[union-attr]
+
+    def _exchange(self, message: bytes) -> bytes | None:
+        """Send a message, return the answer; None: there is none, the process is gone."""
+        assert self._process.stdin
+        assert self._process.stdout
+        try:
+            _send(message, self._process.stdin)
+            return _receive(self._process.stdout)
+        except OSError:
+            return None
+
+    def _not_started(self) -> UngrayError:
+        return UngrayError(
+            f"the process that decodes photos did not start ({_name(self._process.wait())}); if nothing "
+            "above says why, memory is short"
+        )
+
+
+serving = False
+"""Whether this process is one that decodes for another."""
+
+_everybody = Decoder()
+_all: weakref.WeakSet[_Process] = weakref.WeakSet()
+_idle: list[_Process] = []
+_idle_lock = threading.Lock()
+
+
+def limited(work: Callable[[bytes], R], content: bytes, *, seconds: float = SECONDS) -> R:
+    """Return ``work(content)``, done in another process whose time and memory are limited.
+
+    See :meth:`Decoder.run`.
+    """
+    return _everybody.run(work, content, seconds=seconds)
+
+
+def stop() -> None:
+    """Kill all processes, at work or not, before this one ends in haste."""
+    for process in list(_all):
+        process.kill("stopped")
+
+
+def serve() -> None:
+    """Decode what comes on standard input, as :class:`_Process` sends it, until its end."""
+    global serving
+    serving = True
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who asks, who kills this process
+    # Streams of its own: a library that prints something must not speak in between.
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    with Path(os.devnull).open("r+b") as nowhere:
+        for number in (0, 1):
+            os.dup2(nowhere.fileno(), number)
+        warnings.simplefilter("ignore")
+        while (request := _receive(requests)) is not None:
+            (seconds,) = TIME.unpack_from(request)
+            work = pickle.loads(request[TIME.size :])  # imports its module, so that this is not the photo's
+            _send(b"", answers)
+            os.dup2(nowhere.fileno(), 2)  # it has started: what is said now is said by decoders
+            if (content := _receive(requests)) is None:
+                break
+            with _time(seconds + GRACE):
+                answer = _answer(work, content)
+            _send(answer, answers)
+
+
+def _answer(work: Callable[[bytes], Any], content: bytes) -> bytes:
+    """Return whether ``work(content)`` was done, and what it returned or raised, pickled."""
+    try:
+        with _memory(MEMORY + FILE_MEMORY * len(content)):
+            _, width, height = probe(content)
+        with _memory(MEMORY + FILE_MEMORY * len(content) + PIXEL_MEMORY * width * height):
+            return pickle.dumps((True, work(content)), protocol=5)
+    except MemoryError:
+        return pickle.dumps((False, PhotoError("needs more memory than there is for one of its size")))
+    except Exception as error:
+        try:
+            if not isinstance(error, UngrayError):  # a fault of ours, to be found
+                error.add_note(traceback.format_exc())
+            return pickle.dumps((False, error))
+        except Exception:  # an exception that can't be sent
+            return pickle.dumps((False, PhotoError(f"damaged: {type(error).__name__}")))
+
+
+@contextmanager
+def _memory(allowed: int) -> Iterator[None]:
+    """Let this process take so many bytes beside those it has."""
+    used = _address_space()
+    if resource is None or used is None:
+        yield
+        return
+    limit, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (_least(used + allowed, limit), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+
+
+def _least(wanted: int, limit: int) -> int:
+    return wanted if limit == resource.RLIM_INFINITY else min(wanted, limit)
+
+
+def _address_space() -> int | None:
+    """Return the bytes of this process's address space; None where the system does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except OSError:
+        return None
+
+
+@contextmanager
+def _time(seconds: float) -> Iterator[None]:
+    """End this process if the block takes longer."""
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _taken() -> _Process:
+    with _idle_lock:
+        while _idle:
+            process = _idle.pop()
+            if process.is_alive():
+                return process
+            process.close()
+    return _Process()
+
+
+def _give_back(process: _Process) -> None:
+    with _idle_lock:
+        if not process.killed:
+            return _idle.append(process)
+    process.close()
+
+
+def _close_idle() -> None:
+    with _idle_lock:
+        processes = _idle.copy()
+        _idle.clear()
+    for process in processes:
+        process.close()
+
+
+atexit.register(_close_idle)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_idle.clear)  # they are the parent's
+
+
+def _send(message: bytes, stream: IO[bytes]) -> None:
+    stream.write(SIZE.pack(len(message)))
+    stream.write(message)
+    stream.flush()
+
+
+def _receive(stream: IO[bytes]) -> bytes | None:
+    """Return the next message; None: the stream has ended."""
+    head = stream.read(SIZE.size)
+    if len(head) < SIZE.size:
+        return None
+    (size,) = SIZE.unpack(head)
+    message = stream.read(size)
+    return message if len(message) == size else None
+
+
+def _name(ended: int) -> str:
+    """Return what to call an exit status: of a signal its name."""
+    try:
+        return signal.Signals(-ended).name
+    except ValueError:
+        return f"exit status {ended}"

@@ -1,0 +1,226 @@
+"""Photo files of any kind in, coloured photos out: lightness, transparency and what is said of it are kept.
+
+>>> from pathlib import Path
+>>> from ungray.imaging import photo_files as files
+>>> from ungray.colorizer import Colorizer
+>>> photo = files.read(Path("photo.jpg").read_bytes())
+>>> coloured = Colorizer.load().predict(photo).render()
+>>> files.encode(photo, coloured, format="png")[1:4]
+b'PNG'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+
+from ungray.imaging import encoding, photos
+from ungray.imaging import exif as exif_data
+from ungray.imaging.exif import About
+from ungray.imaging.reading import profiles
+from ungray.imaging.reading.decode import split_alpha
+from ungray.imaging.reading.raster import Raster, said, upright
+from ungray.imaging.upsampling import Gray, gray_levels
+
+BAND = 1 << 21
+"""Pixels of which colours are converted at once."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo made gray.
+
+    ``gray`` uint16 (height, width), levels of the sRGB curve (a photo of 8 bits has every 257th, or between
+    them where it was coloured); ``alpha`` uint8 or uint16 (height, width); ``about``: EXIF data, XMP and
+    resolution; ``bits`` 8 or 16; ``format`` a value of :data:`ungray.imaging.photos.FORMATS`; ``halved``: it
+    was a JPEG whose colour has half the resolution (4:2:0), as most cameras write them; ``pages`` of its
+    file.
+    """
+
+    gray: Gray
+    alpha: NDArray[Any] | None
+    about: About
+    bits: int
+    format: str
+    halved: bool = False
+    pages: int = 1
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        return self.gray.shape[1]
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        return self.gray.shape[0]
+
+
+def read(content: bytes, page: int = 0) -> Photo:
+    """Return the photo in a file.
+
+    Of an animation the first picture is taken, of a TIFF of several pages that of number ``page``, from 0.
+    Sixteen bits are kept of gray and RGB, with or without alpha; photos for print (CMYK) are taken at 8.
+
+    Raises:
+        PhotoError: not an image of a known format, of a kind that is not read, damaged or truncated, or too
+            many pixels; or there is no such page.
+    """
+    raster = photos.decode(content, page)
+    try:
+        return _from_raster(raster)
+    except Exception as error:  # of colours that cannot be converted, or for want of memory
+        raise photos.damaged(error) from None
+
+
+def from_image(image: Image.Image) -> Photo:
+    """Return what is in a Pillow image of any mode.
+
+    One that was opened but not yet loaded is read from its file, as :func:`read` does. Integers (mode I) are
+    levels of 8 bits where none is above 255, else of 16; fractions (mode F) are in 0..1.
+
+    Raises:
+        PhotoError: numbers that are no levels, or a file that is damaged.
+    """
+    if content := _file_of(image):
+        return read(content)
+    image.load()
+    exif, orientation = said(image)
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        mode, colours, alpha = "L", _numbers(image), None
+        if "transparency" in image.info:  # the one tone that is transparent
+            alpha = np.where(colours == image.info["transparency"], 0, 65535).astype(np.uint16)
+    else:
+        flat, transparency = split_alpha(image)
+        mode, colours = flat.mode, np.asarray(flat)
+        alpha = None if transparency is None else np.asarray(transparency)
+    raster = Raster(
+        format=image.format if image.format in photos.FORMATS else "PNG",
+        mode=mode,
+        colours=upright(colours, orientation),
+        alpha=upright(alpha, orientation),
+        profile=image.info.get("icc_profile"),
+        exif=exif,
+        xmp=image.info.get("xmp"),
+        dpi=image.info.get("dpi") if isinstance(image.info.get("dpi"), tuple) else None,
+        turned=orientation > 4,
+    )
+    return _from_raster(raster)
+
+
+def encode_pages(pages: Iterable[tuple[Photo, NDArray[Any]]]) -> bytes:
+    """Return coloured photos as the pages of one TIFF; see :func:`encode`.
+
+    Raises:
+        UngrayError: together they are larger than a TIFF can be.
+    """
+    return encoding.tiff((rgb, photo.alpha, photo.about) for photo, rgb in pages)
+
+
+def _from_raster(raster: Raster) -> Photo:
+    height, width = raster.colours.shape[:2]
+    about = exif_data.read(
+        raster.exif, size=(width, height), turned=raster.turned, dpi=raster.dpi, xmp_packet=raster.xmp
+    )
+    deep = raster.colours.dtype == np.uint16
+    return Photo(
+        gray=gray_levels(profiles.to_srgb_deep(raster.colours, raster.profile)) if deep else _gray(raster),
+        alpha=None if raster.alpha is None else np.ascontiguousarray(raster.alpha),
+        about=about,
+        bits=16 if deep else 8,
+        format=photos.FORMATS[raster.format],
+        halved=raster.halved,
+        pages=raster.pages,
+    )
+
+
+def _file_of(image: Image.Image) -> bytes | None:
+    """Return the file of an image that was opened but not yet loaded, at its first picture; else None."""
+    if not isinstance(image, ImageFile.ImageFile) or image.format not in photos.FORMATS or not image.tile:
+        return None
+    first = 1 if image.format == "PSD" else 0
+    if image.fp is None or image.fp.closed or image.tell() != first or image.decoderconfig:
+        return None
+    place = image.fp.tell()
+    try:
+        image.fp.seek(0)
+        return image.fp.read()
+    except OSError:  # of a stream that cannot go back
+        return None
+    finally:
+        image.fp.seek(place)
+
+
+def _numbers(image: Image.Image) -> NDArray[Any]:
+    """Return the gray levels of an image of integers or fractions, uint8 or uint16."""
+    values = np.asarray(image)
+    if image.mode == "F":
+        if not 0 <= np.min(values) <= np.max(values) <= 1:
+            raise photos.PhotoError("floating-point values beyond 0..1; save it with 8 or 16 bits")
+        return (values * 65535 + 0.5).astype(np.uint16)
+    if values.min() < 0 or values.max() > 65535:
+        raise photos.PhotoError(
+            f"an image of integers in {values.min()}..{values.max()} is no photo; give levels in 0..255 "
+            "or 0..65535"
+        )
+    return values.astype(np.uint8 if image.mode == "I" and values.max() <= 255 else np.uint16)
+
+
+def from_array(pixels: NDArray[Any]) -> Photo:
+    """Return what is in an array, uint8 or uint16: (height, width), or 1 to 4 channels: gray or RGB, alpha.
+
+    Raises:
+        PhotoError: another shape or type.
+    """
+    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    shape = pixels.shape
+    known = len(shape) == 2 or (len(shape) == 3 and 1 <= shape[2] <= 4)
+    if pixels.dtype not in (np.uint8, np.uint16) or not known or 0 in shape:
+        raise photos.PhotoError(
+            f"an array of {pixels.dtype} {shape} is no photo; give uint8 or uint16, (height, width) or "
+            "(height, width, channels) with 1 to 4 channels: gray or RGB, and alpha"
+        )
+    alpha = None
+    if len(shape) == 3 and shape[2] in (2, 4):
+        pixels, alpha = pixels[..., :-1], pixels[..., -1]
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
+    return Photo(gray_levels(pixels), alpha, About(), 8 * pixels.dtype.itemsize, "png")
+
+
+def encode(photo: Photo, rgb: NDArray[Any], *, format: str, quality: int = 95) -> bytes:
+    """Return the coloured ``photo`` as a file: what is said of it and its alpha kept, tagged sRGB.
+
+    Args:
+        photo: what was coloured.
+        rgb: its colours, sRGB, uint8 or uint16 (height, width, 3).
+        format: jpg, png, webp or tif; png and tif keep 16 bits. A JPEG has no alpha: it is laid on white;
+            it has colour at full resolution, or at half if the photo had.
+        quality: of jpg and webp, 1 to 100.
+
+    Raises:
+        UngrayError: another format, or a photo too large for it.
+    """
+    return encoding.encode(
+        rgb, format=format, alpha=photo.alpha, about=photo.about, quality=quality, halved=photo.halved
+    )
+
+
+def _gray(raster: Raster) -> Gray:
+    """Return the gray levels of a photo of 8 bits, its colours converted in bands."""
+    height, width = raster.colours.shape[:2]
+    if raster.mode == "RGB" and not raster.profile:
+        return gray_levels(raster.colours)
+    if raster.mode == "L" and not raster.profile:
+        return gray_levels(np.ascontiguousarray(raster.colours))
+    gray = np.empty((height, width), np.uint16)
+    band = max(1, BAND // width)
+    for top in range(0, height, band):
+        part = Image.fromarray(np.ascontiguousarray(raster.colours[top : top + band]), raster.mode)
+        gray[top : top + band] = gray_levels(np.asarray(profiles.to_srgb_image(part, raster.profile)))
+    return gray

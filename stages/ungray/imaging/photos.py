@@ -1,0 +1,106 @@
+"""Reading and writing photographs: hostile files are refused, every kind comes out as upright 8-bit sRGB."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageChops
+
+from ungray.errors import UngrayError
+from ungray.imaging.reading import profiles
+from ungray.imaging.reading.decode import decode, probe
+from ungray.imaging.reading.formats import FORMATS, MAX_PIXELS, PhotoError, damaged
+from ungray.imaging.reading.raster import Raster, to_8_bits
+from ungray.system.files import whole_file
+
+__all__ = ["CODE", "FORMATS", "LIBRARIES", "MAX_PIXELS", "PhotoError", "Rgb", "damaged", "decode", "probe"]
+
+Rgb = NDArray[np.uint8]
+
+CODE = (Path(__file__), Path(__file__).parent / "structure.py", Path(__file__).parent / "reading")
+"""The code that decides which pixels a photo has."""
+
+LIBRARIES = (
+    *("imagecodecs", "numpy", "opencv-python", "pillow", "pillow-heif", "pillow-jxl-plugin", "simplejpeg"),
+    "tifffile",
+)
+"""The packages that do so with it."""
+
+
+def read_rgb(source: Path | bytes) -> Rgb:
+    """Return a photograph as uint8 sRGB of shape (height, width, 3).
+
+    Decoded fully; the EXIF orientation is applied, more than 8 bits scaled to 8, an embedded colour profile
+    converted to sRGB, transparency laid on white; of an animation or several pages the first is taken. A
+    profile that cannot be read, or is for another kind of photo, is ignored, as browsers do.
+
+    Raises:
+        PhotoError: not an image of a known format, of a kind that is not read, damaged or truncated, or too
+            many pixels.
+    """
+    content = source.read_bytes() if isinstance(source, Path) else source
+    try:
+        return _to_srgb(decode(content))
+    except PhotoError:
+        raise
+    except Exception as error:  # of colours that cannot be converted, or for want of memory
+        raise damaged(error) from None
+
+
+def _to_srgb(raster: Raster) -> Rgb:
+    if raster.colours.dtype == np.uint16:
+        rgb = to_8_bits(profiles.to_srgb_deep(raster.colours, raster.profile))
+        image = Image.fromarray(rgb).convert("RGB")
+    else:
+        image = profiles.to_srgb_image(Image.fromarray(raster.colours, raster.mode), raster.profile)
+    if raster.alpha is not None:
+        image.paste("white", mask=ImageChops.invert(Image.fromarray(to_8_bits(raster.alpha))))
+    return np.asarray(image)
+
+
+def write_rgb(path: Path, rgb: Rgb, *, quality: int = 95) -> None:
+    """Write uint8 RGB (height, width, 3) to ``path``; the extension (.jpg, .png, .webp) gives the format.
+
+    See :func:`encode_rgb`. The file appears whole or not at all.
+    """
+    try:
+        content = encode_rgb(rgb, suffix=path.suffix, quality=quality)
+    except UngrayError as error:
+        raise UngrayError(f"{path}: {error}") from None
+    with whole_file(path) as partial:
+        partial.write_bytes(content)
+
+
+def encode_rgb(rgb: Rgb, *, suffix: str, quality: int = 95) -> bytes:
+    """Return uint8 RGB (height, width, 3) as a file with the extension ``suffix`` (.jpg, .png, .webp).
+
+    JPEG keeps its colour at full resolution (4:4:4), since colour is what these photos are for.
+
+    Raises:
+        UngrayError: another extension, or a photo too large for the format.
+    """
+    suffix = {".jpeg": ".jpg"}.get(suffix.lower(), suffix.lower())
+    if suffix not in (".png", ".jpg", ".webp"):
+        raise UngrayError(f"the format {suffix or '(none)'} cannot be written; use .png, .jpg or .webp")
+    written, encoded = cv2.imencode(
+        suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), codec_options(suffix[1:], quality)
+    )
+    if not written:
+        raise UngrayError(f"a photo of {rgb.shape[1]}x{rgb.shape[0]} cannot be written as {suffix}")
+    return encoded.tobytes()
+
+
+def codec_options(kind: str, quality: int, *, halved: bool = False) -> list[int]:
+    """Return OpenCV's options for writing a photo of a kind, jpg, png or webp.
+
+    ``halved``: a JPEG's colour at half the resolution (4:2:0) instead of full (4:4:4).
+    """
+    sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420 if halved else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
+    return {
+        "jpg": [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling],
+        "png": [cv2.IMWRITE_PNG_COMPRESSION, 6],
+        "webp": [cv2.IMWRITE_WEBP_QUALITY, quality],
+    }[kind]

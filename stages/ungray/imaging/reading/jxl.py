@@ -1,0 +1,98 @@
+"""JPEG XL: pixels of any depth by imagecodecs, profile and EXIF data by pillow-jxl."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ungray.imaging.reading.boxes import boxes
+from ungray.imaging.reading.formats import PhotoError, check_pixels
+from ungray.imaging.reading.raster import Raster, said, upright
+
+MARK = b"\xff\x0a"
+
+RATIOS = (None, (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
+"""Width to height, by the number that a header may have in the place of a width (ISO/IEC 18181-1)."""
+
+
+def dimensions(content: bytes) -> tuple[int, int]:
+    """Return width and height in pixels, from the first bytes of the code stream.
+
+    Raises:
+        PhotoError: they are not there.
+    """
+    bits = _Bits(_stream(content))
+    small = bits.take(1)
+
+    def side() -> int:
+        return 8 * (bits.take(5) + 1) if small else 1 + bits.take((9, 13, 18, 30)[bits.take(2)])
+
+    height = side()
+    ratio = RATIOS[bits.take(3)]
+    width = height * ratio[0] // ratio[1] if ratio else side()
+    return width, height
+
+
+def read(content: bytes) -> Raster:
+    """Return the photo of a file, of an animation the first picture.
+
+    Raises:
+        PhotoError: too many pixels, or damaged.
+        Exception: of the decoders' own kinds, for damaged data.
+    """
+    import imagecodecs
+    import pillow_jxl  # noqa: F401 - it makes itself known to Pillow
+
+    check_pixels(*dimensions(content))
+    found = imagecodecs.jpegxl_decode(content, index=0)
+    if found.dtype.kind == "f":
+        found = (np.nan_to_num(found).clip(0, 1) * 65535 + 0.5).astype(np.uint16)
+    found = found[..., None] if found.ndim == 2 else found
+    channels = 3 if found.shape[2] > 2 else 1
+    with Image.open(io.BytesIO(content), formats=["JXL"]) as image:
+        exif, orientation = said(image)
+        profile = image.info.get("icc_profile")
+        if not getattr(image, "jpeg", False):
+            orientation = 1  # it is set upright as it is read
+    colours: Any = found[..., :3] if channels == 3 else found[..., 0]
+    alpha = found[..., channels] if found.shape[2] > channels else None
+    return Raster(
+        format="JXL",
+        mode="RGB" if channels == 3 else "L",
+        colours=upright(colours, orientation),
+        alpha=upright(alpha, orientation),
+        profile=profile,
+        exif=exif,
+        turned=orientation > 4,
+    )
+
+
+def _stream(content: bytes) -> bytes:
+    """Return the beginning of the code stream, behind its mark of two bytes."""
+    start = content if content[:2] == MARK else b""
+    for kind, inside in () if start else boxes(content):
+        if kind in (b"jxlc", b"jxlp"):
+            start = inside[4 if kind == b"jxlp" else 0 :]
+            break
+    if start[:2] != MARK:
+        raise PhotoError("damaged: a JPEG XL without a code stream")
+    return start[2:32]
+
+
+class _Bits:
+    """Numbers out of bytes, the lowest bit first."""
+
+    def __init__(self, content: bytes) -> None:
+        self.left = int.from_bytes(content, "little")
+        self.count = 8 * len(content)
+
+    def take(self, count: int) -> int:
+        """Return the number in the next ``count`` bits; raises PhotoError past the end."""
+        self.count -= count
+        if self.count < 0:
+            raise PhotoError("damaged: a JPEG XL without a header")
+        self.left, value = self.left >> count, self.left & ((1 << count) - 1)
+        return value

@@ -1,0 +1,302 @@
+"""Cheap looks at a photo's structure, before any decoder: files that are small and cost gigabytes or minutes.
+
+Only what no camera, scanner or editor writes is objected to. What passes, and comes from strangers, is still
+decoded within limits, see :mod:`ungray.imaging.decoding`: this is quicker, says more, and covers files of
+one's own.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+
+MOST_SCANS = 100
+"""Of a JPEG, as libtiff has it. A progressive one has about ten; each goes over all pixels."""
+
+MOST_SEGMENTS = 5_000
+"""Of a JPEG beside its scans. A colour profile has up to 255, long XMP or a depth map some hundred."""
+
+MOST_CHUNKS = 5_000
+"""Of a PNG beside those of pixels, and, of pixels, so many and one more for each kilobyte of the file."""
+
+MOST_PROFILES = 10
+"""Colour profiles in a PNG, which may have one; each is unpacked."""
+
+SHARED = 16 << 20
+"""Bytes by which the values of a directory may exceed the file: some share bytes, damaged ones claim any."""
+
+MOST_NUMBERS = 1_000_000
+"""Numbers in a directory; each becomes an object of Python. A fraction counts as ten."""
+
+MOST_DIRECTORIES = 10_000
+"""Of a TIFF, which has one a page."""
+
+LARGE_TILE = 1 << 22
+"""Pixels that a tile of a TIFF may have where the photo has fewer."""
+
+MOST_TEXT = 1 << 20
+"""Bytes of a PNG's text that are unpacked, as Pillow does."""
+
+
+def objection(content: bytes) -> str:
+    """Say what is wrong with how a file is built; nothing if all is well, or its kind is unknown."""
+    if content[:2] == b"\xff\xd8":
+        return _jpeg(content)
+    if content[:8] == b"\x89PNG\r\n\x1a\n":
+        return _png(content)
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return next(filter(None, (_tiff(exif) for exif in _webp_exif(content))), "")
+    if content[:2] in ORDERS and content[2:4] in (b"*\0", b"\0*", b"+\0", b"\0+"):
+        return _tiff(content)
+    if content[:2] == b"BM":
+        return _bmp(content)
+    return ""
+
+
+AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+"""The next marker in compressed pixels: 00 is a stuffed byte, D0 to D7 restart the decoder."""
+
+
+FILL = re.compile(rb"\xff+")
+
+
+def _jpeg(content: bytes) -> str:
+    segments = scans = 0
+    exif, place = b"", 2
+    while place + 4 <= len(content):
+        if content[place] != 0xFF:
+            found = AFTER_SCAN.search(content, place)  # as decoders do, on to the next marker
+            if found is None:
+                break
+            place = found.start()
+        place = FILL.match(content, place).end() - 1  # type: ignore[union-attr]
+        marker = content[place + 1] if place + 1 < len(content) else 0xD9
+        if marker == 0xD9:
+            break
+        segments += 1
+        if segments - scans > MOST_SEGMENTS:
+            return f"damaged: a JPEG of more than {MOST_SEGMENTS:,} segments"
+        if marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD8:
+            place += 2
+            continue
+        start, place = place + 4, place + 2 + int.from_bytes(content[place + 2 : place + 4])
+        if marker == 0xE1 and content[start : start + 6] == b"Exif\0\0":
+            exif += content[start + 6 : place]
+        elif marker == 0xE2 and content[start : start + 4] == b"MPF\0":
+            if found_in := _tiff(content[start + 4 : place]):
+                return found_in
+        elif marker == 0xDA:
+            scans += 1
+            if scans > MOST_SCANS:
+                return f"damaged: a JPEG of more than {MOST_SCANS} scans"
+            found = AFTER_SCAN.search(content, place)
+            if found is None:
+                break
+            place = found.start()
+    return _tiff(exif)
+
+
+def _png(content: bytes) -> str:
+    pixels = others = profiles = 0
+    for kind, start, end in _chunks(content, 8, "big"):
+        if kind in (b"IDAT", b"fdAT"):
+            pixels += 1
+            if pixels > MOST_CHUNKS + len(content) // 1024:
+                return "damaged: a PNG of too many chunks for its bytes"
+            continue
+        others += 1
+        if others > MOST_CHUNKS:
+            return f"damaged: a PNG of more than {MOST_CHUNKS:,} chunks"
+        if kind == b"iCCP":
+            profiles += 1
+            if profiles > MOST_PROFILES:
+                return f"damaged: a PNG of more than {MOST_PROFILES} colour profiles"
+        elif kind == b"eXIf":
+            if found := _tiff(content[start:end]):
+                return found
+        elif kind[1:] in (b"EXt", b"TXt") and content[start : start + 21] == b"Raw profile type exif":
+            if found := _tiff(_raw_profile(kind, content[start:end])):
+                return found
+        elif kind == b"IEND":
+            break
+    return ""
+
+
+def _chunks(content: bytes, place: int, order: str) -> Iterator[tuple[bytes, int, int]]:
+    """Yield kind, start and end of what a PNG's (big) or WebP's (little) chunks hold."""
+    while place + 8 <= len(content):
+        if order == "big":
+            size, kind = int.from_bytes(content[place : place + 4]), content[place + 4 : place + 8]
+        else:
+            kind, size = content[place : place + 4], int.from_bytes(content[place + 4 : place + 8], "little")
+        yield kind, place + 8, place + 8 + size
+        place += 8 + size + (4 if order == "big" else size % 2)
+
+
+def _webp_exif(content: bytes) -> Iterator[bytes]:
+    for kind, start, end in _chunks(content, 12, "little"):
+        if kind == b"EXIF":
+            yield content[start:end]
+
+
+def _raw_profile(kind: bytes, text: bytes) -> bytes:
+    """Return the EXIF block that ImageMagick writes as text of hexadecimal digits; b"" if there is none."""
+    _, _, value = text.partition(b"\0")
+    packed = kind == b"zTXt"
+    if kind == b"iTXt":
+        packed, value = value[:1] == b"\1", value[2:].partition(b"\0")[2].partition(b"\0")[2]
+    elif packed:
+        value = value[1:]  # behind the method
+    try:
+        if packed:
+            value = zlib.decompressobj().decompress(value, MOST_TEXT)
+        return bytes.fromhex("".join(value.decode("latin-1").split("\n")[3:]))
+    except (ValueError, zlib.error):
+        return b""
+
+
+ORDERS = {b"II": "<", b"MM": ">"}
+
+SIZES = {
+    1: 1,
+    2: 1,
+    3: 2,
+    4: 4,
+    5: 8,
+    6: 1,
+    7: 1,
+    8: 2,
+    9: 4,
+    10: 8,
+    11: 4,
+    12: 8,
+    13: 4,
+    16: 8,
+    17: 8,
+    18: 8,
+}
+"""Bytes of a value by its type in TIFF and EXIF."""
+
+BYTES, FRACTIONS = {1, 2, 7}, {5, 10}
+"""Types that become one object whatever their length, and those that become dear ones."""
+
+DIRECTORIES = {0x014A, 0x8769, 0x8825, 0xA005}
+"""Tags that point to further directories: smaller copies, how it was taken, where, and interoperability."""
+
+SIDES = {0x0100: "width", 0x0101: "height", 0x0142: "tile_width", 0x0143: "tile_height"}
+
+
+def _tiff(content: bytes) -> str:
+    """Object to a TIFF, or to an EXIF block, which is built as one."""
+    while content[:6] == b"Exif\0\0":
+        content = content[6:]
+    order = ORDERS.get(content[:2])
+    if order is None:
+        return ""
+    big = content[2:4] in (b"+\0", b"\0+")
+    entry, link = (order + "HHQ8s", order + "Q") if big else (order + "HHI4s", order + "I")
+    ahead, seen = [_number(content, 8 if big else 4, link)], set()
+    while ahead:
+        place = ahead.pop()
+        if place in seen or not 0 < place < len(content):
+            continue
+        seen.add(place)
+        if len(seen) > MOST_DIRECTORIES:
+            return f"damaged: more than {MOST_DIRECTORIES:,} directories"
+        counted = order + ("Q" if big else "H")
+        start = place + struct.calcsize(counted)
+        size = struct.calcsize(entry)
+        end = start + size * _number(content, place, counted)
+        whole = content[start : min(end, len(content))]
+        found, further = _directory(
+            content, struct.iter_unpack(entry, whole[: len(whole) // size * size]), order
+        )
+        if found:
+            return found
+        ahead += [*further, _number(content, end, link)]
+    return ""
+
+
+def _directory(
+    content: bytes, entries: Iterable[tuple[int, int, int, bytes]], order: str
+) -> tuple[str, list[int]]:
+    """Return what is wrong with a directory, and the places of those that it points to."""
+    values = numbers = 0
+    further: list[int] = []
+    sides: dict[str, int] = {}
+    for tag, kind, count, inside in entries:
+        size = SIZES.get(kind, 0)
+        place = int.from_bytes(inside, "little" if order == "<" else "big")
+        if size * count <= len(inside):
+            place, there = -1, count
+        else:
+            # What lies beyond the end is not read; a damaged entry may claim any number.
+            held = max(0, min(size * count, len(content) - place))
+            values += held
+            there = held // size
+        if kind not in BYTES:
+            numbers += there * (10 if kind in FRACTIONS else 1)
+        if tag in DIRECTORIES or tag in SIDES:
+            number = {3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}.get(kind)
+            if number is None:
+                continue
+            number = order + number
+            found = (
+                [_number(inside, n * size, number) for n in range(there)]
+                if place < 0
+                else [_number(content, place + n * size, number) for n in range(min(there, MOST_DIRECTORIES))]
+            )
+            if tag in DIRECTORIES:
+                further += found
+            elif found:
+                sides[SIDES[tag]] = found[0]
+    if values > len(content) + SHARED:
+        return "damaged: its directory claims more bytes than the file has", []
+    if numbers > MOST_NUMBERS:
+        return f"damaged: its directory has more than {MOST_NUMBERS:,} numbers", []
+    tile = sides.get("tile_width", 0) * sides.get("tile_height", 0)
+    if tile > max(LARGE_TILE, 2 * sides.get("width", 0) * sides.get("height", 0)):
+        return "damaged: a tile far larger than the photo", []
+    return "", further
+
+
+def _number(content: bytes, place: int, format: str) -> int:
+    """Return a number at a place; 0 where the bytes end before."""
+    if place < 0 or place + struct.calcsize(format) > len(content):
+        return 0
+    return int(struct.unpack_from(format, content, place)[0])
+
+
+RLE8, RLE4 = 1, 2
+"""Compressions of BMP that have runs, and jumps: each may leave 255 rows empty."""
+
+
+def _bmp(content: bytes) -> str:
+    if len(content) < 34 or _number(content, 14, "<I") < 40:
+        return ""
+    width, height, _, _, compression = struct.unpack_from("<iiHHI", content, 18)
+    if compression not in (RLE8, RLE4) or width <= 0:
+        return ""
+    place, made, most = _number(content, 10, "<I"), 0, width * abs(height)
+    while place + 2 <= len(content) and made < most:
+        first, second = content[place], content[place + 1]
+        place += 2
+        if first:
+            made += min(first, width - made % width)
+        elif second == 0:
+            made += -made % width
+        elif second == 1:
+            break
+        elif second == 2:
+            right, up = content[place : place + 2].ljust(2, b"\0")
+            place += 2
+            made += right + up * width
+            if made > most + width:
+                return "damaged: a BMP whose runs leave the photo"
+        else:
+            size = second if compression == RLE8 else second // 2
+            made += second
+            place += size + size % 2
+    return ""

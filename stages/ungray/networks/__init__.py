@@ -1,0 +1,128 @@
+"""The architectures, built from a saved configuration alone, and the file format of trained models."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from ungray.errors import UngrayError
+from ungray.imaging.color import Float, PredictAb
+from ungray.networks.base import Colorizer
+from ungray.networks.cnn import Cnn
+from ungray.networks.dense_autoencoder import DenseAutoencoder
+from ungray.networks.lab_autoencoder import LabAutoencoder
+from ungray.networks.lite_unet import LiteUNet
+from ungray.networks.plain_autoencoder import PlainAutoencoder
+from ungray.networks.resnet18 import ResNet18
+from ungray.networks.small_cnn import SmallCnn
+from ungray.networks.unet import UNet
+from ungray.system.files import whole_file
+
+ARCHITECTURES: dict[str, type[Colorizer]] = {
+    architecture.ARCHITECTURE: architecture
+    for architecture in (
+        UNet,
+        LiteUNet,
+        Cnn,
+        LabAutoencoder,
+        DenseAutoencoder,
+        PlainAutoencoder,
+        ResNet18,
+        SmallCnn,
+    )
+}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained network and what is known of it: ``provenance`` is what training wrote (JSON values)."""
+
+    network: Colorizer
+    provenance: dict[str, Any]
+
+
+def build(configuration: dict[str, Any]) -> Colorizer:
+    """Build the untrained network that ``configuration`` (architecture and its arguments) describes."""
+    arguments = dict(configuration)
+    return ARCHITECTURES[arguments.pop("architecture")](**arguments)
+
+
+def save_model(path: Path, model: Model) -> None:
+    """Write a model as safetensors: parameters in fp16, configuration and provenance in the metadata."""
+    parameters = {name for name, _ in model.network.named_parameters()}
+    # Buffers (statistics of batch-norm) stay as they are: a variance can be larger than fp16 holds.
+    tensors = {
+        name: (value.half() if name in parameters else value).detach().cpu().contiguous()
+        for name, value in model.network.state_dict().items()
+    }
+    metadata = {
+        "format": "ungray-1",
+        "configuration": json.dumps(model.network.configuration, sort_keys=True),
+        "provenance": json.dumps(model.provenance, sort_keys=True),
+    }
+    with whole_file(path) as partial:
+        partial.write_bytes(_in_fixed_order(save(tensors, metadata)))
+
+
+def load_model(path: Path) -> Model:
+    """Read a model, ready to use: fp32, in eval mode, on the CPU.
+
+    Raises:
+        UngrayError: no such file, no model of ours, or damaged.
+    """
+    if not path.is_file():
+        raise UngrayError(f"{path} not found; `dvc repro train` makes a model, `dvc pull` fetches one")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        network = build(json.loads(metadata["configuration"]))
+        network.load_state_dict(tensors)
+        provenance = json.loads(metadata["provenance"])
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UngrayError(
+            f"{path} is damaged or no model of ungray ({reason}); fetch it again with `dvc pull`, or train "
+            "it anew with `dvc repro --force train`"
+        ) from None
+    return Model(network.eval(), provenance)
+
+
+def predictor(network: Colorizer) -> PredictAb:
+    """Return ``network`` as a function on arrays: lightness (height, width) to ab (height, width, 2).
+
+    Its second argument, if any, are hints, float32 (3, height, width); see :meth:`Colorizer.predict_ab`.
+
+    The network is put in eval mode and runs on its own device, in fp32.
+    """
+    network.eval()
+    device = next(network.parameters()).device
+
+    @torch.inference_mode()
+    def predict_ab(lightness: Float, hints: Float | None = None) -> Float:
+        batch = torch.from_numpy(np.ascontiguousarray(lightness))[None, None].to(device)
+        known = None if hints is None else torch.from_numpy(np.ascontiguousarray(hints))[None].to(device)
+        return network.predict_ab(batch, known)[0].permute(1, 2, 0).cpu().numpy()
+
+    return predict_ab
+
+
+def _in_fixed_order(content: bytes) -> bytes:
+    """Return safetensors ``content``, the header's keys sorted: the library writes metadata in any order."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    fixed = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    fixed += b" " * (-len(fixed) % 8)
+    return len(fixed).to_bytes(8, "little") + fixed + content[8 + length :]
+
+
+def parameter_count(network: torch.nn.Module) -> int:
+    """Return the number of trainable parameters."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)

@@ -1,0 +1,53 @@
+"""What networks from lightness to ab have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ungray.networks.base import AB_SCALE, Colorizer
+from ungray.networks.lab import lab_to_rgb, rgb_to_lab
+from ungray.system.terminal import tell
+
+RANDOM = "random"
+"""What the weights of an encoder started from, if from nothing."""
+
+
+class LabColorizer(Colorizer):
+    """Lightness in -1..1 in, ab / 110 out."""
+
+    shrink = 1
+    """How many times smaller than the photo's sides those of the answer are."""
+
+    def pairs(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
+        """Return lightness in -1..1 and ab / 110 at the size of the answer; see :class:`Colorizer`."""
+        lab = rgb_to_lab(rgb)
+        return lab[:, :1] / 50 - 1, functional.avg_pool2d(lab[:, 1:], self.shrink) / AB_SCALE
+
+    def gray_target(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Return no colour; see :class:`Colorizer`."""
+        return torch.zeros_like(targets)
+
+    def predict_ab(self, lightness: Tensor, hints: Tensor | None = None) -> Tensor:
+        """Return ab at the size of ``lightness``; see :class:`Colorizer`."""
+        ab = self.ab_of(self(self.with_hints(lightness / 50 - 1, hints)))
+        if self.shrink == 1:
+            return ab
+        return functional.interpolate(ab, scale_factor=self.shrink, mode="bilinear", align_corners=False)
+
+    def raw_rgb(self, rgb: Tensor) -> Tensor:
+        """Return the lightness of ``rgb`` with the predicted ab, clamped; see :class:`Colorizer`."""
+        lightness = rgb_to_lab(rgb)[:, :1]
+        return lab_to_rgb(torch.cat([lightness, self.predict_ab(lightness)], dim=1))
+
+
+def encoder_start(architecture: str, weights: Mapping[str, Tensor] | str, *, known_as: str) -> str:
+    """Return what an encoder starts from and say it; ``weights`` may be why they can't be had."""
+    if isinstance(weights, str):
+        tell(f"train: {architecture} starts from random weights; ImageNet's can't be had: {weights}")
+        return RANDOM
+    tell(f"train: {architecture} starts from {known_as}")
+    return known_as

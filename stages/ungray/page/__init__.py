@@ -1,0 +1,5 @@
+"""The web page: ``colorize serve`` shows a photo gray and coloured, on this machine and nowhere else."""
+
+from ungray.page.command import main
+
+__all__ = ["main"]

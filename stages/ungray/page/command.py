@@ -1,0 +1,230 @@
+"""The command ``colorize serve``."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+import webbrowser
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+
+from ungray.errors import UngrayError
+from ungray.system import memory
+from ungray.system.console import run_command
+from ungray.system.terminal import Parser, say, tell
+
+HOST = "127.0.0.1"
+PORT = 8430
+MAX_BYTES = 64_000_000
+MAX_PIXELS = 100_000_000
+QUEUE = 32
+PREFIX = "colorize-serve-"
+
+EXAMPLES = """examples:
+  colorize serve                                        opens the page in your browser
+  colorize serve --no-browser --port 9000
+  colorize serve --model mine --model base
+  ssh -L 8430:127.0.0.1:8430 there                      uses the page of another machine
+
+Photos stay on this machine, in a folder of their own that goes with the session; Ctrl-C ends the page.
+Whoever can reach the address can use it: with another --host than the default, that is your whole network.
+"""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serve the page as ``arguments`` say, until Ctrl-C."""
+    parser = Parser(
+        prog="colorize serve",
+        description="A web page on this machine that colours photos.",
+        epilog=EXAMPLES,
+    )
+    parser.add_argument("--host", default=HOST, help="the address to listen at (default: %(default)s)")
+    parser.add_argument("--port", type=int, help=f"default: {PORT}, or a free one if it is taken")
+    parser.add_argument(
+        "--model",
+        action="append",
+        metavar="MODEL",
+        help="to offer: base, mine (the one trained here) or a file; may be repeated, the first is chosen",
+    )
+    parser.add_argument(
+        "--max-bytes", type=_count, default=MAX_BYTES, help="of one photo's file (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--max-pixels", type=_count, default=MAX_PIXELS, help="of one photo (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--queue", type=_count, default=QUEUE, help="how many requests may wait (default: %(default)s)"
+    )
+    parser.add_argument("--no-browser", action="store_true", help="only say the address")
+    chosen = parser.parse_args(arguments)
+    run_command(
+        lambda: serve(
+            chosen.model,
+            host=chosen.host,
+            port=chosen.port,
+            max_bytes=chosen.max_bytes,
+            max_pixels=chosen.max_pixels,
+            queue=chosen.queue,
+            browser=not chosen.no_browser,
+        )
+    )
+
+
+def serve(
+    models: Sequence[Path | str] | None = None,
+    *,
+    host: str = HOST,
+    port: int | None = None,
+    max_bytes: int = MAX_BYTES,
+    max_pixels: int = MAX_PIXELS,
+    queue: int = QUEUE,
+    browser: bool = True,
+) -> None:
+    """Serve the page until Ctrl-C or SIGTERM; then nothing of it is left.
+
+    Args:
+        models: what to offer, "base", "mine" or model files, the first one chosen; None or empty: the base.
+        host: the address to listen at.
+        port: None for :data:`PORT` or, if it is taken, a free one; 0 for a free one.
+        max_bytes: a larger file is refused.
+        max_pixels: a photo of more is refused before it is decoded.
+        queue: so many requests may wait; whoever comes then is told that the page is busy.
+        browser: whether to open it in a browser.
+
+    Raises:
+        UngrayError: a model cannot be read, or the address can't be had.
+    """
+    # A closed terminal and a service manager end it as Ctrl-C does: else the photos would stay.
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name) and threading.current_thread() is threading.main_thread():
+            signal.signal(getattr(signal, name), _interrupt)
+    memory.limit_arenas()
+    with _listening(host, port) as listener, _own_folder() as folder:
+        # Here, not above: they take seconds to import, and gradio reads its settings when it is imported.
+        if find_spec("gradio") is None:
+            raise UngrayError("the page needs gradio, which is not installed: pip install 'ungray[page]'")
+        from ungray.page.application import Limits, application
+        from ungray.page.models import Models
+
+        offered = Models(models or [])
+        offered.load(offered.names[0])
+        where = _address(host, listener.getsockname()[1])
+        limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels, queue=queue)
+        app = application(offered, folder=folder, limits=limits, host=host)
+        _run(app, listener, where=where, names=offered.names, browser=browser)
+
+
+def _run(app: object, listener: socket.socket, *, where: str, names: list[str], browser: bool) -> None:
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        log_config=None,  # see ungray.system.terminal
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+    )
+    tell(f"colorize: {', '.join(names)} at {where} (Ctrl-C ends it)")
+    if browser:
+        # The socket listens already; a browser in the terminal must not hold up the server.
+        threading.Thread(target=webbrowser.open, args=[where], daemon=True).start()
+    with suppress(KeyboardInterrupt):  # the way to end it
+        uvicorn.Server(config).run(sockets=[listener])
+    say("", "colorize: ended; no photo is left")
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _count(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number of 1 or more, such as 2000000")
+    return number
+
+
+def _address(host: str, port: int) -> str:
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+
+
+def _clear_up_after_the_killed() -> None:
+    """Delete the folders of servers that were killed and so left theirs."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+        process = folder.name.removeprefix(PREFIX).partition("-")[0]
+        if process.isdigit() and not psutil.pid_exists(int(process)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _own_folder() -> Iterator[Path]:
+    """Yield a folder for the photos of all sessions, and keep gradio from asking anybody anything."""
+    _clear_up_after_the_killed()
+    prefix = f"{PREFIX}{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as name:
+        settings = {
+            "GRADIO_ANALYTICS_ENABLED": "False",
+            "GRADIO_RUN_HISTORY": "False",
+            "GRADIO_TEMP_DIR": name,
+            "HF_HUB_OFFLINE": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+        }
+        before = {key: os.environ.get(key) for key in settings}
+        os.environ.update(settings)
+        try:
+            yield Path(name).resolve()
+        finally:
+            for key, value in before.items():
+                if value is None:
+                    os.environ.pop(key, None)
+                else:
+                    os.environ[key] = value
+
+
+@contextmanager
+def _listening(host: str, port: int | None) -> Iterator[socket.socket]:
+    """Yield a socket listening at ``host``; see :func:`serve` for ``port``.
+
+    Raises:
+        UngrayError: the address or the port asked for can't be had.
+    """
+    try:
+        family = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]
+    except OSError as error:
+        raise _unavailable(host, port or 0, error) from None
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        if os.name == "posix":
+            # Else a page just ended would hold its port for a minute.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for tried in [PORT, 0] if port is None else [port]:
+            try:
+                listener.bind((host, tried))
+                break
+            except (OSError, OverflowError) as error:
+                failure = _unavailable(host, tried, error)
+        else:
+            raise failure
+        listener.listen(128)
+        yield listener
+
+
+def _unavailable(host: str, port: int, error: OSError | OverflowError) -> UngrayError:
+    """Return what to say of an address that can't be had."""
+    if isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
+        return UngrayError(f"--host {host} is no address of this machine; {HOST} is the default")
+    reason = getattr(error, "strerror", None) or "it is no port"
+    return UngrayError(f"{host}, port {port} can't be had ({reason.lower()}); name another --port or --host")

@@ -1,0 +1,43 @@
+"""Photos to try the page with: free photographs that scikit-image and scikit-learn carry, gray."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ungray.imaging import photos
+from ungray.imaging.color import gray_photo, rgb_to_lab
+
+PHOTOGRAPHS = {
+    "flower": ("sklearn.datasets.images", "flower.jpg"),
+    "cat": ("skimage.data", "chelsea.png"),
+    "temple": ("sklearn.datasets.images", "china.jpg"),
+    "astronaut": ("skimage.data", "astronaut.png"),
+    "coffee": ("skimage.data", "coffee.png"),
+    "rocket": ("skimage.data", "rocket.jpg"),
+}
+"""Name, package and file; licences stand in stages/scrape/sample.py and in the README."""
+
+LONG_SIDE = 640
+
+
+def write_examples(folder: Path) -> list[Path]:
+    """Write the gray photos into ``folder``, JPEG; return the paths. What is not installed is left out."""
+    written = []
+    for name, (package, file) in PHOTOGRAPHS.items():
+        if find_spec(package.partition(".")[0]) is None:
+            continue
+        resource = files(package) / file
+        if not resource.is_file():
+            continue
+        rgb = photos.read_rgb(resource.read_bytes())
+        scale = min(1.0, LONG_SIDE / max(rgb.shape[:2]))
+        small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.uint8)
+        path = folder / f"{name}.jpg"
+        photos.write_rgb(path, gray_photo(rgb_to_lab(small)[..., 0]))
+        written.append(path)
+    return written

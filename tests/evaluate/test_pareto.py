@@ -1,0 +1,198 @@
+"""The tool ``python -m stages.evaluate front``, as a person runs it."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from skimage import data
+
+from stages.evaluate.pareto import front
+from stages.evaluate.pareto_chart import draw_front
+from stages.evaluate.pareto_table import front_table
+from ungray import networks
+from ungray.errors import UngrayError
+from ungray.imaging import photos
+from ungray.networks import Model
+
+SHIPPED = Path(__file__).parents[2] / "params.yaml"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    shutil.copy(SHIPPED, tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def truths(here):
+    """Six photos of three scenes, in true colour."""
+    for number, scene in enumerate((data.astronaut(), data.chelsea(), data.coffee())):
+        for part in range(2):
+            crop = np.ascontiguousarray(scene[100 * part : 100 * part + 120, 100 * part : 100 * part + 150])
+            photos.write_rgb(here / "truths" / f"scene {number} part {part}.png", crop)
+    return here / "truths"
+
+
+@pytest.fixture
+def models(here, model, base):
+    """Two models whose colours are weak, as those of models that learned with L1 are; in a folder each."""
+    paths = []
+    for name, made, strength in (("l1", model, 0.3), ("classes", base, 0.5)):
+        network = networks.build(made.network.configuration)
+        weights = made.network.state_dict()
+        last = list(weights)[-2:]
+        network.load_state_dict(weights | {key: strength * weights[key] for key in last})
+        paths.append(here / name / "colorizer.safetensors")
+        networks.save_model(paths[-1], Model(network, {}))
+    return paths
+
+
+def _table(folder="reports"):
+    return pd.read_csv(Path(folder) / "front.csv", keep_default_na=False, na_values=[""])
+
+
+def _judged(points, files=40):
+    """What judging would give: each rival's CIEDE2000 and colourfulness, the truth's being 50."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for file, noise in enumerate(rng.normal(0, 0.1, files)):
+        for name, (ratio, ciede2000) in points.items():
+            rows.append(
+                {
+                    "file": f"{file}.png", "group": str(file), "rival": name, "ciede2000": ciede2000 + noise,
+                    "ab_mae": 1.0, "psnr": 20.0, "colourfulness": 50 * ratio, "colourfulness_truth": 50.0,
+                }
+            )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_every_model_at_every_saturation_beside_gray(truths, models, capsys):
+    front([*map(str, models), "--photos", str(truths), "--saturation", "2", "1", "1.5"])
+    table = _table()
+    points = list(zip(table["model"], table["saturation"], strict=True))
+    assert points == [("gray", 0), *((name, factor) for name in ("l1", "classes") for factor in (1, 1.5, 2))]
+    assert (table["photos"] == 6).all()
+    assert table.loc[0, "colourfulness_ratio"] == pytest.approx(0, abs=1e-3)
+    for _, rows in table[1:].groupby("model"):
+        assert rows["colourfulness_ratio"].is_monotonic_increasing
+        assert (np.diff(rows["colourfulness_ratio"]) > 0).all()
+        gray = table.loc[0, "ciede2000"]
+        assert rows["ciede2000_minus_gray"].to_numpy() == pytest.approx(rows["ciede2000"] - gray, abs=1e-4)
+    said = capsys.readouterr().out
+    assert "| model | ab times | colourfulness ratio | CIEDE2000 | minus gray's | minus l1's line |" in said
+    assert "| classes" in said
+    assert "6 photos in" in said
+    picture = photos.read_rgb(Path("reports/front.png"))
+    assert 850 < picture.shape[1] < 1000, "read at the width that GitHub shows"
+
+
+def test_without_a_factor_a_model_is_judged_as_colorize_would_colour(truths, models, tiny):
+    from stages.evaluate.methods import colours
+    from ungray.imaging import metrics
+    from ungray.imaging.color import rgb_to_lab
+
+    front([str(models[0]), "--photos", str(truths), "--saturation", "1"])
+    colour = colours(networks.load_model(models[0]))
+    figures = []
+    for path in truths.iterdir():
+        truth = photos.read_rgb(path)
+        figures.append(metrics.judge(colour(rgb_to_lab(truth)[..., 0]), truth)["ciede2000"])
+    assert _table().loc[1, "ciede2000"] == pytest.approx(np.mean(figures), abs=1e-4)
+
+
+def test_the_test_photos_of_the_workflow_are_the_default(models, prepared, here, index):
+    (here / "data").mkdir()
+    (here / "data/prepared").symlink_to(prepared)
+    front([*map(str, models)])
+    test = index[(index["split"] == "test") & (index["copy"] == 0)]
+    assert (_table()["photos"] == len(test)).all()
+    assert (_table()["groups"] == test["group"].nunique()).all()
+    assert set(_table()["saturation"]) == {0, 1, 1.3, 1.6, 2}
+
+
+def test_a_remedy_is_held_against_the_constant_at_the_same_colourfulness(tiny):
+    points = {
+        "gray": (0, 12),
+        "l1 x1": (0.4, 11),
+        "l1 x2": (0.8, 13),
+        "new x1": (0.6, 11.5),
+        "new x2": (1.1, 14),
+    }
+    params = tiny["evaluate"].model_copy(update={"min_groups": 20})
+    table = front_table(_judged(points), ["l1", "new"], [1.0, 2.0], params).set_index(["model", "saturation"])
+    halfway = table.loc[("new", 1.0)]
+    # Halfway between the two points of the line, 11 and 13, lies 12.
+    assert halfway["ciede2000_minus_line"] == pytest.approx(-0.5, abs=1e-4)
+    assert halfway["against_line"] == "better"
+    assert pd.isna(table.loc[("new", 2.0), "ciede2000_minus_line"]), "the line ends before"
+    assert table.loc["l1", "ciede2000_minus_line"].isna().all()
+    assert not table.loc[("gray", 0.0), "on_front"].item(), "l1 is better in both"
+    assert table["on_front"].sum() == 4
+
+
+def test_many_models_with_any_name_are_drawn_in_the_same_bytes(here):
+    names = ["a $formula_{$", "a_very_long_name_of_a_model_that_nobody_reads", *"bcdefgh"]
+    rows = [{"model": "gray", "saturation": 0.0, "colourfulness_ratio": 0.0, "ciede2000": 12.0}]
+    for number, name in enumerate(names):
+        for factor in (1.0, 1.3):
+            ratio = 0.4 + 0.01 * number + 0.3 * (factor - 1)
+            rows.append(
+                {"model": name, "saturation": factor, "colourfulness_ratio": ratio, "ciede2000": 11 + ratio}
+            )
+    table = pd.DataFrame(rows).assign(on_front=True)
+    for file in ("one.png", "two.png"):
+        draw_front(here / file, table)
+    assert (here / "one.png").read_bytes() == (here / "two.png").read_bytes()
+
+
+def test_twice_the_same_bytes(truths, models, here):
+    for name in ("one", "two"):
+        front([*map(str, models), "--photos", str(truths), "-o", name])
+    for name in ("front.csv", "front.png"):
+        assert (here / "one" / name).read_bytes() == (here / "two" / name).read_bytes(), name
+
+
+def test_the_network_answers_once_a_photo_whatever_the_saturations(truths, models, monkeypatch):
+    asked = []
+    plain = networks.predictor
+    monkeypatch.setattr(
+        networks, "predictor", lambda network: lambda small: asked.append(1) or plain(network)(small)
+    )
+    front([*map(str, models), "--photos", str(truths)])
+    assert len(asked) == 6 * 2
+
+
+def test_models_are_named_by_their_folder_or_as_asked(truths, models):
+    front([f"as it was={models[0]}", str(models[1]), "--photos", str(truths), "--saturation", "1"])
+    assert _table()["model"].tolist() == ["gray", "as it was", "classes"]
+
+
+def test_what_is_wrong_is_said_in_a_sentence(truths, models, here):
+    def refusal(*arguments):
+        with pytest.raises(UngrayError) as caught:
+            front([str(argument) for argument in arguments])
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    assert "two models are named 'l1'; give it another, as in OTHER=" in refusal(models[0], models[0])
+    assert "'gray' is the gray photo" in refusal(f"gray={models[0]}")
+    assert "nowhere.safetensors not found" in refusal("nowhere.safetensors", "--photos", truths)
+    assert "data/prepared has no test photos" in refusal(models[0])
+    assert "--saturation 0 is not allowed" in refusal(models[0], "--photos", truths, "--saturation", "0")
+    assert "--saturation nan is not allowed" in refusal(models[0], "--photos", truths, "--saturation", "nan")
+    assert "--short-side -1 is not allowed" in refusal(models[0], "--short-side", "-1")
+    assert "no folder with photos" in refusal(models[0], "--photos", here / "nowhere")
+
+
+def test_help_says_what_it_does(here):
+    run = subprocess.run(
+        [sys.executable, "-m", "stages.evaluate", "front", "--help"], capture_output=True, text=True
+    )
+    assert run.returncode == 0
+    assert "trivial" in run.stdout
+    assert "NAME=path" in run.stdout

@@ -1,0 +1,260 @@
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import get_args
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage import data
+
+from stages import params as params_file
+from stages.train import losses, objective
+from stages.train.degradation import EFFECTS, OldScans
+from stages.train.params import Effect
+from stages.train.run import run
+from ungray.errors import UngrayError
+from ungray.imaging.color import gray_photo, lab_to_rgb, rgb_to_lab
+from ungray.networks import save_model
+
+ROOT = Path(__file__).parents[2]
+SIDE = 128
+PHOTOS = np.stack(
+    [
+        cv2.resize(photo[:300, :300], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        for photo in (data.astronaut(), data.coffee(), data.chelsea(), data.rocket())
+    ]
+)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder to work in, with its own working cache."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def train(tiny, prepared, report, **changes):
+    params = tiny["train"].model_copy(update=changes)
+    result = run(params, tiny["machine"], prepared=prepared, report=report)
+    shutil.rmtree(result.work)
+    return result.model
+
+
+def model_bytes(model, path):
+    save_model(path, model)
+    return path.read_bytes()
+
+
+def files(folder):
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def gray(rgb):
+    return gray_photo(rgb_to_lab(rgb)[..., 0])[..., 0]
+
+
+def worn(effect, photo, *, times=40):
+    """What one effect makes of a photo, the times it was drawn; plain gray the other times."""
+    wear = OldScans([effect], share=1, seed=1)
+    made = [wear.wear(photo, np.random.default_rng([1, 2, n])) for n in range(times)]
+    assert all((picture == picture[..., :1]).all() for picture in made), "gray"
+    changed = [picture[..., 0] for picture in made if (picture[..., 0] != gray(photo)).any()]
+    assert 0.25 * times < len(changed) < 0.75 * times, "on every other photo"
+    return changed
+
+
+def test_the_effects_in_params_are_those_there_are():
+    assert set(get_args(Effect)) == set(EFFECTS)
+
+
+def test_sepia_changes_tones_by_colour():
+    # Blue and purple of one lightness are two tones on a sepia print.
+    flat = np.full((2, SIDE, SIDE, 3), 50, np.float32)
+    flat[0, ..., 1:], flat[1, ..., 1:] = (0, -40), (45, -30)
+    blue, purple = (lab_to_rgb(lab) for lab in flat)
+    assert abs(int(gray(blue)[0, 0]) - int(gray(purple)[0, 0])) <= 1
+    tones = [int(worn("sepia", photo)[0][0, 0]) for photo in (blue, purple)]
+    assert abs(tones[0] - tones[1]) > 10
+
+
+@pytest.mark.parametrize("photo", PHOTOS)
+def test_blur_takes_detail_away_and_grain_adds_it(photo):
+    def detail(picture):
+        return cv2.Laplacian(picture.astype(np.float32), cv2.CV_32F).var()
+
+    assert all(detail(picture) < detail(gray(photo)) for picture in worn("blur", photo))
+    for picture in worn("grain", photo):
+        assert detail(picture) > detail(gray(photo))
+        assert abs(picture.mean() - gray(photo).mean()) < 4
+        assert np.corrcoef(picture.ravel(), gray(photo).ravel())[0, 1] > 0.75
+
+
+@pytest.mark.parametrize("photo", PHOTOS)
+def test_fading_turns_black_to_gray_and_takes_contrast_away(photo):
+    def detail(picture):  # what is left of a photo without its light and shade
+        return picture - cv2.GaussianBlur(picture.astype(np.float32), (0, 0), 3)
+
+    before = gray(photo)
+    for picture in worn("fading", photo):
+        assert np.percentile(picture, 1) > np.percentile(before, 1)
+        assert detail(picture).std() < detail(before).std()
+        assert np.corrcoef(detail(picture).ravel(), detail(before).ravel())[0, 1] > 0.7
+
+
+@pytest.mark.parametrize("photo", PHOTOS)
+def test_borders_lie_at_the_edge_and_scratches_leave_most_as_it_was(photo):
+    for picture in worn("borders", photo):
+        changed = picture != gray(photo)
+        inside = changed[SIDE // 10 : -SIDE // 10, SIDE // 10 : -SIDE // 10]
+        assert not inside.any()
+        assert changed.any()
+    for picture in worn("scratches", photo):
+        changed = picture != gray(photo)
+        assert 0 < changed.mean() < 0.2
+        assert np.abs(picture.astype(int) - gray(photo)).max() > 10
+
+
+def test_all_effects_together_leave_the_photo_to_be_seen():
+    wear = OldScans(list(EFFECTS), share=1, seed=1)
+    for number in range(60):
+        photo = PHOTOS[number % len(PHOTOS)]
+        picture = wear.wear(photo, np.random.default_rng([3, number]))[..., 0]
+        middle = np.s_[SIDE // 8 : -SIDE // 8, SIDE // 8 : -SIDE // 8]
+        likeness = np.corrcoef(picture[middle].ravel(), gray(photo)[middle].ravel())[0, 1]
+        assert likeness > 0.5, number
+
+
+def test_effects_come_independently_of_one_another():
+    wear = OldScans(["borders", "scratches"], share=1, seed=1)
+    seen = set()
+    flat = np.full((SIDE, SIDE, 3), 128, np.uint8)
+    for number in range(60):
+        changed = wear.wear(flat, np.random.default_rng([1, number]))[..., 0] != gray(flat)
+        seen.add((bool(changed[:, 0].mean() > 0.9), bool(changed[20:-20, 20:-20].any())))
+    assert seen == {(False, False), (False, True), (True, False), (True, True)}
+
+
+@pytest.mark.parametrize("share", [0.2, 0.7])
+def test_a_share_of_the_photos_is_worn_and_the_others_are_untouched(share):
+    rgb = torch.from_numpy(np.tile(PHOTOS[:, ::4, ::4], (100, 1, 1, 1)))
+    before = rgb.clone()
+    seen = OldScans(list(EFFECTS), share=share, seed=1).batch(rgb, numbers=np.arange(400), epoch=0)
+    assert torch.equal(rgb, before), "what the colour is taken from stays as it was"
+    changed = (seen != rgb).flatten(1).any(1)
+    assert abs(changed.float().mean() - share) < 0.08
+    assert (seen[changed] == seen[changed][..., :1]).all()
+
+
+def test_what_happens_to_a_photo_follows_from_seed_epoch_and_number_alone():
+    rgb = torch.from_numpy(PHOTOS)
+    numbers = np.array([7, 3, 11, 5])
+
+    def batch(order=(0, 1, 2, 3), *, seed=1, epoch=2):
+        order = list(order)
+        wear = OldScans(list(EFFECTS), share=0.9, seed=seed)
+        return wear.batch(rgb[order], numbers=numbers[order], epoch=epoch)
+
+    first = batch()
+    assert torch.equal(first, batch())
+    assert torch.equal(first[[2, 0]], batch((2, 0)))
+    assert torch.equal(first[1:2], batch((1,)))
+    assert not torch.equal(first, batch(seed=2))
+    assert not torch.equal(first, batch(epoch=3))
+
+
+@pytest.mark.parametrize("architecture", ["unet", "cnn"])
+def test_the_network_sees_worn_photos_and_is_to_find_the_true_colour(
+    tiny, prepared, here, monkeypatch, architecture
+):
+    l1 = losses.LOSSES["l1"]
+    asked = []
+
+    def record(answer, target):
+        asked.append((answer.detach().clone(), target.detach().clone()))
+        return l1(answer, target)
+
+    monkeypatch.setitem(losses.LOSSES, "l1", record)
+    first = {}
+    for degradation in (0.0, 1.0):
+        asked.clear()
+        changes = {"architecture": architecture, "epochs": 1, "degradation": degradation}
+        train(tiny, prepared, here / str(degradation), **changes)
+        first[degradation] = asked[0]
+    assert torch.equal(first[0.0][1], first[1.0][1]), "the target"
+    assert not torch.equal(first[0.0][0], first[1.0][0]), "the answer"
+
+
+def test_val_photos_stay_clean_so_losses_can_be_compared(tiny, prepared, here):
+    # With a learning rate of next to nothing only what the network sees could change the val loss.
+    for degradation in (0.0, 1.0):
+        changes = {"degradation": degradation, "lr": 1e-12, "epochs": 1, "architecture": "cnn"}
+        train(tiny, prepared, here / str(degradation), **changes)
+    for name in ("gray", "val"):
+        found = [
+            float((here / f"{degradation}/plots/metrics/loss/{name}.tsv").read_text().split()[-1])
+            for degradation in (0.0, 1.0)
+        ]
+        # Batch-norm's statistics are of the worn photos.
+        assert found[0] == pytest.approx(found[1], rel=0 if name == "gray" else 0.3)
+
+
+def test_off_changes_nothing_and_imports_nothing(tiny, prepared, here, monkeypatch):
+    assert tiny["train"].degradation == 0
+    monkeypatch.setitem(sys.modules, "stages.train.degradation", None)  # importing it would fail
+    monkeypatch.setitem(sys.modules, "albumentations", None)
+    first = train(tiny, prepared, here / "a")
+    second = train(tiny, prepared, here / "b", degradation_effects=("grain",))
+    for name, value in first.network.state_dict().items():
+        assert torch.equal(value, second.network.state_dict()[name])
+    assert files(here / "a") == files(here / "b")
+
+
+def test_interrupted_and_started_again_it_goes_on_with_the_very_same_photos(
+    tiny, prepared, here, monkeypatch
+):
+    whole = model_bytes(train(tiny, prepared, here / "whole", degradation=0.8), here / "whole.safetensors")
+    seen = []
+    set_lr = objective.set_lr
+
+    def interrupt(optimizer, lr):
+        seen.append(lr)
+        if len(seen) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        set_lr(optimizer, lr)
+
+    monkeypatch.setattr(objective, "set_lr", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny, prepared, here / "halves", degradation=0.8)
+    resumed = model_bytes(train(tiny, prepared, here / "halves", degradation=0.8), here / "h.safetensors")
+    assert resumed == whole
+    assert files(here / "halves") == files(here / "whole")
+
+
+def test_progress_grids_show_old_scans_where_they_are_trained_on(tiny, prepared, here):
+    widths = {}
+    for degradation in (0.0, 0.5):
+        train(tiny, prepared, here / str(degradation), degradation=degradation)
+        with Image.open(here / f"{degradation}/plots/images/grid/0002.jpg") as grid:
+            widths[degradation] = grid.width
+    assert widths[0.5] > 1.5 * widths[0.0]
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong", "words"),
+    [
+        ("degradation: 0.0", "degradation: 1.5", ["train.degradation = 1.5", "less than or equal to 1"]),
+        ("[sepia, blur,", "[sepia, rust,", ["train.degradation_effects.1 = 'rust'", "scratches"]),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(here, line, wrong, words):
+    shipped = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    assert line in shipped
+    (here / "params.yaml").write_text(shipped.replace(line, wrong), encoding="utf-8")
+    with pytest.raises(UngrayError) as error:
+        params_file.load_all(here / "params.yaml")
+    assert all(word in str(error.value) for word in words)

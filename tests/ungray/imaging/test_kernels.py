@@ -1,0 +1,187 @@
+"""Compiled loops over pixels: beside the same in double precision, and at the ends of their ranges."""
+
+import importlib.util
+import sys
+
+import numba.core.caching
+import numpy as np
+import pytest
+from skimage.color import lab2rgb, rgb2lab
+
+from tests.ungray.colors import PHOTOS, every_fifth_colour
+from ungray.errors import UngrayError
+from ungray.imaging import jit, kernels, upsampling
+from ungray.imaging.jit import compiled
+
+EVERY_GRAY = np.arange(65536, dtype=np.uint16)
+GRAYS = np.dstack([EVERY_GRAY / 65535] * 3)
+
+
+def _gray(rgb):
+    gray = np.empty(rgb.size // 3, np.uint16)
+    kernels.gray_of_rgb(rgb.reshape(-1), gray)
+    return gray.astype(int)
+
+
+def test_every_gray_of_8_and_16_bits_stays_itself():
+    eight = np.arange(256, dtype=np.uint8)
+    assert np.abs(_gray(np.repeat(eight, 3)) - 257 * eight.astype(int)).max() <= 1
+    assert np.abs(_gray(np.repeat(EVERY_GRAY, 3)) - EVERY_GRAY).max() <= 1
+
+
+def test_the_gray_of_a_colour_has_its_lightness():
+    rgb = every_fifth_colour()
+    lightness = rgb2lab(rgb)[..., 0].reshape(-1)
+    of_gray = rgb2lab(GRAYS)[0, :, 0][_gray(rgb)]
+    np.testing.assert_allclose(of_gray, lightness, atol=0.005)
+
+
+def test_a_fourth_channel_says_nothing():
+    rgb = np.ascontiguousarray(every_fifth_colour().reshape(-1, 3))
+    padded = np.column_stack([rgb, np.arange(len(rgb)).astype(np.uint8)])
+    gray = np.empty(len(rgb), np.uint16)
+    kernels.gray_of_rgb(padded.reshape(-1), gray)
+    np.testing.assert_array_equal(gray, _gray(rgb))
+
+
+def test_lightness_and_gray_are_each_others_inverse_and_those_of_cie_lab():
+    lightness = np.empty(65536, np.float32)
+    kernels.lightness_of_gray(EVERY_GRAY.astype(np.float32), lightness)
+    np.testing.assert_allclose(lightness, rgb2lab(GRAYS)[0, :, 0], atol=0.002)
+    gray = np.empty(65536, np.uint16)
+    kernels.gray_of_lightness(lightness, gray)
+    assert np.abs(gray.astype(int) - EVERY_GRAY).max() <= 2
+
+
+def test_lightness_and_levels_beyond_their_ends_are_cut():
+    gray = np.empty(4, np.uint16)
+    kernels.gray_of_lightness(np.float32([-5, 0, 100, 140]), gray)
+    assert gray.tolist() == [0, 0, 65535, 65535]
+    lightness = np.empty(2, np.float32)
+    kernels.lightness_of_gray(np.float32([-900, 70000]), lightness)  # as cubic interpolation has them
+    np.testing.assert_allclose(lightness, [0, 100], atol=0.002)
+
+
+@pytest.mark.parametrize(("rows", "fewer"), [(7, 7), (7, 3), (100, 64), (64, 16), (5, 1)])
+def test_shrunk_rows_are_means_by_area(rows, fewer):
+    gray = np.random.default_rng(0).integers(0, 65536, (rows, 5), dtype=np.uint16)
+    shrunk = np.empty((fewer, 5), np.float32)
+    kernels.shrink_rows(gray, shrunk)
+    means = np.repeat(gray.astype(float), fewer, axis=0).reshape(fewer, rows, 5).mean(axis=1)
+    np.testing.assert_allclose(shrunk, means, rtol=1e-5)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("width", [1, 511, 512, 513])
+def test_gray_painted_with_no_colour_is_that_gray(bits, width):
+    gray = np.resize(EVERY_GRAY[::7], (130, width))
+    rgb = upsampling.paint(gray, np.zeros((3, 4, 4), np.float32), bits=bits).astype(int)
+    assert (np.ptp(rgb, axis=-1) == 0).all()
+    assert np.abs(rgb[..., 0] - gray / (257 if bits == 8 else 1)).max() <= (0.51 if bits == 8 else 1)
+
+
+@pytest.mark.filterwarnings("ignore:Conversion from CIE-LAB")
+def test_the_gamut_ends_where_a_little_more_chroma_is_beyond_srgb():
+    levels = np.linspace(0.1, 0.9, 9, dtype=np.float32)
+    reach = kernels.gamut(levels)
+    assert reach.shape == (9, kernels.HUES + 1)
+    np.testing.assert_array_equal(reach[:, 0], reach[:, -1])
+    hue = np.arange(kernels.HUES + 1) * 4 / kernels.HUES
+    across = np.where(hue < 2, 1 - hue, hue - 3)
+    along = np.where(hue < 2, 1 - np.abs(across), np.abs(across) - 1)
+    lightness = np.empty(9, np.float32)
+    kernels.lightness_of_gray(65535 * levels, lightness)
+
+    def comes_back(share):
+        a, b = 500 * share * reach * across, -200 * share * reach * along
+        lab = np.dstack([np.repeat(lightness[:, None], len(hue), axis=1), a, b])
+        return np.abs(rgb2lab(lab2rgb(lab)) - lab).max(axis=-1) < 0.5
+
+    assert comes_back(0.98).all()
+    assert comes_back(1.1).mean() < 0.01
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_colours_that_are_no_numbers_are_refused(bad):
+    fits = np.zeros((3, 4, 4), np.float32)
+    fits[1, 2, 3] = bad
+    with pytest.raises(UngrayError, match="no numbers"):
+        upsampling.paint(np.zeros((10, 10), np.uint16), fits)
+
+
+@pytest.mark.parametrize("saturation", [1e3, 1e10, 1e300])
+def test_any_saturation_keeps_the_lightness(saturation):
+    gray = upsampling.gray_levels(PHOTOS["coffee"])
+    fits = np.random.default_rng(0).normal(0, 10, (12, 18, 4)).astype(np.float32)
+    shown = _gray(upsampling.paint(gray, fits, saturation=saturation, bits=16))
+    assert np.abs(shown.reshape(gray.shape) - gray.astype(int)).max() <= 257
+
+
+def test_where_nothing_can_be_kept_a_warning_says_so_and_the_loop_works(monkeypatch):
+    jit._warn.cache_clear()
+    monkeypatch.setattr(numba.core.caching.CacheImpl, "_locator_classes", [])
+
+    def doubled(value):
+        return 2 * value
+
+    with pytest.warns(UserWarning, match="compiles them anew.*NUMBA_CACHE_DIR"):
+        compiled_anew = compiled(doubled)
+    assert compiled_anew(21) == 42
+
+
+LOOP = """
+from ungray.imaging.jit import compiled
+
+@compiled
+def doubled(value):
+    return 2 * value
+"""
+
+
+def _doubled(folder, name):
+    """The function as a process that starts anew has it."""
+    spec = importlib.util.spec_from_file_location(name, folder / "loop.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # Numba unpickles by it
+    spec.loader.exec_module(module)
+    return module.doubled
+
+
+@pytest.mark.parametrize("damaged", ["*.nbi", "*.nbc"])
+def test_damaged_compiled_files_are_compiled_and_kept_anew(tmp_path, damaged, recwarn):
+    (tmp_path / "loop.py").write_text(LOOP)
+    assert _doubled(tmp_path, "loop")(21) == 42
+    files = list((tmp_path / "__pycache__").glob(damaged))
+    assert files
+    for file in files:
+        file.write_bytes(file.read_bytes()[:50])
+    again = _doubled(tmp_path, "loop")
+    assert again(21) == 42
+    assert not again.stats.cache_hits
+    assert _doubled(tmp_path, "loop").stats.cache_path == again.stats.cache_path
+    third = _doubled(tmp_path, "loop")
+    assert third(21) == 42
+    assert third.stats.cache_hits
+    assert not recwarn
+
+
+def test_loops_are_compiled_anew_when_the_file_of_the_constants_has_changed(tmp_path, monkeypatch):
+    (tmp_path / "loop.py").write_text(LOOP)
+    assert _doubled(tmp_path, "loop")(21) == 42
+    (tmp_path / "color.py").write_text("WHITE = 1")
+    monkeypatch.setattr(jit.color, "__file__", str(tmp_path / "color.py"))
+    for kept in (False, True):
+        again = _doubled(tmp_path, "loop")
+        assert again(21) == 42
+        assert bool(again.stats.cache_hits) == kept
+
+
+def test_with_no_room_to_keep_it_a_warning_says_so_and_the_loop_works(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    jit._warn.cache_clear()
+    (tmp_path / "loop.py").write_text(LOOP)
+    monkeypatch.setattr(numba.core.caching.IndexDataCacheFile, "save", full)
+    with pytest.warns(UserWarning, match="compiles them anew.*No space left"):
+        assert _doubled(tmp_path, "loop")(21) == 42
