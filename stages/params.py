@@ -43,7 +43,7 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    def check_surroundings(self) -> None:
+    def check_environment(self) -> None:
         """Raise an UngrayError if what the section names is not there, as far as that can be told quickly."""
 
 
@@ -212,7 +212,7 @@ def _section_below(model: type[Section], key: str) -> type[Section]:
 def main() -> None:
     """Check params.yaml."""
     for section in load_all().values():
-        section.check_surroundings()
+        section.check_environment()
 
 
 if __name__ == "__main__":

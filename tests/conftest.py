@@ -136,7 +136,7 @@ def judged(tiny, prepared, tmp_path_factory):
     originals = index[index["copy"] == 0]
     about = {"sha256": originals["photo"], "width": 300, "height": range(300, 300 + len(originals))}
     write(pd.DataFrame(about), top / "data/verdicts.csv")
-    about = {"query": originals["query"], "status": "kept", "source": "folder", "licence": ""}
+    about = {"query": originals["query"], "status": "kept", "source": "folder", "license": ""}
     about |= {
         "sha256": originals["photo"] + 48 * "0",
         "url": "my%20photos/" + originals["photo"].str[:4] + HOSTILE,

@@ -25,9 +25,9 @@ def directory(entries, *, first=8, **tags):
     return b"II*\0" + struct.pack("<I", first) + packed + struct.pack("<I", 0) + bytes(BLOCK + 768)
 
 
-def encoded(kind, *, size=(16, 16), colour=(90, 120, 60), **options):
+def encoded(kind, *, size=(16, 16), color=(90, 120, 60), **options):
     written = io.BytesIO()
-    Image.new("RGB", size, colour).save(written, kind, **options)
+    Image.new("RGB", size, color).save(written, kind, **options)
     return written.getvalue()
 
 

@@ -70,7 +70,7 @@ def jpeg(width, height, **options):
 
 def webp(width, height):
     written = io.BytesIO()
-    frames = [Image.new("RGBA", (16, 16), colour) for colour in ("blue", "red")]
+    frames = [Image.new("RGBA", (16, 16), color) for color in ("blue", "red")]
     frames[0].save(written, "WEBP", save_all=True, append_images=frames[1:])
     content = bytearray(written.getvalue())
     at = content.index(b"VP8X") + 12

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from stages.doctor.cost import Cost
-from stages.doctor.humanize import lasting, sized
+from stages.doctor.humanize import duration, filesize
 from stages.doctor.plan import Collection, Plan
 from stages.params import Machine
 from stages.train.params import Params
@@ -30,7 +30,7 @@ def machine_advice(machine: dict[str, Any], software: dict[str, Any], caches: di
         )
     working = sum(entry["bytes"] for name, entry in caches.items() if name.startswith(".cache/"))
     if machine["disk_free"][".cache"] < max(working, 5 * GIB) and working > GIB / 10:
-        said.append(f"little disk is left; `make clean-cache` frees {sized(working)}, at no cost but time")
+        said.append(f"little disk is left; `make clean-cache` frees {filesize(working)}, at no cost but time")
     return said
 
 
@@ -55,7 +55,7 @@ def cost_advice(
         )
     if plan.minutes > LONG_MINUTES:
         said.append(
-            f"this training takes about {lasting(plan.minutes)}; it can be stopped and goes on when started "
+            f"this training takes about {duration(plan.minutes)}; it can be stopped and goes on when started "
             "again, and train.minutes ends it, its learning rate shaped to that, after as long as you have"
         )
     return [sentence for sentence in said if sentence]
@@ -95,12 +95,12 @@ def _threads(has: dict[str, Any], cost: Cost) -> str:
 def _memory(params: Params, has: dict[str, Any], cost: Cost) -> str:
     if cost.fits:
         return ""
-    where = "of the GPU" if cost.gpu_memory is not None else f"({sized(has['memory']['free'])} free)"
+    where = "of the GPU" if cost.gpu_memory is not None else f"({filesize(has['memory']['free'])} free)"
     fitting = (
         cost.measured_batch if cost.largest_batch is None else min(cost.largest_batch, params.batch_size)
     )
     parts = math.ceil(params.batch_size / fitting)
-    needs = "" if cost.gpu_memory is not None else f" needs about {sized(cost.memory)} and"
+    needs = "" if cost.gpu_memory is not None else f" needs about {filesize(cost.memory)} and"
     return (
         f"a batch of {params.batch_size} at {params.working_size} pixels{needs} does not fit into the memory "
         f"{where}: lower train.batch_size to {fitting}, or set machine.accumulation to {parts}, which "
@@ -114,6 +114,7 @@ def _disk(has: dict[str, Any], cost: Cost, plan: Plan) -> str:
     if free > ROOM * needed:
         return ""
     return (
-        f"training wants {sized(needed)} in .cache (decoded photos, checkpoint) and {sized(free)} are free "
+        f"training wants {filesize(needed)} in .cache (decoded photos, checkpoint) and {filesize(free)} are "
+        "free "
         "on that disk: free some, or make .cache a link to a larger one"
     )

@@ -24,7 +24,7 @@ from stages.params import Machine
 from stages.train.device import start_fabric
 from stages.train.loop import Photos, Training
 from stages.train.params import Params
-from stages.train.progress import Silent
+from stages.train.progress import NoProgress
 from ungray import networks
 from ungray.errors import UngrayError
 from ungray.networks import Model, parameter_count
@@ -70,7 +70,7 @@ class _EnoughError(Exception):
     """Ends the loop when it has been timed long enough."""
 
 
-class _Timer(Silent):
+class _Timer(NoProgress):
     """Times the steps of a training and ends it after so many seconds."""
 
     def __init__(self, seconds: float) -> None:
@@ -244,7 +244,7 @@ def _time(params: Params, machine: Machine, *, batch: int, seconds: float) -> _T
                 fabric=fabric,
                 checkpoint=Path(folder) / "checkpoint.pt",
                 fingerprint="doctor",
-                show=timer,
+                progress=timer,
             )
             with suppress(_EnoughError):
                 training.run(None)
@@ -253,7 +253,7 @@ def _time(params: Params, machine: Machine, *, batch: int, seconds: float) -> _T
             validation = time.perf_counter() - start
             if params.keep == "best":
                 training.best.weights = training.shown.state_dict()
-            training.checkpoint.save(training.place)
+            training.checkpoint.save(training.state)
             networks.save_model(Path(folder) / "model.safetensors", Model(training.shown, {}))
             files = [(Path(folder) / name).stat().st_size for name in ("model.safetensors", "checkpoint.pt")]
     except UngrayError as error:
@@ -285,14 +285,14 @@ def _photos(params: Params) -> Photos:
     side = params.working_size
     blocks = np.random.default_rng(params.seed).integers(0, 256, (8, 8, 3)).astype(np.uint8)
     photo: NDArray[np.uint8] = np.asarray(cv2.resize(blocks, (side, side), interpolation=cv2.INTER_CUBIC))
-    wear = None
+    degradation = None
     if params.degradation:
-        from stages.train.degradation import OldScans  # albumentations takes seconds to import
+        from stages.train.degradation import Degradation  # albumentations takes seconds to import
 
-        wear = OldScans(params.degradation_effects, share=params.degradation, seed=params.seed)
+        degradation = Degradation(params.degradation_effects, share=params.degradation, seed=params.seed)
     return Photos(
         train=[np.broadcast_to(photo, (GENERATED, side, side, 3))],
         files=["a generated photo"] * GENERATED,
         val=np.broadcast_to(photo, (params.batch_size, side, side, 3)),
-        wear=wear,
+        degradation=degradation,
     )

@@ -6,7 +6,7 @@ BUSY = 0.5
 """So many cores kept busy by other programs are worth a word: each step waits for the slowest thread."""
 
 
-def sized(count: float) -> str:
+def filesize(count: float) -> str:
     """Return bytes as people read them, in powers of 1000."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= scale:
@@ -15,7 +15,7 @@ def sized(count: float) -> str:
     return f"{count:.0f} bytes"
 
 
-def lasting(minutes: float) -> str:
+def duration(minutes: float) -> str:
     """Return a time as people say it."""
     if minutes < 1:
         return f"{60 * minutes:.2g} seconds"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from stages.doctor.humanize import BUSY, lasting, sized
+from stages.doctor.humanize import BUSY, duration, filesize
 from stages.params import Machine
 from stages.train.params import Params
 
@@ -19,17 +19,17 @@ def machine_lines(machine: dict[str, Any], software: dict[str, Any], caches: dic
     lines = ["Machine", _line("system", machine["system"]), _line("processor", machine["processor"])]
     lines += [_line("cores", _cores(machine["cores"], machine["busy"])), _line("bf16", _bf16(machine))]
     for gpu in machine["gpus"]:
-        free = f"{sized(gpu['memory_free'])} of {sized(gpu['memory'])} free"
+        free = f"{filesize(gpu['memory_free'])} of {filesize(gpu['memory'])} free"
         lines.append(_line("GPU", f"{gpu['name']} (compute capability {gpu['capability']}), {free}"))
     if not machine["gpus"]:
         lines.append(_line("GPU", "Apple's (MPS)" if machine["mps"] else "none that torch can use"))
     memory = machine["memory"]
     limited = ", the container's limit" if memory["limited_by_container"] else ""
-    lines.append(_line("memory", f"{sized(memory['free'])} free of {sized(memory['total'])}{limited}"))
-    disks = ", ".join(f"{sized(free)} where {name} lies" for name, free in machine["disk_free"].items())
+    lines.append(_line("memory", f"{filesize(memory['free'])} free of {filesize(memory['total'])}{limited}"))
+    disks = ", ".join(f"{filesize(free)} where {name} lies" for name, free in machine["disk_free"].items())
     lines += [_line("disk free", disks), _line("versions", versions), "Caches and data"]
     lines += [
-        _line(name, f"{sized(entry['bytes'])} in {entry['files']} files") for name, entry in caches.items()
+        _line(name, f"{filesize(entry['bytes'])} in {entry['files']} files") for name, entry in caches.items()
     ]
     return lines if caches else [*lines, _line("none", "nothing was run here yet")]
 
@@ -41,22 +41,23 @@ def cost_lines(params: Params, machine: Machine, *, cost: Cost, photos: Collecti
         pace += f", measured with batches of {cost.measured_batch}"
     sources = {"prepared": "as prepared", "given": "as you say", "assumed": "assumed"}
     epoch = (
-        f"{lasting(plan.minutes_per_epoch)} for {photos.train} photos and copies, {sources[photos.source]}"
+        f"{duration(plan.minutes_per_epoch)} for {photos.train} photos and copies, {sources[photos.source]}"
     )
-    memory = f"{sized(cost.memory)}{'' if cost.fits or cost.gpu_memory is not None else ', predicted'}"
+    memory = f"{filesize(cost.memory)}{'' if cost.fits or cost.gpu_memory is not None else ', predicted'}"
     if cost.gpu_memory is not None:
-        memory += f", and {sized(cost.gpu_memory)} of the GPU"
+        memory += f", and {filesize(cost.gpu_memory)} of the GPU"
     parts = f" in {machine.accumulation} parts" if machine.accumulation > 1 else ""
     return [
         f"A training with {params.architecture} ({cost.parameters / 1e6:.2f} M parameters) at "
         f"{params.working_size} pixels, {params.loss}, batches of {params.batch_size}{parts}, {cost.device}, "
         f"{cost.precision}{_threads(cost)}",
         _line("pace", pace),
-        _line("an epoch", f"{epoch}; of that {lasting(plan.validation_minutes)} for {photos.val} val photos"),
-        _line("in all", f"{lasting(plan.minutes)}, {plan.epochs:.3g} epochs"),
+        _line("an epoch", f"{epoch}; of that {duration(plan.validation_minutes)} "
+        f"for {photos.val} val photos"),
+        _line("in all", f"{duration(plan.minutes)}, {plan.epochs:.3g} epochs"),
         _line("peak memory", memory),
-        _line("disk", f"{sized(plan.pixels_file)} of decoded photos, {sized(cost.checkpoint_file)} a "
-              f"checkpoint, {sized(cost.model_file)} the model"),
+        _line("disk", f"{filesize(plan.pixels_file)} of decoded photos, {filesize(cost.checkpoint_file)} a "
+              f"checkpoint, {filesize(cost.model_file)} the model"),
     ]  # fmt: skip
 
 

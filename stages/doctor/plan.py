@@ -35,7 +35,7 @@ class Plan:
 
     minutes_per_epoch: float
     validation_minutes: float
-    """Of these, about, for the val photos: loss and colour figures."""
+    """Of these, about, for the val photos: loss and color figures."""
     epochs: float
     minutes: float
     pixels_file: int

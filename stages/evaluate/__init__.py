@@ -1,1 +1,1 @@
-"""Judging: what ``colorize`` would hand a user, beside the gray photo and the mean colour."""
+"""Judging: what ``colorize`` would hand a user, beside the gray photo and the mean color."""

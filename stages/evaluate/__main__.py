@@ -5,8 +5,8 @@ Examples:
   python -m stages.evaluate
   dvc metrics show
   dvc metrics diff                                    the workspace beside the last commit
-  python -m stages.evaluate compare A B --photos DIR  two models, or another program's colourings
-  python -m stages.evaluate front A B C               error against colourfulness, at several saturations
+  python -m stages.evaluate compare A B --photos DIR  two models, or another program's colorings
+  python -m stages.evaluate pareto A B C               error against colorfulness, at several saturations
   python -m stages.evaluate sets A slides=DIR sea=DIR a model on photographs from elsewhere, set by set
   python -m stages.evaluate hints A --photos DIR      what known colors at some places are worth
 """
@@ -24,7 +24,7 @@ from stages.evaluate.hints import hints
 from stages.evaluate.origins import origins_table, photo_names
 from stages.evaluate.page import page
 from stages.evaluate.params import Params
-from stages.evaluate.pareto import front
+from stages.evaluate.pareto import pareto
 from stages.evaluate.pictures import draw_grids
 from stages.evaluate.run import run
 from stages.evaluate.sets import sets
@@ -66,7 +66,7 @@ def main() -> None:
     tell("evaluate: drawing grids and charts")
     names = photo_names(manifest)
     with whole_folder(REPORTS / "grids") as folder:
-        draw_grids(found.photos, found.rivals, PREPARED, folder, rows=params.grid_rows, names=names)
+        draw_grids(found.photos, found.methods, PREPARED, folder, rows=params.grid_rows, names=names)
     with whole_folder(REPORTS / "charts") as folder:
         draw_charts(folder, queries=found.kinds["query"], histograms=found.histograms, curves=curves)
     write_film(TRAINED / "images/grid", REPORTS / "film.webp")
@@ -103,5 +103,5 @@ if __name__ == "__main__":
         "evaluate",
         main,
         doc=__doc__,
-        tools={"compare": compare, "front": front, "hints": hints, "sets": sets},
+        tools={"compare": compare, "pareto": pareto, "hints": hints, "sets": sets},
     )

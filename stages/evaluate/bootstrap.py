@@ -39,7 +39,7 @@ def compare(
     params: Params,
     weights: pd.Series | None = None,
 ) -> Comparison:
-    """Compare two rivals by ``differences`` of one figure, one a photo, and the ``groups`` of those photos.
+    """Compare two methods by ``differences`` of one figure, one a photo, and the ``groups`` of those photos.
 
     Groups, not photos, are drawn: near-duplicates and crops of one photograph are no independent evidence.
     The interval is the percentile bootstrap's (Efron and Tibshirani 1993), by SciPy, of the mean over photos,

@@ -1,4 +1,4 @@
-"""The two sides of a comparison: a model, or colourings that any other program made of the same photos."""
+"""What is compared: a model, or colorings that any other program made of the same photos."""
 
 from __future__ import annotations
 
@@ -9,20 +9,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from tqdm import tqdm
 
-from stages.evaluate.methods import colours
+from stages.evaluate.methods import colorize_with
 from stages.storage import tables
 from ungray import networks
 from ungray.errors import UngrayError
 from ungray.imaging import duplicates, metrics, photos
-from ungray.imaging.color import gray_photo, rgb_to_lab
+from ungray.imaging.color import Rgb, gray_photo, rgb_to_lab
 from ungray.imaging.reading.formats import NAMES, SUFFIXES
 from ungray.system.terminal import tell
-
-Rgb = NDArray[np.uint8]
-
 
 LEAST_SIDE = 11
 """Pixels of the window of SSIM."""
@@ -36,36 +32,36 @@ class Photo:
     truth: Rgb
 
 
-Side = Callable[[Photo], Rgb]
-"""Returns one side's colouring of a photo, of the same shape as the truth."""
+Candidate = Callable[[Photo], Rgb]
+"""Returns a candidate's coloring of a photo, of the same shape as the truth."""
 
 
-def side(path: Path) -> Side:
-    """Return the model at ``path``, or the colourings in the folder ``path``, by the names of the photos.
+def candidate(path: Path) -> Candidate:
+    """Return the model at ``path``, or the colorings in the folder ``path``, by the names of the photos.
 
     Raises:
-        UngrayError: neither is there; a side raises it where it has no colouring of a photo, or one of
+        UngrayError: neither is there; a candidate raises it where it has no coloring of a photo, or one of
             another shape.
     """
     if not path.is_dir():
-        colour = colours(networks.load_model(path))
-        return lambda photo: colour(rgb_to_lab(photo.truth)[..., 0])
+        colorize = colorize_with(networks.load_model(path))
+        return lambda photo: colorize(rgb_to_lab(photo.truth)[..., 0])
     ready = by_name(path)
 
     def find(photo: Photo) -> Rgb:
         if photo.path.stem not in ready:
             raise UngrayError(
-                f"{path} has no colouring of {photo.path.name}; put one there, or take the photo away"
+                f"{path} has no coloring of {photo.path.name}; put one there, or take the photo away"
             )
-        coloured = _read(ready[photo.path.stem])
-        (height, width), (true_height, true_width) = coloured.shape[:2], photo.truth.shape[:2]
+        colored = _read(ready[photo.path.stem])
+        (height, width), (true_height, true_width) = colored.shape[:2], photo.truth.shape[:2]
         # Sides cut to multiples of 16 or 32, as networks like them, are still the same photo.
         if abs(np.log(width * true_height / (height * true_width))) > 0.1:
             raise UngrayError(
                 f"{ready[photo.path.stem]} is of another shape than {photo.path}: {width}x{height} pixels "
                 "is not the whole photo"
             )
-        return _resized(coloured, true_width, true_height)
+        return _resized(colored, true_width, true_height)
 
     return find
 
@@ -91,7 +87,7 @@ def load_photo(path: Path, *, short_side: int) -> Photo:
     """Return the photo at ``path``, its short side at most ``short_side`` pixels; 0 leaves it as it is.
 
     Raises:
-        UngrayError: it cannot be read, is too small, or has no colour to judge by.
+        UngrayError: it cannot be read, is too small, or has no color to judge by.
     """
     truth = _read(path)
     height, width = truth.shape[:2]
@@ -101,25 +97,27 @@ def load_photo(path: Path, *, short_side: int) -> Photo:
     if min(truth.shape[:2]) < LEAST_SIDE:
         raise UngrayError(f"{path} has sides of less than {LEAST_SIDE} pixels; take it away")
     if np.ptp(truth, axis=-1).max() < LEAST_SIDE:
-        raise UngrayError(f"{path} has no colour to judge by; take it away")
+        raise UngrayError(f"{path} has no color to judge by; take it away")
     return Photo(path, truth)
 
 
-def judge_sides(sides: dict[str, Side], paths: Sequence[Path], *, short_side: int) -> pd.DataFrame:
-    """Judge ``sides`` and the gray photo on the photos at ``paths``, one photo in memory at a time.
+def judge_candidates(
+    candidates: dict[str, Candidate], paths: Sequence[Path], *, short_side: int
+) -> pd.DataFrame:
+    """Judge ``candidates`` and the gray photo on the photos at ``paths``, one photo in memory at a time.
 
     Returns:
-        A row a photo and side: file, group (see :func:`groups_of`), rival, and the figures of
+        A row per photo and candidate: file, group (see :func:`groups_of`), method, and the figures of
         :func:`ungray.imaging.metrics.judge`.
     """
     rows, looks = [], []
     for path in tqdm(paths, desc="compare", unit="photo", disable=None):
         photo = load_photo(path, short_side=short_side)
         looks.append(duplicates.look(photo.truth))
-        made = {name: colour(photo) for name, colour in sides.items()}
+        made = {name: colorize(photo) for name, colorize in candidates.items()}
         made["gray"] = gray_photo(rgb_to_lab(photo.truth)[..., 0])
-        for rival, coloured in made.items():
-            rows.append({"file": path.name, "rival": rival} | metrics.judge(coloured, photo.truth))
+        for method, colored in made.items():
+            rows.append({"file": path.name, "method": method} | metrics.judge(colored, photo.truth))
     groups = dict(zip((path.name for path in paths), groups_of(paths, looks), strict=True))
     table = pd.DataFrame(rows)
     table.insert(1, "group", table["file"].map(groups))

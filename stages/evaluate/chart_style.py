@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 BLUE, ORANGE, GRAY = "#0072b2", "#d55e00", "#777777"
-"""Blue and vermilion differ for every kind of colour vision (Okabe and Ito 2008)."""
+"""Blue and vermilion differ for every kind of color vision (Okabe and Ito 2008)."""
 
 STYLE: dict[Any, Any] = {
     "font.size": 11,

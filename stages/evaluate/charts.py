@@ -38,7 +38,7 @@ def draw_charts(
     Args:
         folder: must be there.
         queries: a row a query: query, photos, ciede2000_minus_gray, its interval and word.
-        histograms: the ab histogram of rivals and truth.
+        histograms: the ab histogram of methods and truth.
         curves: the loss by epoch of train, val and gray: columns ``step`` and the curve's name.
     """
     _queries(folder / "queries.png", queries)
@@ -64,7 +64,7 @@ def panels(
 def _queries(path: Path, table: pd.DataFrame) -> None:
     name = "ciede2000_minus_gray"
     table = table.sort_values([name, "query"], ascending=False)
-    title = "Colour difference by query, with 95 % intervals over groups\n(pale: too few groups to tell)"
+    title = "Color difference by query, with 95 % intervals over groups\n(pale: too few groups to tell)"
     if len(table) > MOST_BARS:
         half = MOST_BARS // 2
         title += f", the best and the worst {half} of {len(table)} queries"
@@ -123,13 +123,13 @@ def _curves(path: Path, curves: Mapping[str, pd.DataFrame]) -> None:
         "gray": (GRAY, ":", "val, gray photo"),
     }
     with panels(path, width=8, height=4) as (axes,):
-        for name, (colour, line, label) in styles.items():
+        for name, (color, line, label) in styles.items():
             table = curves[name]
             marker = "o" if len(table) == 1 else ""
             axes.plot(
                 table["step"],
                 table[name],
-                color=colour,
+                color=color,
                 linestyle=line,
                 marker=marker,
                 label=label,

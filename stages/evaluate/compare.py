@@ -1,4 +1,4 @@
-"""Hold two models, or the colourings of any other program, against each other on the same photos."""
+"""Hold two models, or the colorings of any other program, against each other on the same photos."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stages.evaluate.bootstrap import TOO_FEW
-from stages.evaluate.candidates import Side, by_name, judge_sides, load_photo, side, without_known
+from stages.evaluate.candidates import (
+    Candidate,
+    by_name,
+    candidate,
+    judge_candidates,
+    load_photo,
+    without_known,
+)
 from stages.evaluate.params import Params
 from stages.evaluate.pictures import difference_map, label, scale_strip
 from stages.evaluate.summaries import FIGURES, difference, means
@@ -22,8 +29,8 @@ from ungray.imaging.grids import photo_grid, write_jpeg
 from ungray.system.terminal import Parser, tell
 
 DOC = """\
-Hold A against B on the colour photos in DIR: each colours their gray versions, and is judged beside the
-truth. A and B are models of ungray (.safetensors), or folders with the colourings that any other program made
+Hold A against B on the color photos in DIR: each colors their gray versions, and is judged beside the
+truth. A and B are models of ungray (.safetensors), or folders with the colorings that any other program made
 of those photos, under the same names (extension and size may differ). Photos that look alike count as one
 piece of evidence, and so do those that `prepare` has put into one group. Examples:
 
@@ -38,9 +45,9 @@ def compare(arguments: Sequence[str]) -> None:
         prog="python -m stages.evaluate compare",
         description=DOC,
     )
-    parser.add_argument("a", metavar="A", type=Path, help="a model, or a folder of colourings")
+    parser.add_argument("a", metavar="A", type=Path, help="a model, or a folder of colorings")
     parser.add_argument("b", metavar="B", type=Path, help="the other one")
-    parser.add_argument("--photos", metavar="DIR", type=Path, required=True, help="photos in true colour")
+    parser.add_argument("--photos", metavar="DIR", type=Path, required=True, help="photos in true color")
     parser.add_argument(
         "--short-side", type=int, default=256, help="pixels at which photos are judged; 0: as they are (256)"
     )
@@ -51,11 +58,13 @@ def compare(arguments: Sequence[str]) -> None:
     if options.short_side < 0:
         raise UngrayError(f"--short-side {options.short_side} is not allowed: it must be 0 or more pixels")
     params = load("evaluate", Params)
-    sides = {"a": side(options.a), "b": side(options.b)}
+    candidates = {"a": candidate(options.a), "b": candidate(options.b)}
     paths = list(without_known(by_name(options.photos)).values())
-    judged = judge_sides(sides, paths, short_side=options.short_side)
+    judged = judge_candidates(candidates, paths, short_side=options.short_side)
     summary = paired_table(judged, params)
-    picture = sides_grid(sides, judged, options.photos, short_side=options.short_side, rows=params.grid_rows)
+    picture = candidates_grid(
+        candidates, judged, options.photos, short_side=options.short_side, rows=params.grid_rows
+    )
     tables.write(judged.round(5), options.output / "photos.csv")
     tables.write(summary, options.output / "figures.csv")
     write_jpeg(options.output / "grid.jpg", picture)
@@ -69,7 +78,7 @@ def paired_table(judged: pd.DataFrame, params: Params) -> pd.DataFrame:
     figures = means(judged)
     rows = []
     for figure in FIGURES:
-        found = difference(judged, figure, rival="a", yardstick="b", params=params)
+        found = difference(judged, figure, method="a", baseline="b", params=params)
         rows.append(
             {
                 "figure": figure,
@@ -97,17 +106,17 @@ def sentence(summary: pd.DataFrame, params: Params) -> str:
     return f"{words[str(row['a_is'])]}: {beside}"
 
 
-def sides_grid(
-    sides: dict[str, Side], judged: pd.DataFrame, folder: Path, *, short_side: int, rows: int
+def candidates_grid(
+    candidates: dict[str, Candidate], judged: pd.DataFrame, folder: Path, *, short_side: int, rows: int
 ) -> NDArray[np.uint8]:
-    """Return the photos on which the sides differ most: gray, A, B, truth, differences from the truth."""
-    figures = judged.pivot(index="file", columns="rival", values="ciede2000")
+    """Return the photos on which they differ most: gray, A, B, truth, differences from the truth."""
+    figures = judged.pivot(index="file", columns="method", values="ciede2000")
     order = (figures["a"] - figures["b"]).abs().sort_values(ascending=False, kind="stable")
     tiles, captions = [], []
     for file in order.index[:rows].astype(str):
         photo = load_photo(folder / file, short_side=short_side)
-        made = [colour(photo) for colour in sides.values()]
-        maps = [difference_map(coloured, photo.truth) for coloured in made]
+        made = [colorize(photo) for colorize in candidates.values()]
+        maps = [difference_map(colored, photo.truth) for colored in made]
         tiles.append([gray_photo(rgb_to_lab(photo.truth)[..., 0]), *made, photo.truth, *maps])
         a, b, gray = (figures.loc[file, name] for name in ("a", "b", "gray"))
         captions.append(f"{label(file, 60)}: CIEDE2000 of A {a:.1f}, B {b:.1f}, gray {gray:.1f}")

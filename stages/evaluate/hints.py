@@ -26,7 +26,7 @@ from ungray.system.terminal import Parser, tell
 
 DOC = """\
 Show what hints are worth: color the photos in DIR with 0, 1, 2, 5, 10, 20, 50 and 100 hints at random places,
-each with the true color, and judge them beside the gray photo and beside the simplest rival, the same hints
+each with the true color, and judge them beside the gray photo and beside the simplest method, the same hints
 spread over the gray photo along its lightness (Levin, Lischinski, Weiss 2004). Writes hints.csv and hints.png
 and prints the table. Example:
 
@@ -74,13 +74,13 @@ def hints(arguments: Sequence[str]) -> None:
 
 
 def judge_hints(colorizer: Colorizer, paths: Sequence[Path], *, seed: int) -> pd.DataFrame:
-    """Judge ``colorizer``, the rival and the gray photo at :data:`NUMBERS` of hints.
+    """Judge ``colorizer``, the method and the gray photo at :data:`NUMBERS` of hints.
 
     The places of a photo follow from ``seed`` and its rank; those of fewer hints are among those of more.
 
     Returns:
-        A row a photo, rival and number of hints: file, rival, hints, ciede2000, psnr, and at_hints, the mean
-        CIEDE2000 to the hints' colors at their places.
+        A row a photo, method and number of hints: file, method, hints, ciede2000, psnr, and at_hints, the
+        mean CIEDE2000 to the hints' colors at their places.
     """
     rows = []
     for rank, path in enumerate(tqdm(paths, desc="hints", unit="photo", disable=None)):
@@ -93,12 +93,12 @@ def judge_hints(colorizer: Colorizer, paths: Sequence[Path], *, seed: int) -> pd
                 RIVAL: _diffused(lab, known[:number]),
                 **({GRAY: gray_photo(lab[..., 0])} if not number else {}),
             }
-            for rival, photo in made.items():
+            for method, photo in made.items():
                 found = metrics.ciede2000(rgb_to_lab(photo), lab)
                 rows.append(
                     {
                         "file": path.name,
-                        "rival": rival,
+                        "method": method,
                         "hints": number,
                         "ciede2000": float(found.mean()),
                         "psnr": metrics.psnr(photo, truth),
@@ -125,18 +125,20 @@ def places(truth: Rgb, *, count: int, seed: Sequence[int]) -> list[Hint]:
 def hints_table(judged: pd.DataFrame, params: Params) -> pd.DataFrame:
     """Return a row a number of hints of what :func:`judge_hints` found.
 
-    Columns: hints; psnr and ciede2000 of the model, the rival and gray; psnr_over_none, the model's gain over
-    no hints, and psnr_over_rival, each with the ends of its 95 % interval; at_hints of the model.
+    Columns: hints; psnr and ciede2000 of the model, the method and gray; psnr_over_none, the model's gain
+    over no hints, and psnr_over_rival, each with the ends of its 95 % interval; at_hints of the model.
     """
     rows = []
-    figures = judged.pivot(index="file", columns=["rival", "hints"], values=["psnr", "ciede2000", "at_hints"])
+    figures = judged.pivot(
+        index="file", columns=["method", "hints"], values=["psnr", "ciede2000", "at_hints"]
+    )
     groups = pd.Series(figures.index, figures.index)
     for number in NUMBERS:
         row: dict[str, float | None] = {"hints": number}
         for figure in ("psnr", "ciede2000"):
-            for rival in (MODEL, RIVAL, GRAY):
-                column = figures[figure, rival, 0 if rival == GRAY else number]
-                row[f"{figure}_{rival}"] = float(column.mean())
+            for method in (MODEL, RIVAL, GRAY):
+                column = figures[figure, method, 0 if method == GRAY else number]
+                row[f"{figure}_{method}"] = float(column.mean())
         ours = figures["psnr", MODEL, number]
         for name, other in (
             ("over_none", figures["psnr", MODEL, 0]),

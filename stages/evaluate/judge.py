@@ -1,4 +1,4 @@
-"""Judges every test photo: what each rival makes of its lightness, beside the truth."""
+"""Judges every test photo: what each method makes of its lightness, beside the truth."""
 
 from __future__ import annotations
 
@@ -14,22 +14,20 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from stages.evaluate.methods import Colour
+from stages.evaluate.methods import Colorize
 from ungray.imaging import metrics, photos
-from ungray.imaging.color import rgb_to_lab
+from ungray.imaging.color import Rgb, rgb_to_lab
 from ungray.networks.base import Colorizer
 from ungray.system.terminal import tell
 
-Rgb = NDArray[np.uint8]
-
 
 @dataclass(frozen=True)
-class Judgement:
+class Judgment:
     """What judging found.
 
-    ``photos`` has a row a test photo and rival: file, query, group, rival, the figures of
+    ``photos`` has a row a test photo and method: file, query, group, method, the figures of
     :func:`ungray.imaging.metrics.judge`, and for the model raw_l1 and raw_mse. ``histograms`` holds the ab
-    histogram over all test photos of each rival and of the truth, as shares that sum to 1.
+    histogram over all test photos of each method and of the truth, as shares that sum to 1.
     """
 
     photos: pd.DataFrame
@@ -37,21 +35,21 @@ class Judgement:
 
 
 def judge(
-    rivals: Mapping[str, Colour], network: Colorizer, *, test: pd.DataFrame, prepared: Path
-) -> Judgement:
-    """Judge ``rivals`` on the photos of ``test``, rows of index.csv, one photo in memory at a time."""
-    rows, sums = [], {name: np.zeros(()) for name in (*rivals, "truth")}
+    methods: Mapping[str, Colorize], network: Colorizer, *, test: pd.DataFrame, prepared: Path
+) -> Judgment:
+    """Judge ``methods`` on the photos of ``test``, rows of index.csv, one photo in memory at a time."""
+    rows, sums = [], {name: np.zeros(()) for name in (*methods, "truth")}
     for row in _one_by_one(test):
         truth = photos.read_rgb(prepared / str(row.file))
         true_lab = rgb_to_lab(truth)
         raw = raw_errors(network, truth)
         sums["truth"] = sums["truth"] + metrics.ab_histogram(true_lab)
-        for rival, colour in rivals.items():
-            coloured = colour(true_lab[..., 0])
-            about = {"file": row.file, "query": row.query, "group": row.group, "rival": rival}
-            rows.append(about | metrics.judge(coloured, truth) | (raw if rival == "model" else {}))
-            sums[rival] = sums[rival] + metrics.ab_histogram(rgb_to_lab(coloured))
-    return Judgement(pd.DataFrame(rows), {name: total / len(test) for name, total in sums.items()})
+        for method, colorize in methods.items():
+            colored = colorize(true_lab[..., 0])
+            about = {"file": row.file, "query": row.query, "group": row.group, "method": method}
+            rows.append(about | metrics.judge(colored, truth) | (raw if method == "model" else {}))
+            sums[method] = sums[method] + metrics.ab_histogram(rgb_to_lab(colored))
+    return Judgment(pd.DataFrame(rows), {name: total / len(test) for name, total in sums.items()})
 
 
 def _one_by_one(test: pd.DataFrame) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""Who is judged: the model, the base model if there is one, the gray photo, the train photos' mean colour."""
+"""Who is judged: the model, the base model if there is one, the gray photo, the train photos' mean color."""
 
 from __future__ import annotations
 
@@ -8,38 +8,36 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from stages.storage.shards import Shards
 from ungray.imaging import photos
-from ungray.imaging.color import Float, gray_photo, rgb_to_lab
+from ungray.imaging.color import Float, Rgb, gray_photo, rgb_to_lab
 from ungray.imaging.upsampling import recolor
 from ungray.networks import Model, predictor
 
-Rgb = NDArray[np.uint8]
-Colour = Callable[[Float], Rgb]
-"""Takes lightness (height, width) in 0..100, returns the coloured photo, uint8 RGB (height, width, 3)."""
+Colorize = Callable[[Float], Rgb]
+"""Takes lightness (height, width) in 0..100, returns the colored photo, uint8 RGB (height, width, 3)."""
 
-TITLES = {"model": "model", "base": "base model", "gray": "gray photo", "mean_ab": "mean colour"}
-"""What people call each rival."""
+TITLES = {"model": "model", "base": "base model", "gray": "gray photo", "mean_ab": "mean color"}
+"""What people call each method."""
 
 
-def rivals(model: Model, *, base: Model | None, mean: Float) -> dict[str, Colour]:
-    """Return each rival by its name in :data:`TITLES`; ``mean`` is the mean a and b of the train photos."""
+def methods(model: Model, *, base: Model | None, mean: Float) -> dict[str, Colorize]:
+    """Return each method by its name in :data:`TITLES`; ``mean`` is the mean a and b of the train photos."""
 
     def mean_everywhere(small: Float, hints: Float | None = None) -> Float:
         return np.broadcast_to(mean, (*small.shape, 2))
 
     return {
-        "model": colours(model),
-        **({"base": colours(base)} if base else {}),
+        "model": colorize_with(model),
+        **({"base": colorize_with(base)} if base else {}),
         "gray": gray_photo,
         "mean_ab": partial(recolor, predict_ab=mean_everywhere, short_side=16, multiple=1),
     }
 
 
-def colours(model: Model) -> Colour:
-    """Return what gives a lightness the colour that ``colorize`` would hand a user."""
+def colorize_with(model: Model) -> Colorize:
+    """Return what gives a lightness the color that ``colorize`` would hand a user."""
     network = model.network
     return partial(
         recolor, predict_ab=predictor(network), short_side=network.working_size, multiple=network.MULTIPLE

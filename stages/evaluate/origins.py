@@ -24,7 +24,7 @@ def photo_names(manifest: pd.DataFrame) -> Mapping[str, str]:
 
 
 def origins_table(manifest: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a source and query: photos fetched, how many each split got, licences as stated.
+    """Return a row a source and query: photos fetched, how many each split got, licenses as stated.
 
     Args:
         manifest: data/manifest.csv.
@@ -34,14 +34,14 @@ def origins_table(manifest: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:
     counts = index[index["copy"] == 0].groupby(["query", "split"]).size()
     rows = []
     for (source, query), part in kept.groupby(["source", "query"]):
-        licences = sorted(set(part["licence"]) - {""})
+        licenses = sorted(set(part["license"]) - {""})
         rows.append(
             {
                 "source": source,
                 "query": query,
                 "fetched": len(part),
                 **{split: int(counts.get((query, split), 0)) for split in ("train", "val", "test")},
-                "licence": "; ".join(licences) or "none stated",
+                "license": "; ".join(licenses) or "none stated",
             }
         )
     return pd.DataFrame(rows)

@@ -14,10 +14,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stages.evaluate.bootstrap import TOO_FEW
-from stages.evaluate.methods import TITLES, Colour
+from stages.evaluate.methods import TITLES, Colorize
 from stages.evaluate.params import Params
 from stages.evaluate.run import Findings
-from stages.evaluate.summaries import FIGURES, YARDSTICKS
+from stages.evaluate.summaries import BASELINES, FIGURES
 from ungray.imaging import photos
 from ungray.imaging.color import gray_photo, rgb_to_lab
 from ungray.networks import Model, parameter_count
@@ -32,8 +32,8 @@ FIGURE_TITLES = {
     "histogram_distance": "ab histogram distance (lower is better)",
     "l1": "L1 on RGB in 0..1",
     "mse": "MSE on RGB in 0..1",
-    "colourfulness": "colourfulness (Hasler and S\u00fcsstrunk)",
-    "colourfulness_ratio": "colourfulness over the truth's (1 is equal)",
+    "colorfulness": "colorfulness (Hasler and S\u00fcsstrunk)",
+    "colorfulness_ratio": "colorfulness over the truth's (1 is equal)",
 }
 WITHOUT_INTERVAL = {
     "fid": "FID (lower is better)",
@@ -50,14 +50,14 @@ FIGURE_TEXTS = {
     "histogram_distance": "whether each color is as frequent as in the truth, wherever it is; 0 is equal",
     "l1": "absolute error of red, green and blue, as earlier work reports it",
     "mse": "squared error of red, green and blue, as earlier work reports it",
-    "colourfulness": "0 gray, 33 moderate, 59 quite, 82 highly colorful",
-    "colourfulness_ratio": "under 1 paler than the true photos, over 1 more vivid",
+    "colorfulness": "0 gray, 33 moderate, 59 quite, 82 highly colorful",
+    "colorfulness_ratio": "under 1 paler than the true photos, over 1 more vivid",
     "fid": "how far what a network sees in all colored photos is from what it sees in the true ones",
     "lpips": "how different a photo and the truth look to a network that knows many photos",
     "raw_l1": "before the photo's own lightness is put back",
     "raw_mse": "before the photo's own lightness is put back",
 }
-MATTERS = ("ciede2000", "ab_mae", "psnr", "colourfulness_ratio")
+MATTERS = ("ciede2000", "ab_mae", "psnr", "colorfulness_ratio")
 """Figures that are shown at once; the others are folded."""
 KIND_TITLES = {
     "query": "query",
@@ -108,9 +108,9 @@ def page(
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
-    rivals = [name for name in TITLES if name in found.rivals]
-    yardsticks = [name for name in YARDSTICKS if name in rivals]
-    ours = found.photos[found.photos["rival"] == "model"].sort_values("file")
+    methods = [name for name in TITLES if name in found.methods]
+    baselines = [name for name in BASELINES if name in methods]
+    ours = found.photos[found.photos["method"] == "model"].sort_values("file")
     return environment.get_template("page.html").render(
         verdicts=[verdict[0].upper() + verdict[1:] + "." for verdict in found.verdicts],
         about=_about(model),
@@ -118,11 +118,11 @@ def page(
         photos=len(ours),
         groups=ours["group"].nunique(),
         min_groups=params.min_groups,
-        rivals=[TITLES[name] for name in rivals],
-        yardsticks=[TITLES[name] for name in yardsticks],
-        figures=_figures(found, rivals, yardsticks),
+        methods=[TITLES[name] for name in methods],
+        baselines=[TITLES[name] for name in baselines],
+        figures=_figures(found, methods, baselines),
         sliders=[
-            _slider(row, found.rivals["model"], prepared, names) for _, row in ours.head(SLIDERS).iterrows()
+            _slider(row, found.methods["model"], prepared, names) for _, row in ours.head(SLIDERS).iterrows()
         ],
         grids=[
             {
@@ -137,7 +137,7 @@ def page(
         ],
         film=_data(reports / "film.webp"),
         kinds=[
-            _kind(title, found.kinds[kind], kind, yardsticks, names) for kind, title in KIND_TITLES.items()
+            _kind(title, found.kinds[kind], kind, baselines, names) for kind, title in KIND_TITLES.items()
         ],
         origins=origins.to_dict("records"),
         settings=_settings(model, base),
@@ -192,8 +192,8 @@ def _flat(name: str, value: Any) -> dict[str, str]:
     return {name: words[value] if value is None or isinstance(value, bool) else str(value)}
 
 
-def _figures(found: Findings, names: Sequence[str], yardsticks: Sequence[str]) -> list[dict[str, Any]]:
-    cells = {(row["figure"], row["rival"]): row for row in found.figures.to_dict("records")}
+def _figures(found: Findings, names: Sequence[str], baselines: Sequence[str]) -> list[dict[str, Any]]:
+    cells = {(row["figure"], row["method"]): row for row in found.figures.to_dict("records")}
     rows = [
         {
             "title": FIGURE_TITLES[figure],
@@ -202,7 +202,7 @@ def _figures(found: Findings, names: Sequence[str], yardsticks: Sequence[str]) -
             "means": [_cell(cells[figure, name], "mean", form=".4g") for name in names],
             "differences": [
                 _cell(cells[figure, "model"], f"minus_{name}", form="+.3g", word=f"against_{name}")
-                for name in yardsticks
+                for name in baselines
             ],
         }
         for figure in FIGURES
@@ -212,14 +212,14 @@ def _figures(found: Findings, names: Sequence[str], yardsticks: Sequence[str]) -
         if (figure, "model") in cells:
             values = [cells[figure, name]["mean"] if (figure, name) in cells else None for name in names]
             means = [empty if value is None else empty | {"mean": f"{value:.4g}"} for value in values]
-            differences = [empty] * len(yardsticks)
+            differences = [empty] * len(baselines)
             row = {"title": title, "text": FIGURE_TEXTS[figure], "matters": False}
             rows.append(row | {"means": means, "differences": differences})
     return rows
 
 
 def _kind(
-    title: str, table: pd.DataFrame, column: str, yardsticks: Sequence[str], names: Mapping[str, str]
+    title: str, table: pd.DataFrame, column: str, baselines: Sequence[str], names: Mapping[str, str]
 ) -> dict[str, Any]:
     rows = [
         {
@@ -228,7 +228,7 @@ def _kind(
             "groups": row["groups"],
             "differences": [
                 _cell(row, f"ciede2000_minus_{name}", form="+.2f", word=f"against_{name}")
-                for name in yardsticks
+                for name in baselines
             ],
             "best": _photo(row["best_photo"], names),
             "worst": _photo(row["worst_photo"], names),
@@ -250,14 +250,14 @@ def _photo(file: str, names: Mapping[str, str]) -> dict[str, str]:
     return {"name": names.get(Path(file).stem, Path(file).name), "file": file}
 
 
-def _slider(row: pd.Series, colour: Colour, prepared: Path, names: Mapping[str, str]) -> dict[str, Any]:
+def _slider(row: pd.Series, colorize: Colorize, prepared: Path, names: Mapping[str, str]) -> dict[str, Any]:
     lightness = rgb_to_lab(photos.read_rgb(prepared / row["file"]))[..., 0]
     return {
         "query": row["query"],
         "name": _photo(row["file"], names)["name"],
         "ciede2000": row["ciede2000"],
         "gray": _jpeg(gray_photo(lightness)),
-        "model": _jpeg(colour(lightness)),
+        "model": _jpeg(colorize(lightness)),
     }
 
 

@@ -1,4 +1,4 @@
-"""The front: how far the colours of models are off, against how colourful they are."""
+"""The Pareto front: how far the colors of models are off, against how colorful they are."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from stages.evaluate.candidates import by_name, groups_of, load_photo, without_known
 from stages.evaluate.params import Params
-from stages.evaluate.pareto_chart import draw_front
-from stages.evaluate.pareto_table import GRAY, front_table, markdown, rival
+from stages.evaluate.pareto_chart import draw_pareto
+from stages.evaluate.pareto_table import GRAY, markdown, method_name, pareto_table
 from stages.params import load
 from stages.storage import tables
 from ungray import networks
@@ -27,12 +27,12 @@ from ungray.system.terminal import Parser, tell
 
 DOC = """\
 Judge every MODEL on the same photos, as it is and with its a and b times each constant of --saturation, and
-show CIEDE2000 against colourfulness as a ratio to the truth's. More colour times a constant is the trivial
-remedy against pale colours: the first MODEL with its constants is the line that every other one is held
-against, at the same colourfulness. Writes front.csv and front.png and prints the table. Examples:
+show CIEDE2000 against colorfulness as a ratio to the truth's. More color times a constant is the trivial
+remedy against pale colors: the first MODEL with its constants is the line that every other one is held
+against, at the same colorfulness. Writes pareto.csv and pareto.png and prints the table. Examples:
 
-  python -m stages.evaluate front runs/l1/colorizer.safetensors runs/classes/colorizer.safetensors
-  python -m stages.evaluate front L1=old.safetensors GAN=new.safetensors --photos ~/photos --saturation 1 2
+  python -m stages.evaluate pareto runs/l1/colorizer.safetensors runs/classes/colorizer.safetensors
+  python -m stages.evaluate pareto L1=old.safetensors GAN=new.safetensors --photos ~/photos --saturation 1 2
 """
 
 PREPARED = Path("data/prepared")
@@ -40,8 +40,8 @@ PREPARED = Path("data/prepared")
 MOST_SATURATION = 10.0
 
 
-def front(arguments: Sequence[str]) -> None:
-    """Run the tool ``python -m stages.evaluate front``."""
+def pareto(arguments: Sequence[str]) -> None:
+    """Run the tool ``python -m stages.evaluate pareto``."""
     options = _parser().parse_args(arguments)
     if options.short_side < 0:
         raise UngrayError(f"--short-side {options.short_side} is not allowed: it must be 0 or more pixels")
@@ -56,11 +56,11 @@ def front(arguments: Sequence[str]) -> None:
     paths = without_known(paths)
     factors = sorted(set(options.saturation))
     judged = judge_saturations(models, factors, paths, short_side=options.short_side)
-    table = front_table(judged, list(models), factors, params)
-    tables.write(table, options.output / "front.csv")
-    draw_front(options.output / "front.png", table)
+    table = pareto_table(judged, list(models), factors, params)
+    tables.write(table, options.output / "pareto.csv")
+    draw_pareto(options.output / "pareto.png", table)
     tell(*markdown(table).split("\n"))
-    tell(f"{options.output}/front.png shows it, {options.output}/front.csv has the intervals")
+    tell(f"{options.output}/pareto.png shows it, {options.output}/pareto.csv has the intervals")
 
 
 def judge_saturations(
@@ -70,7 +70,7 @@ def judge_saturations(
     *,
     short_side: int,
 ) -> pd.DataFrame:
-    """Judge every model at every saturation, and the gray photo; one photo and colouring in memory at a time.
+    """Judge every model at every saturation, and the gray photo; one photo and coloring in memory at a time.
 
     Args:
         models: by name.
@@ -79,29 +79,29 @@ def judge_saturations(
         short_side: pixels at which photos are judged at most; 0 leaves them as they are.
 
     Returns:
-        A row a photo and rival (see :func:`~stages.evaluate.pareto_table.rival`): file, group (see
-        :func:`~stages.evaluate.candidates.groups_of`), rival, ciede2000, ab_mae, psnr, colourfulness,
-        colourfulness_truth.
+        A row a photo and method (see :func:`~stages.evaluate.pareto_table.method_name`): file, group (see
+        :func:`~stages.evaluate.candidates.groups_of`), method, ciede2000, ab_mae, psnr, colorfulness,
+        colorfulness_truth.
 
     Raises:
-        UngrayError: a photo cannot be read, is too small, or has no colour to judge by.
+        UngrayError: a photo cannot be read, is too small, or has no color to judge by.
     """
     rows, looks = [], []
     for file, path in tqdm(paths.items(), desc="front", unit="photo", disable=None):
         truth = load_photo(path, short_side=short_side).truth
         looks.append(duplicates.look(truth))
-        true_lab, colourfulness = rgb_to_lab(truth), metrics.colourfulness(truth)
-        for name, coloured in _colourings(models, factors, true_lab[..., 0]):
-            lab = rgb_to_lab(coloured)
+        true_lab, colorfulness = rgb_to_lab(truth), metrics.colorfulness(truth)
+        for name, colored in _colorings(models, factors, true_lab[..., 0]):
+            lab = rgb_to_lab(colored)
             rows.append(
                 {
                     "file": file,
-                    "rival": name,
+                    "method": name,
                     "ciede2000": float(metrics.ciede2000(lab, true_lab).mean()),
                     "ab_mae": metrics.ab_mae(lab, true_lab),
-                    "psnr": metrics.psnr(coloured, truth),
-                    "colourfulness": metrics.colourfulness(coloured),
-                    "colourfulness_truth": colourfulness,
+                    "psnr": metrics.psnr(colored, truth),
+                    "colorfulness": metrics.colorfulness(colored),
+                    "colorfulness_truth": colorfulness,
                 }
             )
     table = pd.DataFrame(rows)
@@ -110,21 +110,21 @@ def judge_saturations(
     return table
 
 
-def _colourings(
+def _colorings(
     models: Mapping[str, Colorizer], factors: Sequence[float], lightness: Float
 ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Yield the name of each rival and its colouring, uint8 RGB, of ``lightness`` (height, width)."""
+    """Yield the name of each method and its coloring, uint8 RGB, of ``lightness`` (height, width)."""
     yield GRAY, gray_photo(lightness)
     for name, network in models.items():
         predict = partial(_once, predict=networks.predictor(network), answers=[])
         for factor in factors:
-            coloured = recolor(
+            colored = recolor(
                 lightness,
                 partial(predict, factor=factor),
                 short_side=network.working_size,
                 multiple=network.MULTIPLE,
             )
-            yield rival(name, factor), coloured
+            yield method_name(name, factor), colored
 
 
 def _once(small: Float, *, predict: PredictAb, answers: list[Float], factor: float) -> Float:
@@ -136,14 +136,14 @@ def _once(small: Float, *, predict: PredictAb, answers: list[Float], factor: flo
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="python -m stages.evaluate front",
+        prog="python -m stages.evaluate pareto",
         description=DOC,
     )
     parser.add_argument(
         "models", metavar="MODEL", nargs="+", help="a model (.safetensors), named by its folder; or NAME=path"
     )
     parser.add_argument(
-        "--photos", metavar="DIR", type=Path, help="photos in true colour (the workflow's test photos)"
+        "--photos", metavar="DIR", type=Path, help="photos in true color (the workflow's test photos)"
     )
     parser.add_argument(
         "--saturation", metavar="FACTOR", type=float, nargs="+", default=[1.0, 1.3, 1.6, 2.0],

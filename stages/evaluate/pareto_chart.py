@@ -1,4 +1,5 @@
-"""The picture of the front: every model at every saturation, beside gray and the truth's colourfulness."""
+"""The picture of the Pareto front: every model at every saturation, beside gray and the truth's
+colorfulness."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from stages.evaluate.pareto_table import GRAY
 from stages.evaluate.pictures import label
 
 INKS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#a0528a", "#8a6d00", "#2f9bd0")
-"""Colours that differ for every kind of colour vision (Okabe and Ito 2008), some darker, as text wants."""
+"""Colors that differ for every kind of color vision (Okabe and Ito 2008), some darker, as text wants."""
 
 MARKERS = "os^DvPX"
 """Each model has a marker of its own as well, so that the picture can be read in black and white."""
@@ -34,8 +35,8 @@ NEAR_PLACES = 16
 """A name in one of the places after these has a thin line to its point."""
 
 
-def draw_front(path: Path, table: pd.DataFrame) -> None:
-    """Draw the table of :func:`stages.evaluate.pareto_table.front_table` to ``path`` (.png).
+def draw_pareto(path: Path, table: pd.DataFrame) -> None:
+    """Draw the table of :func:`stages.evaluate.pareto_table.pareto_table` to ``path`` (.png).
 
     The first model's line starts at the gray photo and is drawn thick: it is the trivial remedy. Points on
     the front are filled. The same table gives the same bytes.
@@ -52,7 +53,7 @@ def draw_front(path: Path, table: pd.DataFrame) -> None:
             if number == 0:
                 rows = pd.concat([table[table["model"] == GRAY], rows])
             axes.plot(
-                rows["colourfulness_ratio"],
+                rows["colorfulness_ratio"],
                 rows["ciede2000"],
                 color=ink,
                 alpha=0.9 if number == 0 else 0.45,
@@ -63,18 +64,18 @@ def draw_front(path: Path, table: pd.DataFrame) -> None:
             labels += _labels(points[points["model"] == name], ink)
         axes.plot(0, gray["ciede2000"], marker="o", markersize=9, color=GRAY_INK, linestyle="", zorder=4)
         labels.append(("gray photo", 0.0, float(gray["ciede2000"]), GRAY_INK, 11))
-        axes.set_xlim(-0.05, max(1.1, 1.08 * points["colourfulness_ratio"].max()))
+        axes.set_xlim(-0.05, max(1.1, 1.08 * points["colorfulness_ratio"].max()))
         axes.margins(y=0.12)
-        axes.set_xlabel("colourfulness ratio: the colourfulness of the colouring over the truth's")
+        axes.set_xlabel("colorfulness ratio: the colorfulness of the coloring over the truth's")
         axes.set_ylabel("CIEDE2000 from the truth (lower is better)")
         axes.set_title(
-            "How far off the colours are, against how colourful they are\n"
+            "How far off the colors are, against how colorful they are\n"
             f"(x: a and b times that; thick: {label(names[0], 30)}; filled: nothing is better in both)",
             fontsize=11,
             parse_math=False,
         )
         truth = axes.annotate(
-            "as colourful as the truth",
+            "as colorful as the truth",
             (1, 1),
             (-4, -4),
             xycoords=axes.get_xaxis_transform(),
@@ -91,7 +92,7 @@ def _mark(axes: Axes, points: pd.DataFrame, ink: str, marker: str) -> None:
     """Draw the points of one model, filled where they are on the front."""
     for row in points.to_dict("records"):
         axes.plot(
-            row["colourfulness_ratio"],
+            row["colorfulness_ratio"],
             row["ciede2000"],
             marker=marker,
             markersize=8,
@@ -104,14 +105,14 @@ def _mark(axes: Axes, points: pd.DataFrame, ink: str, marker: str) -> None:
 
 
 def _labels(rows: pd.DataFrame, ink: str) -> list[tuple[str, float, float, str, int]]:
-    """Return text, place, colour and size of the labels of a model's points: its name at the first one."""
+    """Return text, place, color and size of the labels of a model's points: its name at the first one."""
     found = []
     for number, row in enumerate(rows.to_dict("records")):
         times = "" if row["saturation"] == 1 else f"x{row['saturation']:g}"
         text = f"{label(str(row['model']), 24)} {times}".strip() if number == 0 else times
         if text:
             size = 11 if number == 0 else 9
-            found.append((text, float(row["colourfulness_ratio"]), float(row["ciede2000"]), ink, size))
+            found.append((text, float(row["colorfulness_ratio"]), float(row["ciede2000"]), ink, size))
     return found
 
 
@@ -122,7 +123,7 @@ def _place(
     figure = axes.figure.get_figure(root=True)
     assert figure is not None
     figure.draw_without_rendering()  # the layout is known only then
-    spots = axes.transData.transform(table[["colourfulness_ratio", "ciede2000"]].to_numpy())
+    spots = axes.transData.transform(table[["colorfulness_ratio", "ciede2000"]].to_numpy())
     taken = [note.get_window_extent(), *(_square(x, y, 6) for x, y in spots)]
     lines = [
         _square(x, y, 1)

@@ -1,4 +1,5 @@
-"""The table of the front: every model at every saturation beside gray and beside the first model's line."""
+"""The table of the Pareto front: every model at every saturation beside gray and beside the first model's
+line."""
 
 from __future__ import annotations
 
@@ -17,12 +18,12 @@ GRAY = "gray"
 LINE_WORDS = "against_line"
 
 
-def rival(model: str, factor: float) -> str:
+def method_name(model: str, factor: float) -> str:
     """Return the name under which ``model`` with a and b times ``factor`` is judged."""
     return f"{model} x{factor:g}"
 
 
-def front_table(
+def pareto_table(
     judged: pd.DataFrame, models: Sequence[str], factors: Sequence[float], params: Params
 ) -> pd.DataFrame:
     """Return a row for the gray photo and for every model at every saturation.
@@ -34,26 +35,24 @@ def front_table(
         params: bootstrap and the groups that a verdict wants.
 
     Returns:
-        model, saturation (0 for gray), photos, groups; colourfulness_ratio (mean colourfulness over the
+        model, saturation (0 for gray), photos, groups; colorfulness_ratio (mean colorfulness over the
         truth's) and ciede2000, ab_mae, psnr, means over photos. ciede2000_minus_gray and
         ciede2000_minus_line with their 95 % intervals (``_low``, ``_high``) and words (``against_gray``,
-        ``against_line``); the line is what the first model has at the same colourfulness ratio, between two
+        ``against_line``); the line is what the first model has at the same colorfulness ratio, between two
         of its saturations, the gray photo being saturation 0; empty where the line does not reach.
-        on_front: no other row has both a CIEDE2000 and a colourfulness ratio as good or better (nearer to 1).
+        on_front: no other row has both a CIEDE2000 and a colorfulness ratio as good or better (nearer to 1).
     """
     points = [(GRAY, 0.0), *((model, factor) for model in models for factor in factors)]
     rows = []
     for model, factor in points:
-        name = GRAY if model == GRAY else rival(model, factor)
-        ours = judged[judged["rival"] == name]
-        ratio = difference(judged, "colourfulness_ratio", rival=name, yardstick=None, params=params)
+        name = GRAY if model == GRAY else method_name(model, factor)
+        ours = judged[judged["method"] == name]
+        ratio = difference(judged, "colorfulness_ratio", method=name, baseline=None, params=params)
         row: dict[str, Any] = {"model": model, "saturation": factor}
         row |= {"photos": len(ours), "groups": ours["group"].nunique()}
-        row |= interval_cells("colourfulness_ratio", ratio) | {
-            "ciede2000": round(ours["ciede2000"].mean(), 5)
-        }
+        row |= interval_cells("colorfulness_ratio", ratio) | {"ciede2000": round(ours["ciede2000"].mean(), 5)}
         if model != GRAY:
-            found = difference(judged, "ciede2000", rival=name, yardstick=GRAY, params=params)
+            found = difference(judged, "ciede2000", method=name, baseline=GRAY, params=params)
             row |= interval_cells("ciede2000_minus_gray", found) | {"against_gray": found.word}
         rows.append(row | {figure: round(ours[figure].mean(), 5) for figure in ("ab_mae", "psnr")})
     table = pd.DataFrame(rows)
@@ -71,19 +70,20 @@ def _against_line(
     first = table["model"].iloc[1]  # after gray
     if model in (GRAY, first):
         return empty
-    ours = judged[judged["rival"] == rival(model, factor)].set_index("file")
+    ours = judged[judged["method"] == method_name(model, factor)].set_index("file")
     line = table[table["model"].isin([GRAY, first])]
-    ratios = line["colourfulness_ratio"].to_numpy()
+    ratios = line["colorfulness_ratio"].to_numpy()
     ratio = table.loc[
-        (table["model"] == model) & (table["saturation"] == factor), "colourfulness_ratio"
+        (table["model"] == model) & (table["saturation"] == factor), "colorfulness_ratio"
     ].item()
     if not ratios[0] <= ratio <= ratios[-1] or (np.diff(ratios) <= 0).any():
         return empty
     upper = max(1, int(np.searchsorted(ratios, ratio)))
     share = (ratio - ratios[upper - 1]) / (ratios[upper] - ratios[upper - 1])
-    names = [GRAY, *(rival(first, known) for known in line["saturation"].iloc[1:])]
+    names = [GRAY, *(method_name(first, known) for known in line["saturation"].iloc[1:])]
     below, above = (
-        judged[judged["rival"] == names[place]].set_index("file")["ciede2000"] for place in (upper - 1, upper)
+        judged[judged["method"] == names[place]].set_index("file")["ciede2000"]
+        for place in (upper - 1, upper)
     )
     found = compare(
         ours["ciede2000"] - ((1 - share) * below + share * above),
@@ -95,20 +95,20 @@ def _against_line(
 
 
 def _on_front(table: pd.DataFrame) -> list[bool]:
-    points = np.column_stack([table["ciede2000"], (table["colourfulness_ratio"] - 1).abs()])
+    points = np.column_stack([table["ciede2000"], (table["colorfulness_ratio"] - 1).abs()])
     return [not ((points <= point).all(axis=1) & (points < point).any(axis=1)).any() for point in points]
 
 
 def markdown(table: pd.DataFrame) -> str:
     """Return the chief columns of ``table`` as a table in Markdown."""
     first = table["model"].iloc[1]
-    heads = ["model", "ab times", "colourfulness ratio", "CIEDE2000", "minus gray's", f"minus {first}'s line"]
+    heads = ["model", "ab times", "colorfulness ratio", "CIEDE2000", "minus gray's", f"minus {first}'s line"]
     lines = [f"| {' | '.join(_plain(head) for head in heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
     for row in table.to_dict("records"):
         cells = [
             f"{_plain(str(row['model']))}{' (on the front)' if row['on_front'] else ''}",
             "" if row["model"] == GRAY else f"{row['saturation']:g}",
-            f"{row['colourfulness_ratio']:.2f}",
+            f"{row['colorfulness_ratio']:.2f}",
             f"{row['ciede2000']:.2f}",
             _interval(row, "ciede2000_minus_gray"),
             _interval(row, "ciede2000_minus_line"),

@@ -13,17 +13,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stages.evaluate.methods import Colour
+from stages.evaluate.methods import Colorize
 from stages.evaluate.params import Params
 from ungray.errors import UngrayError
 from ungray.imaging import photos
 from ungray.imaging.color import rgb_to_lab
 
 Pair = tuple[Tensor, Tensor]
-"""A coloured photo and its truth, uint8 RGB (1, 3, height, width)."""
+"""A colored photo and its truth, uint8 RGB (1, 3, height, width)."""
 
 Measure = Callable[[Iterator[Pair]], float]
-"""Takes pairs of coloured photo and truth, returns one figure."""
+"""Takes pairs of colored photo and truth, returns one figure."""
 
 
 def load(params: Params, *, photos: int) -> dict[str, Measure]:
@@ -42,17 +42,17 @@ def load(params: Params, *, photos: int) -> dict[str, Measure]:
     return {name: _had(name, load) for name, (asked, load) in wanted.items() if asked}
 
 
-def figure(measure: Measure, colour: Colour, test: pd.DataFrame, prepared: Path) -> float:
-    """Return ``measure`` of what ``colour`` makes of the photos of ``test``, to five digits; 0 is perfect."""
-    return float(f"{measure(_pairs(colour, test, prepared)):.5g}")
+def figure(measure: Measure, colorize: Colorize, test: pd.DataFrame, prepared: Path) -> float:
+    """Return ``measure`` of what ``color`` makes of the photos of ``test``, to five digits; 0 is perfect."""
+    return float(f"{measure(_pairs(colorize, test, prepared)):.5g}")
 
 
 def fid(feature: nn.Module, pairs: Iterator[Pair]) -> float:
-    """Return the Frechet distance between the features of coloured photos and of their truths.
+    """Return the Frechet distance between the features of colored photos and of their truths.
 
     Args:
         feature: takes uint8 RGB (batch, 3, height, width), returns (batch, features).
-        pairs: coloured photo and truth, uint8 RGB (1, 3, height, width).
+        pairs: colored photo and truth, uint8 RGB (1, 3, height, width).
     """
     from torchmetrics.image.fid import FrechetInceptionDistance
 
@@ -63,10 +63,10 @@ def fid(feature: nn.Module, pairs: Iterator[Pair]) -> float:
     return float(metric.compute())
 
 
-def _pairs(colour: Colour, test: pd.DataFrame, prepared: Path) -> Iterator[Pair]:
+def _pairs(colorize: Colorize, test: pd.DataFrame, prepared: Path) -> Iterator[Pair]:
     for file in test["file"]:
         truth = photos.read_rgb(prepared / str(file))
-        yield _batch(colour(rgb_to_lab(truth)[..., 0])), _batch(truth)
+        yield _batch(colorize(rgb_to_lab(truth)[..., 0])), _batch(truth)
 
 
 def _batch(rgb: NDArray[np.uint8]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Grids of test photos: gray, what each rival made of it, the truth, and a map of the colour difference."""
+"""Grids of test photos: gray, what each method made of it, the truth, and a map of the color difference."""
 
 from __future__ import annotations
 
@@ -11,23 +11,21 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from stages.evaluate.methods import TITLES, Colour
+from stages.evaluate.methods import TITLES, Colorize
 from ungray.imaging import metrics, photos
-from ungray.imaging.color import rgb_to_lab
+from ungray.imaging.color import Rgb, rgb_to_lab
 from ungray.imaging.grids import photo_grid, write_jpeg
 
-Rgb = NDArray[np.uint8]
-
 LARGEST_DIFFERENCE = 40
-"""CIEDE2000 that the map shows in its last colour; 1 is just noticeable, 10 plainly another colour."""
+"""CIEDE2000 that the map shows in its last color; 1 is just noticeable, 10 plainly another color."""
 
-COLOURS = "cividis"
-"""Made to look the same to people with and without colour vision deficiency (Nunez et al. 2018)."""
+COLORS = "cividis"
+"""Made to look the same to people with and without color vision deficiency (Nunez et al. 2018)."""
 
 
 def draw_grids(
     judged: pd.DataFrame,
-    rivals: Mapping[str, Colour],
+    methods: Mapping[str, Colorize],
     prepared: Path,
     folder: Path,
     *,
@@ -38,7 +36,7 @@ def draw_grids(
 
     ``names`` are what people call the photos, by the names of their files without ending.
     """
-    ours = judged[judged["rival"] == "model"].sort_values(["ciede2000", "file"])
+    ours = judged[judged["method"] == "model"].sort_values(["ciede2000", "file"])
     middle = max(0, (len(ours) - rows) // 2)
     chosen = {
         # Names are checksums, so the first ones are as good as drawn by lot.
@@ -48,29 +46,29 @@ def draw_grids(
         "worst": ours.tail(rows)[::-1],
     }
     for name, part in chosen.items():
-        write_jpeg(folder / f"{name}.jpg", grid(part, judged, rivals, prepared, names=names or {}))
+        write_jpeg(folder / f"{name}.jpg", grid(part, judged, methods, prepared, names=names or {}))
 
 
 def grid(
     part: pd.DataFrame,
     judged: pd.DataFrame,
-    rivals: Mapping[str, Colour],
+    methods: Mapping[str, Colorize],
     prepared: Path,
     *,
     names: Mapping[str, str],
 ) -> Rgb:
     """Return the grid of the photos in ``part``, one a row; under it query, name and figure of ``judged``."""
-    shown = [name for name in ("gray", "model", "base") if name in rivals]
-    figures = judged.set_index(["file", "rival"])["ciede2000"]
+    shown = [name for name in ("gray", "model", "base") if name in methods]
+    figures = judged.set_index(["file", "method"])["ciede2000"]
     rows, captions = [], []
     for row in part.itertuples():
         truth = photos.read_rgb(prepared / str(row.file))
-        coloured = {name: rivals[name](rgb_to_lab(truth)[..., 0]) for name in shown}
-        rows.append([*coloured.values(), truth, difference_map(coloured["model"], truth)])
-        judgement = ", ".join(f"{TITLES[name]} {figures.loc[str(row.file), name]:.1f}" for name in shown)
+        colored = {name: methods[name](rgb_to_lab(truth)[..., 0]) for name in shown}
+        rows.append([*colored.values(), truth, difference_map(colored["model"], truth)])
+        judgment = ", ".join(f"{TITLES[name]} {figures.loc[str(row.file), name]:.1f}" for name in shown)
         stem = Path(str(row.file)).stem
         name = label(names.get(stem, stem), 40)
-        captions.append(f"{label(str(row.query), 40)}, {name}: CIEDE2000 of {judgement}")
+        captions.append(f"{label(str(row.query), 40)}, {name}: CIEDE2000 of {judgment}")
     columns = [*(TITLES[name] for name in shown), "truth", "CIEDE2000"]
     return photo_grid(rows, columns=columns, captions=captions, scale=scale_strip())
 
@@ -82,18 +80,18 @@ def label(query: str, length: int) -> str:
 
 
 def difference_map(photo: Rgb, truth: Rgb) -> Rgb:
-    """Return the CIEDE2000 of each pixel as a colour: dark blue equal, yellow 40 and more."""
+    """Return the CIEDE2000 of each pixel as a color: dark blue equal, yellow 40 and more."""
     differences = metrics.ciede2000(rgb_to_lab(photo), rgb_to_lab(truth))
     return _painted(differences / LARGEST_DIFFERENCE)
 
 
 def _painted(values: NDArray[np.floating]) -> Rgb:
-    """Return ``values`` in 0..1 as colours, uint8 RGB."""
-    return matplotlib.colormaps[COLOURS](np.clip(values, 0, 1), bytes=True)[..., :3]
+    """Return ``values`` in 0..1 as colors, uint8 RGB."""
+    return matplotlib.colormaps[COLORS](np.clip(values, 0, 1), bytes=True)[..., :3]
 
 
 def scale_strip(*, width: int = 60, height: int = 14) -> Rgb:
-    """Return the strip that explains the colours of :func:`difference_map`."""
+    """Return the strip that explains the colors of :func:`difference_map`."""
     texts: Sequence[tuple[str, int]] = (("0", 0), (f"{LARGEST_DIFFERENCE}+", width + 14))
     canvas = Image.new("RGB", (width + 40, height), "white")
     canvas.paste(Image.fromarray(_painted(np.tile(np.linspace(0, 1, width), (height, 1)))), (12, 0))

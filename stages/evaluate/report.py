@@ -10,10 +10,10 @@ import pandas as pd
 from stages.evaluate.bootstrap import TOO_FEW
 from stages.evaluate.methods import TITLES
 from stages.evaluate.params import Params
-from stages.evaluate.summaries import YARDSTICKS
+from stages.evaluate.summaries import BASELINES
 from ungray.provenance import kept_nothing, what_it_is
 
-HEADLINE = ("ciede2000", "ab_mae", "psnr", "ssim", "colourfulness_ratio")
+HEADLINE = ("ciede2000", "ab_mae", "psnr", "ssim", "colorfulness_ratio")
 """The figures that stand in metrics.json, few enough to compare at a glance; the first gives the verdict."""
 
 
@@ -22,7 +22,7 @@ def metrics(photos: pd.DataFrame, figures: pd.DataFrame, provenance: Mapping[str
 
     All others are in ``figures`` alone, the table of :func:`~stages.evaluate.summaries.figures_table`.
     """
-    rows = {(row["figure"], row["rival"]): row for row in figures.to_dict("records")}
+    rows = {(row["figure"], row["method"]): row for row in figures.to_dict("records")}
     decisive = rows[HEADLINE[0], "model"]
     return {
         **{_verdict_key(name): decisive[f"against_{name}"] for name in _yardsticks(figures)},
@@ -36,7 +36,7 @@ def metrics(photos: pd.DataFrame, figures: pd.DataFrame, provenance: Mapping[str
 def sentences(
     metrics: Mapping[str, Any], figures: pd.DataFrame, params: Params, *, provenance: Mapping[str, Any]
 ) -> list[str]:
-    """Return what to say first: that the model learned nothing, if so; then a verdict for each yardstick."""
+    """Return what to say first: that the model learned nothing, if so; then a verdict for each baseline."""
     nothing = kept_nothing(provenance)
     verdicts = [_sentence(metrics, figures, params, name) for name in _yardsticks(figures)]
     return [*([nothing] if nothing else []), *verdicts]
@@ -62,14 +62,14 @@ def left_out_sentence(metrics: Mapping[str, Any], *, tests: int) -> str:
 
 
 def _yardsticks(figures: pd.DataFrame) -> list[str]:
-    return [name for name in YARDSTICKS if name in set(figures["rival"])]
+    return [name for name in BASELINES if name in set(figures["method"])]
 
 
-def _sentence(metrics: Mapping[str, Any], figures: pd.DataFrame, params: Params, yardstick: str) -> str:
+def _sentence(metrics: Mapping[str, Any], figures: pd.DataFrame, params: Params, baseline: str) -> str:
     decisive = figures[figures["figure"] == HEADLINE[0]].to_dict("records")
-    rows, name = {row["rival"]: row for row in decisive}, TITLES[yardstick]
-    ours, theirs = rows["model"], rows[yardstick]
-    word, difference = ours[f"against_{yardstick}"], f"minus_{yardstick}"
+    rows, name = {row["method"]: row for row in decisive}, TITLES[baseline]
+    ours, theirs = rows["model"], rows[baseline]
+    word, difference = ours[f"against_{baseline}"], f"minus_{baseline}"
     beside = f"CIEDE2000 {ours['mean']:.2f} beside the {name}'s {theirs['mean']:.2f}"
     if word == TOO_FEW:
         return (
@@ -89,5 +89,5 @@ def _sentence(metrics: Mapping[str, Any], figures: pd.DataFrame, params: Params,
     )
 
 
-def _verdict_key(yardstick: str) -> str:
-    return "verdict" if yardstick == "gray" else f"verdict_beside_{yardstick}"
+def _verdict_key(baseline: str) -> str:
+    return "verdict" if baseline == "gray" else f"verdict_beside_{baseline}"

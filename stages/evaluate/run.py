@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stages.evaluate import candidates, perceptual, report
 from stages.evaluate.judge import judge
-from stages.evaluate.methods import TITLES, Colour, mean_ab, rivals
+from stages.evaluate.methods import TITLES, Colorize, mean_ab, methods
 from stages.evaluate.params import Params
 from stages.evaluate.summaries import KINDS, figures_table, kinds_table, with_terciles
 from stages.storage.shards import Shards
@@ -25,17 +25,17 @@ from ungray.system.terminal import tell
 class Findings:
     """What judging found.
 
-    ``verdicts``, a sentence for each yardstick; ``left_out``, one on the photos that can't judge;
-    ``metrics``, the content of ``reports/metrics.json``; the ``rivals`` as judged; ``photos``, a row a test
-    photo and rival; ``figures``, see :func:`~stages.evaluate.summaries.figures_table`; ``kinds``, the tables
+    ``verdicts``, a sentence for each baseline; ``left_out``, one on the photos that can't judge;
+    ``metrics``, the content of ``reports/metrics.json``; the ``methods`` as judged; ``photos``, a row a test
+    photo and method; ``figures``, see :func:`~stages.evaluate.summaries.figures_table`; ``kinds``, the tables
     of :func:`~stages.evaluate.summaries.kinds_table` by query, chroma_tercile and size_tercile; the ab
-    ``histograms`` of rivals and truth.
+    ``histograms`` of methods and truth.
     """
 
     verdicts: list[str]
     left_out: str
     metrics: dict[str, Any]
-    rivals: dict[str, Colour]
+    methods: dict[str, Colorize]
     photos: pd.DataFrame
     figures: pd.DataFrame
     kinds: dict[str, pd.DataFrame]
@@ -74,13 +74,14 @@ def run(
     every_train = index[index["split"] == "train"]
     shards = Shards(every_train, stream or str(prepared)) if stream or "shard" in index else None
     tell(f"evaluate: mean color of {len(train)} train photos")
-    contenders = rivals(model, base=base, mean=mean_ab(train, prepared, shards=shards))
-    tell(f"evaluate: judging {', '.join(TITLES[name] for name in contenders)}")
-    judged = judge(contenders, model.network, test=test, prepared=prepared)
+    judged_methods = methods(model, base=base, mean=mean_ab(train, prepared, shards=shards))
+    tell(f"evaluate: judging {', '.join(TITLES[name] for name in judged_methods)}")
+    judged = judge(judged_methods, model.network, test=test, prepared=prepared)
     photos = with_terciles(judged.photos, test.set_index("file")["photo"].map(pixels))
     seen = {
         name: {
-            rival: perceptual.figure(measure, colour, test, prepared) for rival, colour in contenders.items()
+            method: perceptual.figure(measure, colorize, test, prepared)
+            for method, colorize in judged_methods.items()
         }
         for name, measure in measures.items()
     }
@@ -91,7 +92,7 @@ def run(
         verdicts=report.sentences(metrics, figures, params, provenance=model.provenance),
         left_out=report.left_out_sentence(metrics, tests=len(every_test)),
         metrics=metrics,
-        rivals=contenders,
+        methods=judged_methods,
         photos=photos,
         figures=figures,
         kinds={kind: kinds_table(photos, kind, params) for kind in KINDS},

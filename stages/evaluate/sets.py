@@ -91,7 +91,7 @@ def judge_sets(
         vivid: judge vivid colors.
 
     Returns:
-        A row a photo and rival, ``gray`` and ``model``: set, file, rival, and the figures of
+        A row a photo and method, ``gray`` and ``model``: set, file, method, and the figures of
         :func:`ungray.imaging.metrics.judge`.
 
     Raises:
@@ -106,8 +106,8 @@ def judge_sets(
                 MODEL: colorizer.colorize(truth, vivid=vivid),
             }
             rows += [
-                {"set": name, "file": path.name, "rival": rival} | metrics.judge(photo, truth)
-                for rival, photo in made.items()
+                {"set": name, "file": path.name, "method": method} | metrics.judge(photo, truth)
+                for method, photo in made.items()
             ]
     return pd.DataFrame(rows)
 
@@ -120,7 +120,7 @@ def sets_table(judged: pd.DataFrame, params: Params) -> pd.DataFrame:
     """
     rows = []
     for name, part in judged.groupby("set", sort=False):
-        ours, gray = (part[part["rival"] == rival].set_index("file") for rival in (MODEL, GRAY))
+        ours, gray = (part[part["method"] == method].set_index("file") for method in (MODEL, GRAY))
         gain = compare(
             ours["psnr"] - gray["psnr"], pd.Series(ours.index, ours.index), better="higher", params=params
         )
@@ -135,7 +135,7 @@ def sets_table(judged: pd.DataFrame, params: Params) -> pd.DataFrame:
                 "ciede2000_gray": gray["ciede2000"].mean(),
                 "ciede2000_ratio": ours["ciede2000"].mean() / gray["ciede2000"].mean(),
                 "ab_mae_ratio": ours["ab_mae"].mean() / gray["ab_mae"].mean(),
-                "colorfulness_ratio": ours["colourfulness"].mean() / ours["colourfulness_truth"].mean(),
+                "colorfulness_ratio": ours["colorfulness"].mean() / ours["colorfulness_truth"].mean(),
             }
         )
     table = pd.DataFrame(rows).astype({"low": float, "high": float})

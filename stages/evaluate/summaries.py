@@ -1,4 +1,5 @@
-"""The tables: every figure of every rival with its interval, its difference to gray and base, and by kind."""
+"""The tables: every figure of every method with its interval, its difference to gray and base, and by
+kind."""
 
 from __future__ import annotations
 
@@ -19,16 +20,16 @@ FIGURES: dict[str, Literal["lower", "higher", "neither"]] = {
     "histogram_distance": "lower",
     "l1": "lower",
     "mse": "lower",
-    "colourfulness": "neither",
-    "colourfulness_ratio": "neither",
+    "colorfulness": "neither",
+    "colorfulness_ratio": "neither",
 }
 """The figures, in the order of the tables, and which side is the better one."""
 
 RAW = ("raw_l1", "raw_mse")
 """The network's own output beside the true photo, at the size it works at: what earlier work reports."""
 
-YARDSTICKS = ("gray", "base")
-"""The rivals that the others are held against."""
+BASELINES = ("gray", "base")
+"""The methods that the others are held against."""
 
 TERCILES = ("low", "middle", "high")
 
@@ -37,85 +38,85 @@ KINDS = ("query", "chroma_tercile", "size_tercile")
 
 
 def means(photos: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Return each rival's mean of every figure over ``photos``, to five digits.
+    """Return each method's mean of every figure over ``photos``, to five digits.
 
-    colourfulness_ratio is the mean colourfulness over the truth's.
+    colorfulness_ratio is the mean colorfulness over the truth's.
     """
     found = {}
-    for rival, rows in photos.groupby("rival"):
+    for method, rows in photos.groupby("method"):
         figures = rows[[name for name in (*FIGURES, *RAW) if name in rows]].mean().dropna().to_dict()
-        figures["colourfulness_ratio"] = rows["colourfulness"].mean() / rows["colourfulness_truth"].mean()
-        found[str(rival)] = {
+        figures["colorfulness_ratio"] = rows["colorfulness"].mean() / rows["colorfulness_truth"].mean()
+        found[str(method)] = {
             name: float(f"{figures[name]:.5g}") for name in (*FIGURES, *RAW) if name in figures
         }
     return found
 
 
 def difference(
-    photos: pd.DataFrame, figure: str, *, rival: str, yardstick: str | None, params: Params
+    photos: pd.DataFrame, figure: str, *, method: str, baseline: str | None, params: Params
 ) -> Comparison:
-    """Return ``rival``'s mean of ``figure`` over ``photos``, minus ``yardstick``'s if given."""
-    column = "colourfulness" if figure == "colourfulness_ratio" else figure
-    ours = photos[photos["rival"] == rival].set_index("file")
+    """Return ``method``'s mean of ``figure`` over ``photos``, minus ``baseline``'s if given."""
+    column = "colorfulness" if figure == "colorfulness_ratio" else figure
+    ours = photos[photos["method"] == method].set_index("file")
     values = ours[column]
-    if yardstick:
-        values = values - photos[photos["rival"] == yardstick].set_index("file")[column]
+    if baseline:
+        values = values - photos[photos["method"] == baseline].set_index("file")[column]
     return compare(
         values,
         ours["group"],
-        better=FIGURES[figure] if yardstick else "neither",
+        better=FIGURES[figure] if baseline else "neither",
         params=params,
-        weights=ours["colourfulness_truth"] if figure == "colourfulness_ratio" else None,
+        weights=ours["colorfulness_truth"] if figure == "colorfulness_ratio" else None,
     )
 
 
 def figures_table(
     photos: pd.DataFrame, params: Params, *, perceptual: Mapping[str, Mapping[str, float]] | None = None
 ) -> pd.DataFrame:
-    """Return a row a figure and rival: mean and interval, then its difference to each yardstick.
+    """Return a row a figure and method: mean and interval, then its difference to each baseline.
 
-    Figures of all photos together, ``perceptual`` by name and rival, and of the network's own output stand
+    Figures of all photos together, ``perceptual`` by name and method, and of the network's own output stand
     last, with a mean alone.
     """
-    names = sorted(photos["rival"].unique())
+    names = sorted(photos["method"].unique())
     rows = []
     for figure in FIGURES:
-        for rival in names:
-            row: dict[str, Any] = {"figure": figure, "rival": rival}
+        for method in names:
+            row: dict[str, Any] = {"figure": figure, "method": method}
             row |= interval_cells(
-                "mean", difference(photos, figure, rival=rival, yardstick=None, params=params)
+                "mean", difference(photos, figure, method=method, baseline=None, params=params)
             )
-            for yardstick in (name for name in YARDSTICKS if name in names and name != rival):
-                found = difference(photos, figure, rival=rival, yardstick=yardstick, params=params)
-                row |= interval_cells(f"minus_{yardstick}", found) | {f"against_{yardstick}": found.word}
+            for baseline in (name for name in BASELINES if name in names and name != method):
+                found = difference(photos, figure, method=method, baseline=baseline, params=params)
+                row |= interval_cells(f"minus_{baseline}", found) | {f"against_{baseline}": found.word}
             rows.append(row)
     own = {
         figure: {name: found[figure] for name, found in means(photos).items() if figure in found}
         for figure in RAW
     }
     for figure, values in {**(perceptual or {}), **own}.items():
-        rows += [{"figure": figure, "rival": name, "mean": round(value, 6)} for name, value in values.items()]
+        rows += [
+            {"figure": figure, "method": name, "mean": round(value, 6)} for name, value in values.items()
+        ]
     return pd.DataFrame(rows)
 
 
 def kinds_table(photos: pd.DataFrame, kind: str, params: Params) -> pd.DataFrame:
     """Return a row for each value of the column ``kind``.
 
-    Columns: photos, groups, the model's CIEDE2000 minus each yardstick's with its interval and word, the best
-    and the worst photo by the model's CIEDE2000, and the mean of every figure of every rival.
+    Columns: photos, groups, the model's CIEDE2000 minus each baseline's with its interval and word, the best
+    and the worst photo by the model's CIEDE2000, and the mean of every figure of every method.
     """
     rows = []
     for value, part in photos.groupby(kind, observed=True):
-        ours = part[part["rival"] == "model"].sort_values(["ciede2000", "file"])
+        ours = part[part["method"] == "model"].sort_values(["ciede2000", "file"])
         row: dict[str, Any] = {kind: value, "photos": len(ours), "groups": ours["group"].nunique()}
         figures = means(part)
-        for yardstick in (name for name in YARDSTICKS if name in figures):
-            found = difference(part, "ciede2000", rival="model", yardstick=yardstick, params=params)
-            row |= interval_cells(f"ciede2000_minus_{yardstick}", found) | {
-                f"against_{yardstick}": found.word
-            }
+        for baseline in (name for name in BASELINES if name in figures):
+            found = difference(part, "ciede2000", method="model", baseline=baseline, params=params)
+            row |= interval_cells(f"ciede2000_minus_{baseline}", found) | {f"against_{baseline}": found.word}
         row |= {"best_photo": ours["file"].iloc[0], "worst_photo": ours["file"].iloc[-1]}
-        row |= {f"{name}_{rival}": found[name] for name in FIGURES for rival, found in figures.items()}
+        row |= {f"{name}_{method}": found[name] for name in FIGURES for method, found in figures.items()}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -134,14 +135,14 @@ def with_terciles(photos: pd.DataFrame, pixels: pd.Series) -> pd.DataFrame:
     """Return ``photos`` sorted, with each photo's chroma_tercile and size_tercile, in words.
 
     Args:
-        photos: a row a photo and rival.
+        photos: a row a photo and method.
         pixels: pixels of each original photo, by the name of its prepared file.
     """
     truths = photos.drop_duplicates("file").set_index("file")
     chroma = _terciles(truths["chroma_truth"], "{:.0f}")
     size = _terciles(pixels.loc[truths.index] / 1e6, "{:.2g} MP")
     named = photos.assign(chroma_tercile=photos["file"].map(chroma), size_tercile=photos["file"].map(size))
-    return named.sort_values(["file", "rival"], kind="stable", ignore_index=True)
+    return named.sort_values(["file", "method"], kind="stable", ignore_index=True)
 
 
 def _terciles(values: pd.Series, form: str) -> pd.Series:

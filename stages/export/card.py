@@ -15,15 +15,15 @@ ROWS = {
     "ab_mae": "ab, mean absolute error",
     "psnr": "PSNR on RGB, dB (higher is better)",
     "ssim": "SSIM on RGB (higher is better)",
-    "colourfulness_ratio": "colourfulness over the truth's (1 is equal)",
+    "colorfulness_ratio": "colorfulness over the truth's (1 is equal)",
 }
 USES = {"train": "training", "val": "validation", "test": "judging"}
 SETTINGS = ("optimizer", "loss", "batch_size", "epochs", "lr", "schedule", "weight_decay", "seed")
 NOT_FOR = """\
-- Finding out what colour something was: the colours are plausible at best, never evidence.
-- Photos unlike those above: the colour of what the network never saw is a guess.
-- People's skin, eyes and clothes where a wrong colour would offend or mislead."""
-COLUMNS = {"model": "model", "base": "base model", "gray": "gray photo", "mean_ab": "mean colour"}
+- Finding out what color something was: the colors are plausible at best, never evidence.
+- Photos unlike those above: the color of what the network never saw is a guess.
+- People's skin, eyes and clothes where a wrong color would offend or mislead."""
+COLUMNS = {"model": "model", "base": "base model", "gray": "gray photo", "mean_ab": "mean color"}
 
 
 def model_card(
@@ -48,12 +48,12 @@ def model_card(
     train, counts, groups = provenance["train"], provenance["photos"], provenance["groups"]
     kept = manifest[manifest["status"] == "kept"]
     sources = ", ".join(f"{count} files from {name}" for name, count in kept["source"].value_counts().items())
-    licences = sorted({licence for licence in kept["licence"] if licence})
-    rows = {(row["figure"], row["rival"]): row for row in figures.to_dict("records")}
-    columns = {rival: title for rival, title in COLUMNS.items() if rival in set(figures["rival"])}
+    licenses = sorted({license for license in kept["license"] if license})
+    rows = {(row["figure"], row["method"]): row for row in figures.to_dict("records")}
+    columns = {method: title for method, title in COLUMNS.items() if method in set(figures["method"])}
     table = [
         f"| {title} | "
-        + " | ".join(f"{round(rows[figure, rival]['mean'], 4):.4g}" for rival in columns)
+        + " | ".join(f"{round(rows[figure, method]['mean'], 4):.4g}" for method in columns)
         + " |"
         for figure, title in ROWS.items()
     ]
@@ -66,11 +66,11 @@ def model_card(
     split = ", ".join(
         f"{counts[name]} photos in {groups[name]} groups for {use}" for name, use in USES.items()
     )
-    stated = "; ".join(licences) if licences else "none; assume that all rights are reserved"
+    stated = "; ".join(licenses) if licenses else "none; assume that all rights are reserved"
     settings = ", ".join(f"{name} {train[name]}" for name in SETTINGS)
     paragraphs = [
         "# Model card: colorizer",
-        f"A network that gives gray photos colour: {architecture}, {parameters / 1e6:.2f} million "
+        f"A network that gives gray photos color: {architecture}, {parameters / 1e6:.2f} million "
         f"parameters, short side {train['working_size']} pixels. Written by the export stage; do not edit.",
         "## Verdict",
         f"{unchanged}{verdict}{_left_out(metrics)}",
@@ -79,7 +79,7 @@ def model_card(
         f"{learned}{sources}; after filtering {split}. No test photo was in training, nor any crop, turned "
         "copy or near-duplicate that was recognized as one.",
         f"Queries: {printable(', '.join(provenance['queries']))}.",
-        f"Licences as the sources state them: {printable(stated)}.",
+        f"Licenses as the sources state them: {printable(stated)}.",
         f"{start}, {settings}; {provenance['steps']} steps in {provenance['precision']}, "
         f"{_threads(provenance)}torch {provenance['torch']}.",
         *_vivid(provenance),
@@ -105,12 +105,14 @@ def _vivid(provenance: dict[str, Any]) -> list[str]:
     vivid = provenance.get("vivid")
     if not vivid:
         return []
+    # Models of earlier versions spell it so.
+    ratio = vivid.get("colorfulness_ratio", vivid.get("colourfulness_ratio"))
     if round(vivid["saturation"], 2) == 1:
-        return ["## Vivid", "The same colours as without: livelier ones were not found right on val photos."]
+        return ["## Vivid", "The same colors as without: livelier ones were not found right on val photos."]
     return [
         "## Vivid",
-        f"Vivid colours are those above times {vivid['saturation']:.2f}. On val photos they are "
-        f"{vivid['colourfulness_ratio']:.2f} times as colourful as the truth, at a CIEDE2000 of "
+        f"Vivid colors are those above times {vivid['saturation']:.2f}. On val photos they are "
+        f"{ratio:.2f} times as colorful as the truth, at a CIEDE2000 of "
         f"{vivid['ciede2000']:.2f}; the gray photo's is {vivid['ciede2000_gray']:.2f}.",
     ]
 
@@ -124,13 +126,13 @@ def _start(provenance: dict[str, Any], configuration: dict[str, Any]) -> str:
     return f"From the base model (SHA-256 {start['sha256'][:16]}{new})"
 
 
-def _verdict(metrics: dict[str, Any], decisive: dict[Any, Any], yardstick: str) -> str:
-    mean, low, high = (decisive[f"minus_{yardstick}{end}"] for end in ("", "_low", "_high"))
+def _verdict(metrics: dict[str, Any], decisive: dict[Any, Any], baseline: str) -> str:
+    mean, low, high = (decisive[f"minus_{baseline}{end}"] for end in ("", "_low", "_high"))
     interval = ""
     if not pd.isna(low):
         interval = f"95 % interval of the difference {low:+.2f} to {high:+.2f}; "
     return (
-        f"Beside the {COLUMNS[yardstick]}: **{decisive[f'against_{yardstick}']}**. CIEDE2000 is "
-        f"{abs(mean):.2f} {'lower' if mean < 0 else 'higher'} than the {COLUMNS[yardstick]}'s ({interval}"
+        f"Beside the {COLUMNS[baseline]}: **{decisive[f'against_{baseline}']}**. CIEDE2000 is "
+        f"{abs(mean):.2f} {'lower' if mean < 0 else 'higher'} than the {COLUMNS[baseline]}'s ({interval}"
         f"lower is better), on {metrics['photos']} test photos in {metrics['groups']} groups."
     )

@@ -85,7 +85,7 @@ def write_onnx(path: Path, model: Model, *, opset: int) -> None:
 def check_onnx(path: Path, model: Model, lightnesses: list[Float], *, tolerance: float) -> float:
     """Return the largest difference in ab between the file and torch on ``lightnesses`` (height, width).
 
-    Where answers leave the range of colours, as those of a network that has hardly trained do, it counts in
+    Where answers leave the range of colors, as those of a network that has hardly trained do, it counts in
     proportion: rounding grows with what is rounded.
 
     Raises:

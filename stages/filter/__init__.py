@@ -1,1 +1,1 @@
-"""What is kept: photos that decode, are large enough, have colour to teach, and are there only once."""
+"""What is kept: photos that decode, are large enough, have color to teach, and are there only once."""

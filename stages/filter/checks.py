@@ -27,7 +27,7 @@ alone."""
 
 
 TONED_CHROMA = 40
-"""Prints are toned less than this, in Lab units; what is more colourful and of one hue is fire, sky or a
+"""Prints are toned less than this, in Lab units; what is more colorful and of one hue is fire, sky or a
 flower."""
 
 

@@ -65,7 +65,7 @@ def _read(path: Path) -> dict[str, Measures]:
             for (key, values), ours in zip(figures.items(), corners, strict=True)
         }
     except (OSError, EOFError, ValueError, TypeError, AttributeError, KeyError, zipfile.BadZipFile):
-        return {}  # a cache: none yet, or spoilt, is measured anew
+        return {}  # a cache: none yet, or spoiled, is measured anew
 
 
 def _write(known: dict[str, Measures], path: Path) -> None:

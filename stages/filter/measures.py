@@ -1,4 +1,4 @@
-"""What is measured on one photo: size, colour, light, sharpness, strips at its edges, and its likeness hash.
+"""What is measured on one photo: size, color, light, sharpness, strips at its edges, and its likeness hash.
 
 All but the size is measured on a copy with a short side of 256 pixels at most, so that it means the same
 for every size and costs little beside decoding.
@@ -15,13 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ungray.imaging import decoding, photos
-from ungray.imaging.color import chroma, rgb_to_lab
+from ungray.imaging.color import Float, chroma, rgb_to_lab
 from ungray.imaging.duplicates import CORNER, Corners, Look, look, small_copy
 
-Float = NDArray[np.float32]
-
 WHITE = 251
-"""A pixel whose three channels are at least this is blown out: it shows white and no colour."""
+"""A pixel whose three channels are at least this is blown out: it shows white and no color."""
 
 
 @dataclass(frozen=True)
@@ -102,16 +100,16 @@ def measured(content: bytes) -> Measures:
 TONE_SIDE = 128
 """Pixels: tone is measured on a copy with this short side at most, which is a quarter of the work."""
 TONE_LEVELS = 256
-"""Steps of lightness; fine ones, since near white a clipped print's colour changes fast."""
+"""Steps of lightness; fine ones, since near white a clipped print's color changes fast."""
 
 
 def tone(lab: Float) -> tuple[float, float]:
-    """Return how far the colours of Lab (height, width, 3) are from one tone, and the hue of their mean.
+    """Return how far the colors of Lab (height, width, 3) are from one tone, and the hue of their mean.
 
     In a sepia or otherwise toned print ab follows from L. So the mean ab of each lightness is taken away;
-    what is left is averaged over a 32nd of the short side, in which the errors of JPEG's half-size colour
+    what is left is averaged over a 32nd of the short side, in which the errors of JPEG's half-size color
     cancel. Its 99.7th percentile, in Lab units, is divided by the root of the chroma, since those errors grow
-    with the colour: 0 or more, under 1 in toned prints. The hue is in degrees, 0 to 360: 90 yellow, 270 blue.
+    with the color: 0 or more, under 1 in toned prints. The hue is in degrees, 0 to 360: 90 yellow, 270 blue.
     """
     small = _shrunk(lab, TONE_SIDE)
     lightness, a, b = (np.ascontiguousarray(small[..., channel]) for channel in range(3))
@@ -160,7 +158,7 @@ def _steepest(lightness: Float) -> float:
 STRIP_SHARE = 0.3
 """A strip takes at most this share of the side."""
 STRIP_TONES = 6
-"""Levels of 255 by which a strip's plain pixels differ from its colour."""
+"""Levels of 255 by which a strip's plain pixels differ from its color."""
 STRIP_EDGE = 12
 """Levels of 255 by which the photo differs from a strip at the edge between them."""
 STRIP_PLAIN, STRIP_ROW_PLAIN = 0.8, 0.85
@@ -171,7 +169,7 @@ caption."""
 def strip(rgb: photos.Rgb) -> float:
     """Return how sure it is that a bar or a caption strip runs along an edge of uint8 RGB: 0..1.
 
-    A strip is of one colour but for its caption and ends in a sharp edge from one side of the photo to the
+    A strip is of one color but for its caption and ends in a sharp edge from one side of the photo to the
     other: the result is the share of that edge which is sharp, less where the strip is not plain. A moon
     on black or an object on white has no such edge.
     """
@@ -199,6 +197,6 @@ def _strip_above(rows: photos.Rgb) -> float:
 
 
 def _plain(rows: photos.Rgb) -> NDArray[np.bool_]:
-    """Say which pixels of ``rows`` have the median colour of all of them."""
-    colour = np.median(rows.reshape(-1, 3), axis=0)
-    return np.abs(rows - colour).max(axis=-1) <= STRIP_TONES
+    """Say which pixels of ``rows`` have the median color of all of them."""
+    color = np.median(rows.reshape(-1, 3), axis=0)
+    return np.abs(rows - color).max(axis=-1) <= STRIP_TONES

@@ -7,11 +7,10 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from ungray.imaging.color import Rgb
 from ungray.system.files import sha256
 
-Rgb = NDArray[np.uint8]
 Fit = Literal["crop", "squash", "pad"]
 Border = Literal["inner", "reflect"]
 
@@ -19,7 +18,7 @@ Border = Literal["inner", "reflect"]
 def fit(rgb: Rgb, *, size: int, how: Fit) -> Rgb:
     """Return ``rgb`` (height, width, 3) as a square of ``size`` pixels.
 
-    crop: the short side is resized to ``size``, the centre kept. squash: both sides are resized. pad: the
+    crop: the short side is resized to ``size``, the center kept. squash: both sides are resized. pad: the
     long side is resized, the rest filled by reflection.
     """
     height, width = rgb.shape[:2]

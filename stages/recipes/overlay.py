@@ -57,7 +57,7 @@ def apply(found: Mapping[str, Any], params: Path) -> None:
     for key, value in found.items():
         put(content, key, value)
     for checked in check(content, origin=str(params)).values():
-        checked.check_surroundings()
+        checked.check_environment()
 
 
 def command(name: str, found: Mapping[str, Any]) -> list[str]:

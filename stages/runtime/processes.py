@@ -87,8 +87,8 @@ def _map(work: Callable[[T], R], items: Sequence[T], *, workers: Workers, title:
         return
     seconds = statistics.median(taken)  # the first one also loads what is loaded when needed
     if isinstance(workers, str):
-        with scheduler.connected(workers, title=title) as (pool, places):
-            yield from _in_order(pool.submit, work, rest, seconds=seconds, places=places)
+        with scheduler.connected(workers, title=title) as (pool, slots):
+            yield from _in_order(pool.submit, work, rest, seconds=seconds, slots=slots)
         return
     if seconds * len(rest) * (1 - 1 / workers) < START_SECONDS:
         yield from map(work, rest)
@@ -99,7 +99,7 @@ def _map(work: Callable[[T], R], items: Sequence[T], *, workers: Workers, title:
     try:
         with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as processes:
             try:
-                yield from _in_order(partial(_submit, processes), work, rest, seconds=seconds, places=workers)
+                yield from _in_order(partial(_submit, processes), work, rest, seconds=seconds, slots=workers)
             except (KeyboardInterrupt, GeneratorExit):
                 # Nobody waits for the photos in work: one that its decoder hangs in would take a minute.
                 for process in set(multiprocessing.active_children()) - others:
@@ -117,12 +117,12 @@ def _in_order(
     items: Sequence[T],
     *,
     seconds: float,
-    places: int,
+    slots: int,
 ) -> Iterator[R]:
-    """Yield the results in order; an item takes about ``seconds``, and ``places`` are worked on at once."""
-    size = max(1, min(round(CHUNK_SECONDS / seconds), len(items) // (4 * places)))
+    """Yield the results in order; an item takes about ``seconds``, and ``slots`` are worked on at once."""
+    size = max(1, min(round(CHUNK_SECONDS / seconds), len(items) // (4 * slots)))
     chunks = (items[start : start + size] for start in range(0, len(items), size))
-    waiting = deque(submit(work, chunk) for chunk in islice(chunks, AHEAD * places))
+    waiting = deque(submit(work, chunk) for chunk in islice(chunks, AHEAD * slots))
     try:
         while waiting:
             results = waiting[0].result()

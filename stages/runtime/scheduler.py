@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from stages.runtime.worker import Surroundings, objection, work_on
+from stages.runtime.worker import Environment, mismatch, work_on
 from ungray.errors import UngrayError
 from ungray.system.terminal import say
 
@@ -91,7 +91,7 @@ class Pool:
             f"start workers by `dask worker {address} --nthreads 1 --nworkers 2` in {Path.cwd()}, with this "
             "repository's environment, and anew after its code has changed"
         )
-        self._here: Surroundings | None = None
+        self._here: Environment | None = None
 
     def await_workers(self) -> dict[str, int]:
         """Return the number of threads of each worker, by address, as soon as there is a worker.
@@ -109,8 +109,8 @@ class Pool:
             threads = self._client.nthreads()
         return dict(threads)
 
-    def enter(self, here: Surroundings) -> int:
-        """Ask every worker whether its surroundings are ``here``; return how many threads they have in all.
+    def enter(self, here: Environment) -> int:
+        """Ask every worker whether its environment are ``here``; return how many threads they have in all.
 
         Raises:
             UngrayError: a worker's are not, there is none, or others than this machine reach one unasked.
@@ -120,7 +120,7 @@ class Pool:
         for address in threads:
             self._check_is_safe(address)
         self._here = here
-        for worker, found in sorted(self._client.run(objection, here, on_error="return").items()):
+        for worker, found in sorted(self._client.run(mismatch, here, on_error="return").items()):
             if isinstance(found, (ImportError, AttributeError)):
                 found = f"cannot run this code ({found})"
             if isinstance(found, Exception):
@@ -139,7 +139,7 @@ class Pool:
 
     def submit(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Chunk:
         """Have ``work`` done on all ``items`` by some worker."""
-        # Pickled here: Dask need not look into it, and a worker looks at its surroundings before it imports.
+        # Pickled here: Dask need not look into it, and a worker looks at its environment before it imports.
         future = self._client.submit(
             work_on, pickle.dumps((work, items)), self._here, key=f"{self.title}-{uuid4().hex}", pure=False
         )
@@ -176,7 +176,7 @@ def connected(address: str, *, title: str) -> Iterator[tuple[Pool, int]]:
     try:
         pool = Pool(client, address, title=title)
         token.write_text(token.name)
-        yield pool, pool.enter(Surroundings.here(token))
+        yield pool, pool.enter(Environment.here(token))
     finally:
         token.unlink(missing_ok=True)
         client.close()  # and with it all that nobody has begun

@@ -22,7 +22,7 @@ LIBRARIES = ("imagehash", *photos.LIBRARIES, "scipy")
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Environment:
     """What a worker must share with this process, for the same results in the same place."""
 
     folder: str
@@ -32,13 +32,13 @@ class Surroundings:
     libraries: dict[str, str]
 
     @classmethod
-    def here(cls, token: Path) -> Surroundings:
+    def here(cls, token: Path) -> Environment:
         """Return those of this process, which has made the file ``token``."""
         return cls(str(Path.cwd()), str(token), _code(), _libraries())
 
 
-def objection(here: Surroundings) -> str:
-    """Say, in a worker, how its surroundings differ from ``here``; nothing if they don't."""
+def mismatch(here: Environment) -> str:
+    """Say, in a worker, how its environment differ from ``here``; nothing if they don't."""
     try:
         same = Path(here.token).read_text() == Path(here.token).name
     except OSError:
@@ -54,12 +54,12 @@ def objection(here: Surroundings) -> str:
     return ""
 
 
-def work_on(packed: bytes, here: Surroundings) -> list[Any]:
+def work_on(packed: bytes, here: Environment) -> list[Any]:
     """Do, in a worker, a pickled pair of work and items; return the results.
 
     Workers that came after the others were asked, or in place of one that died, are asked here.
     """
-    if found := objection(here):
+    if found := mismatch(here):
         from distributed import get_worker
 
         raise UngrayError(f"worker {get_worker().address} {found}; start it in {here.folder}")

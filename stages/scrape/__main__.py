@@ -5,7 +5,7 @@ The source is `scrape.source` in params.yaml. Examples:
   python -m stages.scrape                                     what params.yaml says
   dvc repro scrape                                            the same, if anything changed
   dvc exp run -S scrape.source=folder -S scrape.folder=/photos
-  dvc exp run -S scrape.source=bing -S scrape.licence=share   photos that may be shared, says Bing
+  dvc exp run -S scrape.source=bing -S scrape.license=share   photos that may be shared, says Bing
   dvc exp run -S scrape.refresh=1                             search anew, and keep what was found before
 """
 

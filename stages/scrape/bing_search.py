@@ -27,7 +27,7 @@ from stages.storage.tables import cell
 from ungray.errors import UngrayError
 from ungray.system.terminal import printable, tell
 
-LICENCES = {
+LICENSES = {
     "any": "",
     "creative_commons": "+filterui:licenseType-Any",
     "public_domain": "+filterui:license-L1",
@@ -36,7 +36,7 @@ LICENCES = {
     "modify": "+filterui:license-L2_L3_L5_L6",
     "modify_commercially": "+filterui:license-L2_L3",
 }
-"""Bing's code for each licence filter."""
+"""Bing's code for each license filter."""
 
 LONGEST_REASON = 200
 """Letters of what went wrong with a search."""
@@ -79,7 +79,7 @@ def filters(params: Params) -> str:
         ("+filterui:photo-photo" if params.photos_only else "")
         + ("+filterui:color2-color" if params.color_only else "")
         + (f"+filterui:imagesize-custom_{params.min_side}_{params.min_side}" if params.min_side else "")
-        + LICENCES[params.licence]
+        + LICENSES[params.license]
     )
 
 
@@ -113,7 +113,7 @@ def gather(params: Params, raw: Path) -> Iterator[Attempt | Link]:
     Raises:
         UngrayError: not one link for any query.
     """
-    licence = "" if params.licence == "any" else f"Bing's filter {params.licence}"
+    license = "" if params.license == "any" else f"Bing's filter {params.license}"
     store = cache.folder("scrape", "searches")
     if not any(store.iterdir()):
         _take_up_last_commit(store)
@@ -130,14 +130,14 @@ def gather(params: Params, raw: Path) -> Iterator[Attempt | Link]:
                 trouble = failure
                 tqdm.write(printable(f"{query}: {failure}"), file=sys.stderr)
                 yield Attempt(
-                    source="bing", query=query, rank=0, status="refused", reason=failure, licence=licence
+                    source="bing", query=query, rank=0, status="refused", reason=failure, license=license
                 )
             else:
                 searches.keep(search, answers[params.refresh], refresh=params.refresh)
         links = searches.merged(answers)
         found += len(links)
         for rank, (url, shown_by) in enumerate(links, start=1):
-            yield Link(source="bing", query=query, rank=rank, url=url, source_page=shown_by, licence=licence)
+            yield Link(source="bing", query=query, rank=rank, url=url, source_page=shown_by, license=license)
     if not found:
         raise UngrayError(
             f"Bing gave no link for any of {len(params.queries)} queries (last: {trouble}); "

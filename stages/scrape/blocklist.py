@@ -86,7 +86,7 @@ def _read(path: Path) -> dict[str, str]:
         found = json.loads(path.read_text())
         return {str(key): str(value) for key, value in found.items()}
     except (OSError, ValueError, AttributeError):
-        return {}  # a cache: none yet, or spoilt, is looked at anew
+        return {}  # a cache: none yet, or spoiled, is looked at anew
 
 
 def refuse(attempts: Iterable[Attempt], taken_out: TakenOut, raw: Path) -> Iterator[Attempt]:

@@ -71,7 +71,7 @@ def _settled(url: str, journal: Journal, params: Params, store: Path, taken_out:
     """Return what came of ``url`` for good, if anything: the first photo that is still here, or a refusal."""
     entries = [entry for entry in journal.about(url) if entry.refresh <= params.refresh]
     for entry in entries:
-        allowed = entry.honoured_opt_out or not params.honour_opt_out
+        allowed = entry.honored_opt_out or not params.honor_opt_out
         here = entry.sha256 and blob_path(store, entry.sha256).exists()
         if entry.sha256 in taken_out or (here and allowed):
             return entry
@@ -127,13 +127,13 @@ def _entry(outcome: Outcome, known: Iterable[Entry], params: Params) -> Entry:
         fetched_at=outcome.fetched_at,
         refresh=params.refresh,
         terms=_terms(params),
-        honoured_opt_out=params.honour_opt_out,
+        honored_opt_out=params.honor_opt_out,
     )
     earlier = [e for e in known if e.sha256 and e.refresh <= params.refresh]
     if not outcome.sha256 or not earlier:
         return entry
     for same in earlier:
-        if same.sha256 == outcome.sha256 and (same.honoured_opt_out or not params.honour_opt_out):
+        if same.sha256 == outcome.sha256 and (same.honored_opt_out or not params.honor_opt_out):
             return same
     # The cache lost a photo that came under this very refresh: another one is no replacement for it.
     lost = any(e.refresh == params.refresh and e.sha256 != outcome.sha256 for e in earlier)
@@ -174,7 +174,7 @@ def _of_last_commit() -> list[Entry]:
     if last is None:
         return []
     downloaded = last.manifest["fetched_at"] != ""
-    rows = last.manifest[downloaded | last.manifest["url"].str.startswith(last_commit.STRUCK_OUT)]
+    rows = last.manifest[downloaded | last.manifest["url"].str.startswith(last_commit.REDACTED)]
     return [
         Entry(
             url=str(row["url"]),
@@ -183,7 +183,7 @@ def _of_last_commit() -> list[Entry]:
             fetched_at=str(row["fetched_at"]),
             refresh=last.params.refresh,
             terms=_terms(last.params),
-            honoured_opt_out=last.params.honour_opt_out,
+            honored_opt_out=last.params.honor_opt_out,
         )
         for row in rows.to_dict("records")
     ]
@@ -212,7 +212,7 @@ def _limits(params: Params) -> Limits:
         deadline=params.deadline,
         max_bytes=int(params.max_megabytes * 1e6),
         max_pixels=int(params.max_megapixels * 1e6),
-        honour_opt_out=params.honour_opt_out,
+        honor_opt_out=params.honor_opt_out,
     )
 
 

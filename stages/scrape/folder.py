@@ -25,7 +25,7 @@ def gather(params: Params, raw: Path) -> Iterator[Attempt]:
     A file's query is its sub-folder's path, or the folder's own name at the top; its rank is its place by
     name. A folder or file that cannot be read is a refused row, a folder one of rank 0.
     """
-    params.check_surroundings()
+    params.check_environment()
     top = params.photo_folder()
     found, locked = _walk(top)
     if not found:

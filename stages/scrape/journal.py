@@ -18,7 +18,7 @@ class Entry:
     """What came of one download.
 
     ``sha256`` names the photo, or ``reason`` says why there is none. ``refresh`` is ``scrape.refresh`` at
-    that time, ``terms`` a fingerprint of the limits it was under, ``honoured_opt_out`` whether opt-outs were
+    that time, ``terms`` a fingerprint of the limits it was under, ``honored_opt_out`` whether opt-outs were
     obeyed.
     """
 
@@ -28,7 +28,7 @@ class Entry:
     fetched_at: str
     refresh: int
     terms: str
-    honoured_opt_out: bool
+    honored_opt_out: bool
 
 
 class Journal:

@@ -22,7 +22,7 @@ from ungray.fetch import blob_path
 from ungray.system.files import sha256, whole_file
 from ungray.system.terminal import say
 
-STRUCK_OUT = "urn:sha256:"
+REDACTED = "urn:sha256:"
 """What stands for the address of a photo that was taken out for good: its row has none, but a rank."""
 
 
@@ -44,7 +44,7 @@ def read() -> LastCommit | None:
         table = pd.read_csv(io.StringIO(manifest), dtype=str, keep_default_na=False)
         table["rank"] = pd.to_numeric(table["rank"])
         struck_out = (table["url"] == "") & (table["reason"] == blocklist.REASON)
-        table["url"] = table["url"].mask(struck_out, STRUCK_OUT + table["sha256"])
+        table["url"] = table["url"].mask(struck_out, REDACTED + table["sha256"])
         return LastCommit(Params.model_validate(section), table)
     except (YAMLError, ValidationError, ValueError, KeyError, TypeError):
         return None

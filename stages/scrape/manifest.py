@@ -41,7 +41,7 @@ class Attempt:
     file: str = ""
     photograph: str = ""
     split: str = ""
-    licence: str = ""
+    license: str = ""
     fetched_at: str = ""
 
     def __post_init__(self) -> None:
@@ -63,7 +63,7 @@ def keep(
     source_page: str = "",
     photograph: str = "",
     split: str = "",
-    licence: str = "",
+    license: str = "",
     fetched_at: str = "",
 ) -> Attempt:
     """Write ``content`` to ``raw/<query>/<sha256-16>.<ext>`` as it came if it is an image; return its row."""
@@ -76,7 +76,7 @@ def keep(
         "source_page": source_page,
         "photograph": photograph,
         "split": split,
-        "licence": licence,
+        "license": license,
         "fetched_at": fetched_at,
         "sha256": sha256(content),
         "bytes": len(content),

@@ -27,7 +27,7 @@ class Params(Section):
     photos_only: bool
     color_only: bool
     min_side: int = Field(ge=0, le=10_000, description="pixels")
-    licence: Literal[
+    license: Literal[
         "any",
         "creative_commons",
         "public_domain",
@@ -45,10 +45,10 @@ class Params(Section):
     deadline: float = Field(gt=0, le=86_400, description="seconds")
     max_megabytes: float = Field(gt=0, le=10_000)
     max_megapixels: float = Field(gt=0, le=178)
-    honour_opt_out: bool
+    honor_opt_out: bool
     queries: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
-    def check_surroundings(self) -> None:
+    def check_environment(self) -> None:
         """Raise an UngrayError if the source is a folder or a list that is not there."""
         if self.source == "folder" and not self.photo_folder().is_dir():
             raise UngrayError(

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Set
 
 from stages.scrape import searches
-from stages.scrape.last_commit import STRUCK_OUT
+from stages.scrape.last_commit import REDACTED
 from stages.storage import cache
 from ungray.system.files import whole_file
 
@@ -19,7 +19,7 @@ def addresses(checksums: Set[str]) -> dict[str, str]:
     """Return the addresses that the journal of downloads tells of photos, by SHA-256: URL to SHA-256."""
     entries = _entries()
     found = {entry["url"]: entry["sha256"] for entry in entries if entry["sha256"] in checksums}
-    return {url: sha256 for url, sha256 in found.items() if not url.startswith(STRUCK_OUT)}
+    return {url: sha256 for url, sha256 in found.items() if not url.startswith(REDACTED)}
 
 
 def _entries() -> list[dict[str, str]]:
@@ -28,7 +28,7 @@ def _entries() -> list[dict[str, str]]:
     return [entry for line in text.splitlines() if (entry := _entry(line))]
 
 
-def strike_out(checksums: Set[str], known: Mapping[str, str]) -> None:
+def redact(checksums: Set[str], known: Mapping[str, str]) -> None:
     """Strike out the addresses of the photos with these SHA-256.
 
     ``known`` are those that the manifest tells of, URL to SHA-256; the journal of downloads knows more.
@@ -49,7 +49,7 @@ def strike_out(checksums: Set[str], known: Mapping[str, str]) -> None:
 
 
 def _instead(url: str, struck: Mapping[str, str]) -> str:
-    return STRUCK_OUT + struck[url] if url in struck else url
+    return REDACTED + struck[url] if url in struck else url
 
 
 def _entry(line: str) -> dict[str, str] | None:

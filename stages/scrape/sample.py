@@ -1,6 +1,6 @@
-"""The built-in sample: the free colour photographs inside scikit-image and scikit-learn, cut into crops.
+"""The built-in sample: the free color photographs inside scikit-image and scikit-learn, cut into crops.
 
-Enough to see every stage work with no network; too few photographs to learn colour from, or to judge it.
+Enough to see every stage work with no network; too few photographs to learn color from, or to judge it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ungray.errors import UngrayError
 from ungray.imaging import photos
 
 PHOTOGRAPHS = (
-    # package, file, query, licence as the package states it
+    # package, file, query, license as the package states it
     ("skimage.data", "astronaut.png", "people", "public domain (NASA)"),
     ("skimage.data", "chelsea.png", "animals", "CC0 (Stefan van der Walt)"),
     ("skimage.data", "coffee.png", "food", "CC0 (Rachel Michetti)"),
@@ -35,7 +35,7 @@ PHOTOGRAPHS = (
 
 def gather(params: Params, raw: Path) -> Iterator[Attempt]:
     """Cut every photograph into at most ``params.sample_crops`` squares; yield a row for each."""
-    for package, name, query, licence in PHOTOGRAPHS:
+    for package, name, query, license in PHOTOGRAPHS:
         resource = files(package) / name
         if not resource.is_file():
             raise UngrayError(f"{package} lacks {name}; reinstall it: `pip install --force-reinstall -e .`")
@@ -50,7 +50,7 @@ def gather(params: Params, raw: Path) -> Iterator[Attempt]:
                 rank=rank,
                 url=f"{package}/{name}#xywh={left},{top},{crop.shape[1]},{crop.shape[0]}",
                 photograph=f"{package}/{name}",
-                licence=licence,
+                license=license,
             )
 
 

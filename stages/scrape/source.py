@@ -39,7 +39,7 @@ class Link:
     rank: int
     url: str
     source_page: str = ""
-    licence: str = ""
+    license: str = ""
 
     def __post_init__(self) -> None:
         tables.make_fit(self)

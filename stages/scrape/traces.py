@@ -11,7 +11,7 @@ import pandas as pd
 
 from stages.scrape import redaction
 from stages.scrape.blocklist import REASON, STAYING
-from stages.scrape.redaction import strike_out
+from stages.scrape.redaction import redact
 from stages.storage import tables
 
 MANIFEST, VERDICTS, REVIEW = Path("data/manifest.csv"), Path("data/verdicts.csv"), Path("data/review.csv")
@@ -76,7 +76,7 @@ def remove(traces: Traces, checksums: Set[str]) -> None:
 
     The manifest comes last: after an interruption it still tells which photo an address or a name meant.
     """
-    strike_out(checksums, _told(checksums))
+    redact(checksums, _told(checksums))
     for path in (*traces.files, *traces.pictures):
         path.unlink(missing_ok=True)
     for path in traces.mixed:

@@ -13,7 +13,7 @@ from stages.scrape.params import Params
 from stages.scrape.source import Link
 from ungray.errors import UngrayError
 
-COLUMNS = ("url", "query", "licence", "source_page")
+COLUMNS = ("url", "query", "license", "source_page")
 """What a CSV file may hold of each photo; all but the first may be left out."""
 
 SHOWN = 80
@@ -30,7 +30,7 @@ def gather(params: Params, raw: Path) -> Iterator[Link]:
         UngrayError: the file is not there, is no text, has other columns, holds no address, or a line is
         wrong.
     """
-    params.check_surroundings()
+    params.check_environment()
     path = params.url_list()
     try:
         text = path.read_text(encoding="utf-8-sig")

@@ -15,7 +15,7 @@ from lightning_fabric import Fabric
 
 from stages.train import distributed
 from stages.train.objective import Objective
-from stages.train.state import OF_EACH_PROCESS, Best, Ema, Place
+from stages.train.state import OF_EACH_PROCESS, Best, Ema, State
 from ungray.system.files import sha256, whole_file
 from ungray.system.terminal import say
 
@@ -43,55 +43,55 @@ class Checkpoint:
         self._path, self._fingerprint = path, fingerprint
         self._objective, self._ema, self._best, self._fabric = objective, ema, best, fabric
 
-    def save(self, place: Place) -> None:
+    def save(self, state: State) -> None:
         """Write the file, whole or not at all, by the first of the processes, all of which must call this."""
         mine = {
-            **{name: getattr(place, name) for name in OF_EACH_PROCESS},
+            **{name: getattr(state, name) for name in OF_EACH_PROCESS},
             "generators": _generators(self._fabric.device),
         }
         ranks = distributed.gathered(self._fabric, mine)
         if not self._fabric.is_global_zero:
             return
-        state = {
+        saved = {
             "fingerprint": self._fingerprint,
-            "place": asdict(place),
+            "state": asdict(state),
             "ranks": ranks,
             "objective": self._objective.state_dict(),
             "ema": self._ema.network.state_dict() if self._ema else None,
             "best": self._best.weights,
         }
-        write(self._path, state)
+        write(self._path, saved)
 
-    def restore(self) -> Place:
+    def restore(self) -> State:
         """Load the file into all that training consists of; return its place, the start if there is no file.
 
         One that is damaged or of another training is set aside as ``<name>.damaged`` and said so; training
         starts afresh.
         """
         if not self._path.exists():
-            return Place()
+            return State()
         untrained = copy.deepcopy(self._objective.state_dict())
         unaveraged = copy.deepcopy(self._ema.network.state_dict()) if self._ema else None
         try:
-            state = read(self._path)
-            if state["fingerprint"] != self._fingerprint:
+            saved = read(self._path)
+            if saved["fingerprint"] != self._fingerprint:
                 raise ValueError("it belongs to a training with other params, data or code")
-            mine = state["ranks"][self._fabric.global_rank]
-            place = Place(**state["place"])
+            mine = saved["ranks"][self._fabric.global_rank]
+            state = State(**saved["state"])
             for name in OF_EACH_PROCESS:
-                setattr(place, name, mine[name])
-            self._objective.load_state_dict(state["objective"])
+                setattr(state, name, mine[name])
+            self._objective.load_state_dict(saved["objective"])
             if self._ema:
-                self._ema.network.load_state_dict(state["ema"])
-            self._best.weights = state["best"]
+                self._ema.network.load_state_dict(saved["ema"])
+            self._best.weights = saved["best"]
             _set_generators(mine["generators"])
         except UNREADABLE as error:
             self._objective.load_state_dict(untrained)
             if self._ema and unaveraged:
                 self._ema.network.load_state_dict(unaveraged)
             self._set_aside(error)
-            return Place()
-        return place
+            return State()
+        return state
 
     def _set_aside(self, error: Exception) -> None:
         self._fabric.barrier()  # every process has tried to read it
@@ -103,10 +103,10 @@ class Checkpoint:
         say(f"train: the checkpoint is damaged ({reason}), now {aside}; training starts afresh")
 
 
-def write(path: Path, state: dict[str, Any]) -> None:
+def write(path: Path, saved: dict[str, Any]) -> None:
     """Write ``state``, in types that ``torch.load(weights_only)`` reads, behind its checksum."""
     content = io.BytesIO()  # torch.save to a path turns a full disk into a RuntimeError
-    torch.save(state, content)
+    torch.save(saved, content)
     with whole_file(path) as partial, partial.open("wb") as file:
         file.write(sha256(content.getbuffer()).encode())
         file.write(content.getbuffer())
@@ -117,11 +117,11 @@ def read(path: Path) -> dict[str, Any]:
     content = memoryview(path.read_bytes())
     if bytes(content[:DIGITS]) != sha256(content[DIGITS:]).encode():
         raise ValueError("its checksum is another")
-    state: dict[str, Any] = torch.load(io.BytesIO(content[DIGITS:]), map_location="cpu", weights_only=True)
-    return state
+    saved: dict[str, Any] = torch.load(io.BytesIO(content[DIGITS:]), map_location="cpu", weights_only=True)
+    return saved
 
 
-def tell_what_differs(work: Path, settings: dict[str, Any]) -> None:
+def report_differences(work: Path, settings: dict[str, Any]) -> None:
     """Say so if a training was stopped here that had other ``settings``: its checkpoint is left aside.
 
     Writes ``settings`` (plain JSON values; lists as lists) to ``work`` for the next one to compare with.

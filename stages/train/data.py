@@ -167,7 +167,7 @@ def mixed_batches(
 
 def to_rgb(batch: Tensor) -> Tensor:
     """Return uint8 RGB (batch, height, width, 3) as float RGB (batch, 3, height, width) in 0..1."""
-    # Channel after channel in memory, for the colour conversions; one pass, then one in place.
+    # Channel after channel in memory, for the color conversions; one pass, then one in place.
     planes = batch.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
     return planes.div_(255)
 

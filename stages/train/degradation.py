@@ -1,6 +1,6 @@
 """Old scans: the gray photo that a network sees in training, worn as photos in archives are.
 
-Only what the network sees is worn; the colour it is to find stays that of the true photo.
+Only what the network sees is worn; the color it is to find stays that of the true photo.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ungray.imaging.color import gray_photo, rgb_to_lab
 Pixels = NDArray[np.uint8]
 
 
-class OldScans:
+class Degradation:
     """Wears a share of all photos, each of ``effects`` (keys of :data:`EFFECTS`) on every other one of these.
 
     What happens to a photo follows from ``seed``, epoch and the photo's number alone, so a training that was
@@ -33,8 +33,8 @@ class OldScans:
         self._share, self._seed = share, seed
         # In the order in which they happen to a photo, whatever the order in params.yaml.
         chosen = {name: make(p=0.5) for name, make in EFFECTS.items() if name in effects}
-        in_colour = [chosen.pop("sepia")] if "sepia" in chosen else []
-        self._wear = Compose([*in_colour, ToGray(p=1), *chosen.values()])
+        in_color = [chosen.pop("sepia")] if "sepia" in chosen else []
+        self._degrade = Compose([*in_color, ToGray(p=1), *chosen.values()])
 
     def batch(self, rgb: Tensor, *, numbers: NDArray[np.int64], epoch: int) -> Tensor:
         """Return what the network sees of ``rgb``, uint8 (batch, height, width, 3): some gray and worn.
@@ -45,18 +45,18 @@ class OldScans:
         for photo, number in zip(seen, numbers, strict=True):
             draws = np.random.default_rng([self._seed, epoch, int(number)])
             if draws.random() < self._share:
-                photo[:] = self.wear(photo, draws)
+                photo[:] = self.degrade(photo, draws)
         return torch.from_numpy(seen)
 
-    def wear(self, rgb: Pixels, draws: np.random.Generator) -> Pixels:
+    def degrade(self, rgb: Pixels, draws: np.random.Generator) -> Pixels:
         """Return ``rgb``, uint8 (height, width, 3), gray and worn, in the same shape."""
         # All effects draw from one generator: from a seed each they would all happen, or none.
-        self._wear.set_random_state(draws, random.Random(int(draws.integers(2**63))))
-        return self._wear(image=rgb)["image"][..., None].repeat(3, axis=2)
+        self._degrade.set_random_state(draws, random.Random(int(draws.integers(2**63))))
+        return self._degrade(image=rgb)["image"][..., None].repeat(3, axis=2)
 
 
 class ToGray(ImageOnlyTransform):
-    """The gray photo with the lightness of the colour photo, as everywhere in ungray."""
+    """The gray photo with the lightness of the color photo, as everywhere in ungray."""
 
     def apply(self, img: Pixels, **params: Any) -> Pixels:
         """Return uint8 (height, width) of uint8 (height, width, 3)."""
@@ -78,8 +78,8 @@ class Scratches(ImageOnlyTransform):
             strength = int(draws.uniform(40, 180))
             cv2.polylines(where, [line], False, strength, lineType=cv2.LINE_AA, shift=4)
         for x, y, radius in draws.random((draws.integers(0, 20), 3)) * (width, height, 0.01 * width):
-            centre = round(16 * x), round(16 * y)
-            cv2.circle(where, centre, round(16 * radius), 180, -1, lineType=cv2.LINE_AA, shift=4)
+            center = round(16 * x), round(16 * y)
+            cv2.circle(where, center, round(16 * radius), 180, -1, lineType=cv2.LINE_AA, shift=4)
         tone = float(draws.choice([draws.uniform(200, 255), draws.uniform(0, 60)], p=[0.7, 0.3]))
         return {"where": where.astype(np.float32) / 255, "tone": tone}
 

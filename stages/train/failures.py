@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 
 from stages.train.params import Params
-from stages.train.state import Place
+from stages.train.state import State
 from ungray.errors import UngrayError
 
 EXPLODED = 1000.0
@@ -19,14 +19,14 @@ NAMED_PHOTOS = 64
 """Of the batch at which training failed, so many photos are named at most."""
 
 
-def check_loss(loss: float, place: Place, *, step: int, lr: float, files: Sequence[str]) -> None:
+def check_loss(loss: float, state: State, *, step: int, lr: float, files: Sequence[str]) -> None:
     """Raise an UngrayError if ``loss``, of ``step`` (from 1) on ``files``, is no number or has exploded.
 
     The first loss that comes here is kept in ``place``; later ones are compared with it.
     """
-    if not place.first_loss:
-        place.first_loss = loss
-    if math.isfinite(loss) and abs(loss) <= EXPLODED * abs(place.first_loss):
+    if not state.first_loss:
+        state.first_loss = loss
+    if math.isfinite(loss) and abs(loss) <= EXPLODED * abs(state.first_loss):
         return
     named = ", ".join(files[:NAMED_PHOTOS])
     more = f" and {len(files) - NAMED_PHOTOS} more" if len(files) > NAMED_PHOTOS else ""
@@ -36,12 +36,12 @@ def check_loss(loss: float, place: Place, *, step: int, lr: float, files: Sequen
     )
 
 
-def check_val(place: Place) -> None:
+def check_val(state: State) -> None:
     """Raise an UngrayError if the loss of the val photos in the epoch that just ended is no number."""
-    record = place.log[-1]
+    record = state.log[-1]
     if not math.isfinite(record["loss/val"]):
         raise UngrayError(
-            f"train: the loss of the val photos is {record['loss/val']:g} after epoch {place.epoch}, "
+            f"train: the loss of the val photos is {record['loss/val']:g} after epoch {state.epoch}, "
             f"learning rate {record['learning_rate']:g}; lower train.lr or set train.clip_norm to 1.0"
         )
 

@@ -20,16 +20,16 @@ from stages.train.data import Pixels, ahead, batch_count, mixed_batches
 from stages.train.failures import check_loss, check_val, memory_named
 from stages.train.objective import build_objective
 from stages.train.params import Params
-from stages.train.progress import Silent
+from stages.train.progress import NoProgress
 from stages.train.schedule import Clock
 from stages.train.signals import stoppable
-from stages.train.state import Best, Ema, Place
+from stages.train.state import Best, Ema, State
 from stages.train.validation import Validation
 from ungray.networks.base import Colorizer
 
 if TYPE_CHECKING:
     from stages.train.data import Streamed
-    from stages.train.degradation import OldScans
+    from stages.train.degradation import Degradation
     from stages.train.hints import Hints
     from stages.train.tones import Tones
 
@@ -49,7 +49,7 @@ class Photos:
     files: Sequence[str]
     """The names of the train photos, in their order through all sizes."""
     val: Pixels
-    wear: OldScans | None
+    degradation: Degradation | None
     """What the network sees of the train photos goes through it, if given; val photos stay as they are."""
     tones: Tones | None = None
     """So does it through this, before."""
@@ -73,9 +73,15 @@ class Training:
         fabric: Fabric,
         checkpoint: Path,
         fingerprint: str,
-        show: Silent,
+        progress: NoProgress,
     ) -> None:
-        self.params, self.machine, self.photos, self.fabric, self.show = params, machine, photos, fabric, show
+        self.params, self.machine, self.photos, self.fabric, self.progress = (
+            params,
+            machine,
+            photos,
+            fabric,
+            progress,
+        )
         self.objective = build_objective(params, network, fabric)
         self.ema = Ema(network, params.ema) if params.ema else None
         self.network = network
@@ -92,14 +98,14 @@ class Training:
             best=self.best,
             fabric=fabric,
         )
-        self.place = self.checkpoint.restore()
-        self.clock = Clock(self.place, machine)
+        self.state = self.checkpoint.restore()
+        self.clock = Clock(self.state, machine)
         self.batches_an_epoch = batch_count(photos.train, params.batch_size)
         self.most_steps = schedule.most_steps(params, self.batches_an_epoch)
         if not params.minutes or self.most_steps <= schedule.settled_steps(params):
-            self.place.planned_steps = self.most_steps
+            self.state.planned_steps = self.most_steps
 
-    def run(self, on_epoch: OnEpoch | None) -> Place:
+    def run(self, on_epoch: OnEpoch | None) -> State:
         """Train until the budget is spent or patience is over; return where that was.
 
         The network then has the weights that ``train.keep`` and ``train.ema`` ask for. ``on_epoch`` is called
@@ -109,54 +115,54 @@ class Training:
             KeyboardInterrupt: Ctrl-C or SIGTERM, after a checkpoint was saved.
             UngrayError: the loss is no number or has exploded, or memory does not suffice.
         """
-        place = self.place
-        with stoppable() as stop, memory_named(self.params), self.show:
-            if self.params.start_from == "base" and not place.before:
-                place.before = self.validate(self.shown)
-                self.best.consider(self.shown, place)
-            self.show.start(place, self.shown, steps=self.steps)
+        state = self.state
+        with stoppable() as stop, memory_named(self.params), self.progress:
+            if self.params.start_from == "base" and not state.before:
+                state.before = self.validate(self.shown)
+                self.best.consider(self.shown, state)
+            self.progress.start(state, self.shown, steps=self.steps)
             threads = torch.get_num_threads()
-            if not self.is_over() and self.fabric.device.type == "cpu" and threads not in place.threads:
-                place.threads.append(threads)
+            if not self.is_over() and self.fabric.device.type == "cpu" and threads not in state.threads:
+                state.threads.append(threads)
             while not self.is_over():
                 self._train_epoch(stop)
                 distributed.share_buffers(self.fabric, self.shown)
-                last_step = min((place.epoch + 1) * self.batches_an_epoch, self.steps) - 1
+                last_step = min((state.epoch + 1) * self.batches_an_epoch, self.steps) - 1
                 measured = self.validate(self.shown)
                 self._save_if_due(stop)  # after the last epoch's validation no step comes that would see it
-                place.end_epoch(
-                    distributed.summed(self.fabric, {"photos": place.photos, **place.sums}),
+                state.end_epoch(
+                    distributed.summed(self.fabric, {"photos": state.photos, **state.sums}),
                     measured,
                     learning_rate=self.params.lr * schedule.lr_factor(self.params, last_step, self.steps),
                 )
-                check_val(place)
-                self.best.consider(self.shown, place)
-                self.show.epoch(place, self.shown, last=self.is_over())
+                check_val(state)
+                self.best.consider(self.shown, state)
+                self.progress.epoch(state, self.shown, last=self.is_over())
                 if on_epoch:
-                    on_epoch(place.epoch, place.log[-1])
+                    on_epoch(state.epoch, state.log[-1])
         self.network.load_state_dict(self.best.weights or self.shown.state_dict())
-        return place
+        return state
 
     def _train_epoch(self, stop: list[int]) -> None:
         """Take the steps that are left of this epoch, fewer where the budget ends in it."""
-        place, params = self.place, self.params
+        state, params = self.state, self.params
         drawn = mixed_batches(
             self.photos.train,
             batch_size=params.batch_size,
             seed=params.seed,
-            epoch=place.epoch,
+            epoch=state.epoch,
             flip=params.flip,
             shuffle=params.shuffle,
-            skip=place.batch,
+            skip=state.batch,
         )
         self.objective.train()
         for numbers, batch in ahead(drawn):
             if self.step == self.steps:
                 break
             self._train_step(batch, numbers)
-            self.show.step(len(batch))
+            self.progress.step(len(batch))
             self.clock.step()
-            if not place.planned_steps and self._planning_is_due():
+            if not state.planned_steps and self._planning_is_due():
                 self._plan()
             self._save_if_due(stop)
 
@@ -170,7 +176,7 @@ class Training:
 
     def _train_step(self, batch: Tensor, numbers: NDArray[np.int64]) -> None:
         """Take one step on a global batch, uint8 RGB (batch, height, width, 3) of the photos ``numbers``."""
-        place, params = self.place, self.params
+        state, params = self.state, self.params
         factor = schedule.lr_factor(params, self.step, self.steps)
         shares = distributed.shares(
             len(batch),
@@ -188,22 +194,22 @@ class Training:
             if share:
                 check_loss(
                     values["loss"],
-                    place,
+                    state,
                     step=self.step + 1,
                     lr=params.lr * factor,
                     files=[self.photos.files[number] for number in numbers[where]],
                 )
-            place.add(values, photos=len(photos) if share else 0)
+            state.add(values, photos=len(photos) if share else 0)
         if self.ema:
             self.ema.update(self.network, step=self.step + 1)
-        place.batch += 1
+        state.batch += 1
 
     def _drawn(self, photos: Tensor, numbers: NDArray[np.int64]) -> tuple[Tensor | None, Tensor | None]:
         """Return what the network sees of ``photos`` instead of themselves, and their hints, if any."""
-        epoch, source = self.place.epoch, self.photos
+        epoch, source = self.state.epoch, self.photos
         seen = source.tones.batch(photos, numbers=numbers, epoch=epoch) if source.tones else None
-        if source.wear:
-            seen = source.wear.batch(photos if seen is None else seen, numbers=numbers, epoch=epoch)
+        if source.degradation:
+            seen = source.degradation.batch(photos if seen is None else seen, numbers=numbers, epoch=epoch)
         return seen, source.hints.batch(photos, numbers=numbers, epoch=epoch) if source.hints else None
 
     def _planning_is_due(self) -> bool:
@@ -212,7 +218,7 @@ class Training:
 
     def _plan(self) -> None:
         """Fix the number of all steps by the pace so far, and say so."""
-        params, place = self.params, self.place
+        params, state = self.params, self.state
         distributed.share_buffers(self.fabric, self.shown)
         seconds = self.clock.seconds_of(lambda: self.validate(self.shown))
         self.objective.train()
@@ -224,21 +230,21 @@ class Training:
             seconds_a_step=self.clock.seconds_a_step(),
             seconds_a_validation=seconds,
         )
-        place.planned_steps = self.fabric.broadcast(planned)
-        self.show.plan(place.planned_steps)
+        state.planned_steps = self.fabric.broadcast(planned)
+        self.progress.plan(state.planned_steps)
 
     @property
     def step(self) -> int:
         """Steps taken so far."""
-        return self.place.epoch * self.batches_an_epoch + self.place.batch
+        return self.state.epoch * self.batches_an_epoch + self.state.batch
 
     @property
     def steps(self) -> int:
         """All steps, as far as that is known."""
-        return self.place.planned_steps or self.most_steps
+        return self.state.planned_steps or self.most_steps
 
     def is_over(self) -> bool:
         """Say whether the budget is spent or patience is over."""
-        if self.place.batch:
+        if self.state.batch:
             return False  # stopped after the last step of an epoch, it is still to be validated
-        return self.step >= self.steps or self.best.patience_is_over(self.place)
+        return self.step >= self.steps or self.best.patience_is_over(self.state)

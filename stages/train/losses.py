@@ -1,6 +1,6 @@
 """What training makes small: how far a network's outputs are from its targets, in its own units.
 
-L1 and MSE have one best answer where colour is open, the median or mean of the plausible ones, and that is
+L1 and MSE have one best answer where color is open, the median or mean of the plausible ones, and that is
 brown. ``chroma_l1`` and ``classes`` are remedies; the third, a discriminator, is
 :mod:`stages.train.objective`.
 """
@@ -27,18 +27,18 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 """Takes outputs and targets, float32, the mean over a batch out; the gray photo goes in as an output."""
 
 PRIOR_PHOTOS = 500
-"""So many train photos say how often each colour is met."""
+"""So many train photos say how often each color is met."""
 
 
 def build_loss(params: Params, network: Colorizer) -> Loss:
     """Return the loss that ``params`` name, for outputs and targets of ``network``."""
     if params.loss in LOSSES:
         return LOSSES[params.loss]
-    return COLOUR_LOSSES[params.loss](params, network)
+    return COLOR_LOSSES[params.loss](params, network)
 
 
 def measure_prior(network: Colorizer, train: Sequence[Pixels | Streamed]) -> None:
-    """Tell a network that classifies colour how often it meets each class; to others nothing is done.
+    """Tell a network that classifies color how often it meets each class; to others nothing is done.
 
     Counted over at most 500 photos, evenly spaced in ``train``'s first array (of shards: the
     first ones), as its targets show them.
@@ -56,7 +56,7 @@ def measure_prior(network: Colorizer, train: Sequence[Pixels | Streamed]) -> Non
 
 
 def _chroma_l1(params: Params, network: Colorizer) -> Loss:
-    """L1 in which coloured pixels count more, plus the difference of chroma.
+    """L1 in which colored pixels count more, plus the difference of chroma.
 
     A gray sky hides a red coat in the mean, so a pixel's weight rises with its true chroma. Where the hue is
     open, a guess pays for its hue anyway, but ``match`` makes it pay for paleness too.
@@ -76,7 +76,7 @@ def _chroma_l1(params: Params, network: Colorizer) -> Loss:
 
 
 def _class_loss(params: Params, network: Colorizer) -> Loss:
-    """Cross-entropy with the soft-encoded truth, rare colours weighted up (Zhang, Isola, Efros 2016).
+    """Cross-entropy with the soft-encoded truth, rare colors weighted up (Zhang, Isola, Efros 2016).
 
     Mixed with L1 of the distribution's mean, which keeps the classes that lie near each other together.
     """
@@ -100,11 +100,11 @@ def _class_loss(params: Params, network: Colorizer) -> Loss:
 LOSSES: dict[str, Loss] = {"l1": functional.l1_loss, "mse": functional.mse_loss}
 """By name in params.yaml, those that look at no more than outputs and targets."""
 
-COLOUR_LOSSES: dict[str, Callable[[Params, Colorizer], Loss]] = {
+COLOR_LOSSES: dict[str, Callable[[Params, Colorizer], Loss]] = {
     "chroma_l1": _chroma_l1,
     "classes": _class_loss,
 }
-"""By name in params.yaml, those that look at colour through the network: each makes the loss for one."""
+"""By name in params.yaml, those that look at color through the network: each makes the loss for one."""
 
 
 def _classes(network: Colorizer) -> AbClasses | None:

@@ -54,7 +54,7 @@ class Objective(ABC):
     def step(
         self,
         batch: Tensor,
-        worn: Tensor | None,
+        degraded: Tensor | None,
         *,
         lr_factor: float,
         hints: Tensor | None = None,
@@ -65,8 +65,8 @@ class Objective(ABC):
 
         Args:
             batch: true photos, uint8 RGB (batch, height, width, 3), on the CPU.
-            worn: what the network sees of them, of the same shape, instead of their own gray; None = that.
-            hints: colors it is told, (batch, 3, height, width); see :class:`stages.train.hints.Hints`.
+            degraded: what the network sees of them, of the same shape, instead of their own gray; None =
+            that. hints: colors it is told, (batch, 3, height, width); see :class:`stages.train.hints.Hints`.
             lr_factor: 0..1, what each optimizer's own base learning rate is multiplied by in this step.
             share: what the mean loss of this micro-batch counts for in the gradient, so that micro-batches
                 (whose gradients add up) and processes (whose gradients are averaged) together give the
@@ -90,11 +90,13 @@ class Objective(ABC):
     def train(self) -> None:
         """Put all parts in training mode."""
 
-    def pairs(self, batch: Tensor, worn: Tensor | None, hints: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def pairs(
+        self, batch: Tensor, degraded: Tensor | None, hints: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return the network's input and target on its device, float (batch, channels, height, width)."""
         inputs, targets = self.network.pairs(to_rgb(self.fabric.to_device(batch)))
-        if worn is not None:
-            inputs, _ = self.network.pairs(to_rgb(self.fabric.to_device(worn)))
+        if degraded is not None:
+            inputs, _ = self.network.pairs(to_rgb(self.fabric.to_device(degraded)))
         hints = None if hints is None else self.fabric.to_device(hints)
         return self.network.with_hints(inputs, hints), targets
 
@@ -125,7 +127,7 @@ class Regression(Objective):
     def step(
         self,
         batch: Tensor,
-        worn: Tensor | None,
+        degraded: Tensor | None,
         *,
         lr_factor: float,
         hints: Tensor | None = None,
@@ -133,7 +135,7 @@ class Regression(Objective):
         last: bool = True,
     ) -> dict[str, Tensor]:
         """See :meth:`Objective.step`."""
-        inputs, targets = self.pairs(batch, worn, hints)
+        inputs, targets = self.pairs(batch, degraded, hints)
         with self.fabric.no_backward_sync(self.module, enabled=not last):
             # The network runs in the chosen precision, the loss in fp32.
             loss = self.loss(self.module(inputs).float(), targets)
@@ -191,10 +193,10 @@ CURVES = ("loss_generator", "loss_discriminator", "discriminator_accuracy")
 class Adversarial(Objective):
     """A colorizer and a discriminator that learn from each other, a step each on every batch.
 
-    The discriminator makes the binary cross-entropy of telling true from coloured photos small; the colorizer
+    The discriminator makes the binary cross-entropy of telling true from colored photos small; the colorizer
     its own loss plus ``train.adversarial.weight`` times that of being taken for true. Both numbers are 0.69
     (ln 2) where the discriminator can only toss a coin. Every so many steps the discriminator's photos are
-    noisy (Sonderby and others 2017): one that is always right teaches nothing, and colours collapse.
+    noisy (Sonderby and others 2017): one that is always right teaches nothing, and colors collapse.
     """
 
     def __init__(self, params: Params, network: Colorizer, fabric: Fabric) -> None:
@@ -208,32 +210,32 @@ class Adversarial(Objective):
     def step(
         self,
         batch: Tensor,
-        worn: Tensor | None,
+        degraded: Tensor | None,
         *,
         lr_factor: float,
         hints: Tensor | None = None,
         share: float = 1.0,
         last: bool = True,
     ) -> dict[str, Tensor]:
-        """See :meth:`Objective.step`; "loss" is the one on the true colours, without the discriminator's.
+        """See :meth:`Objective.step`; "loss" is the one on the true colors, without the discriminator's.
 
         Beside it: loss_generator and loss_discriminator, the two cross-entropies, and
-        discriminator_accuracy, the share of photos, true and coloured, that it took for what they are.
+        discriminator_accuracy, the share of photos, true and colored, that it took for what they are.
         """
-        inputs, targets = self.pairs(batch, worn, hints)
+        inputs, targets = self.pairs(batch, degraded, hints)
         lightness = rgb_to_lab(to_rgb(self.fabric.to_device(batch)))[:, :1]
         with self.fabric.no_backward_sync(self.module, enabled=not last):
             outputs = self.module(inputs).float()
-            coloured = self._seen(lightness, self.network.ab_of(outputs))
+            colored = self._seen(lightness, self.network.ab_of(outputs))
             true = self._seen(lightness, self.network.ab_of(targets))
             noise = self._noise(true)
-            judged = self._learn_to_tell(torch.cat([true, coloured.detach()]) + noise, share, last=last)
+            judged = self._learn_to_tell(torch.cat([true, colored.detach()]) + noise, share, last=last)
             loss = self.loss(outputs, targets)
             # True ones beside: batch-norm must find the discriminator the photos it learned on. Not through
             # Fabric's wrapper, for of this pass the discriminator itself learns nothing.
             self.discriminator.requires_grad_(False)
             with self.fabric.autocast():
-                logits = self.discriminator(torch.cat([true, coloured]) + noise).float()[len(true) :]
+                logits = self.discriminator(torch.cat([true, colored]) + noise).float()[len(true) :]
             self.discriminator.requires_grad_(True)
             loss_generator = _cross_entropy(logits, true=True)
             self.fabric.backward((loss + self.params.adversarial.weight * loss_generator) * share)
@@ -245,12 +247,12 @@ class Adversarial(Objective):
         return {"loss": loss.detach(), "loss_generator": loss_generator.detach(), **judged}
 
     def _learn_to_tell(self, photos: Tensor, share: float, *, last: bool) -> dict[str, Tensor]:
-        """Let the discriminator's gradients add up on ``photos``, true ones first and as many coloured."""
+        """Let the discriminator's gradients add up on ``photos``, true ones first and as many colored."""
         with self.fabric.no_backward_sync(self.critic, enabled=not last):
-            true, coloured = self.critic(photos).float().chunk(2)
-            loss = (_cross_entropy(true, true=True) + _cross_entropy(coloured, true=False)) / 2
+            true, colored = self.critic(photos).float().chunk(2)
+            loss = (_cross_entropy(true, true=True) + _cross_entropy(colored, true=False)) / 2
             self.fabric.backward(loss * share)
-        right = torch.cat([true > 0, coloured <= 0])
+        right = torch.cat([true > 0, colored <= 0])
         return {"loss_discriminator": loss.detach(), "discriminator_accuracy": right.float().mean()}
 
     def _seen(self, lightness: Tensor, ab: Tensor) -> Tensor:
@@ -264,12 +266,12 @@ class Adversarial(Objective):
         return torch.cat([small / 50 - 1, ab / AB_SCALE], dim=1)
 
     def _noise(self, photos: Tensor) -> Tensor:
-        """Return what is added to true and coloured ``photos``; it follows from seed and step alone."""
+        """Return what is added to true and colored ``photos``; it follows from seed and step alone."""
         options = self.params.adversarial
         if not options.noise or self.steps % options.noise_every:
             return photos.new_zeros(())
-        place = [self.params.seed, self.fabric.global_rank, self.steps, self.turn]
-        draws = torch.Generator().manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
+        key = [self.params.seed, self.fabric.global_rank, self.steps, self.turn]
+        draws = torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
         shape = (2 * len(photos), *photos.shape[1:])
         return options.noise * torch.randn(shape, generator=draws).to(photos.device)
 

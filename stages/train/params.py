@@ -51,11 +51,11 @@ Effect = Literal["sepia", "blur", "grain", "fading", "borders", "scratches"]
 """What happens to old scans; see :mod:`stages.train.degradation`."""
 
 CLASSIFIERS = ("unet", "lite_unet")
-"""Architectures that can classify colour."""
+"""Architectures that can classify color."""
 
 
 class ChromaL1Params(Section):
-    """How ``loss: chroma_l1`` counts colour."""
+    """How ``loss: chroma_l1`` counts color."""
 
     doubled_at: float = Field(
         gt=0, le=1000, description="chroma in Lab units at which a pixel counts twice a gray one"
@@ -145,7 +145,7 @@ class Params(Section):
         if self.loss == "classes" and self.architecture not in CLASSIFIERS:
             raise UngrayError(
                 f"train.loss = 'classes' needs train.architecture = {' or '.join(CLASSIFIERS)}, which can "
-                f"say how likely each colour is, not {self.architecture}"
+                f"say how likely each color is, not {self.architecture}"
             )
         return self
 

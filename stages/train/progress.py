@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from stages.train.objective import CURVES
 from stages.train.params import Params
-from stages.train.state import Place
+from stages.train.state import State
 from ungray.imaging import photos
 from ungray.imaging.color import Rgb, gray_photo, rgb_to_lab
 from ungray.imaging.grids import photo_grid, write_jpeg
@@ -26,23 +26,33 @@ from ungray.system.files import whole_file
 from ungray.system.terminal import tell
 
 if TYPE_CHECKING:
-    from stages.train.degradation import OldScans
+    from stages.train.degradation import Degradation
 
 
 FIRST_DIGITS = {1, 2, 5}
 
 
-class Gallery:
-    """Colours ``train.grid_photos`` val photos and keeps the results in ``work``, also for a resumed run."""
+class ProgressGrids:
+    """Colors ``train.grid_photos`` val photos and keeps the results in ``work``, also for a resumed run."""
 
     def __init__(
-        self, params: Params, *, work: Path, val: pd.DataFrame, prepared: Path, wear: OldScans | None
+        self,
+        params: Params,
+        *,
+        work: Path,
+        val: pd.DataFrame,
+        prepared: Path,
+        degradation: Degradation | None,
     ) -> None:
         self._work = work
         # Names are checksums, so the first ones are as good as drawn by lot.
         chosen = val.sort_values("photo").head(params.grid_photos)
         self._truths = [photos.read_rgb(prepared / file) for file in chosen["file"]]
-        self._worn = [_worn(truth, wear, params, number) for number, truth in enumerate(self._truths) if wear]
+        self._degraded = [
+            _degraded(truth, degradation, params, number)
+            for number, truth in enumerate(self._truths)
+            if degradation
+        ]
 
     @staticmethod
     def is_milestone(epoch: int) -> bool:
@@ -51,10 +61,10 @@ class Gallery:
         return epoch == 0 or (int(digits[0]) in FIRST_DIGITS and set(digits[1:]) <= {"0"})
 
     def draw(self, epoch: int, network: Colorizer) -> None:
-        """Colour the photos, and their worn twins where there are any, by ``network`` as it is now."""
+        """Color the photos, and their worn twins where there are any, by ``network`` as it is now."""
         predict_ab = predictor(network)
 
-        def coloured(photo: Rgb) -> Rgb:
+        def colored(photo: Rgb) -> Rgb:
             return recolor(
                 rgb_to_lab(photo)[..., 0],
                 predict_ab,
@@ -62,32 +72,32 @@ class Gallery:
                 multiple=network.MULTIPLE,
             )
 
-        tiles = [coloured(photo) for photo in [*self._truths, *self._worn]]
+        tiles = [colored(photo) for photo in [*self._truths, *self._degraded]]
         with whole_file(self._tiles(epoch)) as partial, partial.open("wb") as file:
             np.savez_compressed(file, *tiles)
 
     def grid(self, epoch: int) -> Path:
-        """Return a picture of the photos: gray, as coloured at ``epoch``, and true."""
-        coloured = self._read(epoch)
+        """Return a picture of the photos: gray, as colored at ``epoch``, and true."""
+        colored = self._read(epoch)
         columns = ["gray", f"epoch {epoch}", "truth"]
         rows = [
             [_gray(truth), tile, truth]
-            for truth, tile in zip(self._truths, coloured[: len(self._truths)], strict=True)
+            for truth, tile in zip(self._truths, colored[: len(self._truths)], strict=True)
         ]
-        if self._worn:
+        if self._degraded:
             columns = ["old scan", f"epoch {epoch}", *columns]
-            worn = zip(self._worn, coloured[len(self._truths) :], strict=True)
-            rows = [[_gray(scan), tile, *row] for (scan, tile), row in zip(worn, rows, strict=True)]
+            degraded = zip(self._degraded, colored[len(self._truths) :], strict=True)
+            rows = [[_gray(scan), tile, *row] for (scan, tile), row in zip(degraded, rows, strict=True)]
         path = self._work / f"grid-{epoch:04}.jpg"
         write_jpeg(path, photo_grid(rows, columns=columns))
         return path
 
     def tall(self, last: int) -> Path:
-        """Return a picture of the photos as coloured at each milestone before ``last``, and there."""
+        """Return a picture of the photos as colored at each milestone before ``last``, and there."""
         epochs = [epoch for epoch in range(last) if self.is_milestone(epoch)] + [last]
-        coloured = [self._read(epoch) for epoch in epochs]
+        colored = [self._read(epoch) for epoch in epochs]
         rows = [
-            [_gray(truth), *[tiles[number] for tiles in coloured], truth]
+            [_gray(truth), *[tiles[number] for tiles in colored], truth]
             for number, truth in enumerate(self._truths)
         ]
         path = self._work / "learning.jpg"
@@ -106,18 +116,18 @@ def _gray(photo: Rgb) -> Rgb:
     return gray_photo(rgb_to_lab(photo)[..., 0])
 
 
-def _worn(truth: Rgb, wear: OldScans, params: Params, number: int) -> Rgb:
+def _degraded(truth: Rgb, degradation: Degradation, params: Params, number: int) -> Rgb:
     """Return ``truth`` worn as training does it: at the working size, which is then brought up again."""
     side = (params.working_size, params.working_size)
     small = np.asarray(cv2.resize(truth, side, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    worn = wear.wear(small, np.random.default_rng([params.seed, number]))
-    return np.asarray(cv2.resize(worn, truth.shape[1::-1], interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+    degraded = degradation.degrade(small, np.random.default_rng([params.seed, number]))
+    return np.asarray(cv2.resize(degraded, truth.shape[1::-1], interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
 
 
-class Silent:
-    """Shows nothing: what all processes but the first one do, and what :class:`Show` overrides."""
+class NoProgress:
+    """Shows nothing: what all processes but the first one do, and what :class:`Progress` overrides."""
 
-    def start(self, place: Place, network: Colorizer, *, steps: int) -> None:
+    def start(self, state: State, network: Colorizer, *, steps: int) -> None:
         """Begin, or go on from ``place``; ``steps`` are all steps, as far as that is known."""
 
     def step(self, photos: int) -> None:
@@ -126,7 +136,7 @@ class Silent:
     def plan(self, steps: int) -> None:
         """Show that the number of all steps is now known."""
 
-    def epoch(self, place: Place, network: Colorizer, *, last: bool) -> None:
+    def epoch(self, state: State, network: Colorizer, *, last: bool) -> None:
         """Show the epoch that just ended."""
 
     def __enter__(self) -> Self:
@@ -138,13 +148,19 @@ class Silent:
         """End, well or not."""
 
 
-class Show(Silent):
+class Progress(NoProgress):
     """Shows the progress of one training under ``report``."""
 
     def __init__(
-        self, params: Params, *, report: Path, gallery: Gallery, photos_an_epoch: int, batches_an_epoch: int
+        self,
+        params: Params,
+        *,
+        report: Path,
+        grids: ProgressGrids,
+        photos_an_epoch: int,
+        batches_an_epoch: int,
     ) -> None:
-        self._params, self._gallery = params, gallery
+        self._params, self._grids = params, grids
         self._photos_an_epoch, self._batches_an_epoch = photos_an_epoch, batches_an_epoch
         self._live = Live(str(report), dvcyaml=None, save_dvc_exp=False)
         if not params.adversarial.weight:
@@ -152,20 +168,20 @@ class Show(Silent):
         self._bar: tqdm = None
         self._started, self._seen, self._steps = 0.0, 0, 0
 
-    def start(self, place: Place, network: Colorizer, *, steps: int) -> None:
+    def start(self, state: State, network: Colorizer, *, steps: int) -> None:
         """Log again what an interrupted run logged, and draw what the untrained network makes."""
-        if place.epoch or place.batch:
-            tell(f"train: going on from epoch {place.epoch}, batch {place.batch}")
+        if state.epoch or state.batch:
+            tell(f"train: going on from epoch {state.epoch}, batch {state.batch}")
         else:
-            self._gallery.draw(0, network)
-        self._show_grid(0)
-        if place.before:
-            self._log(0, place.before, grid=False)
-            tell(f"train: before the first epoch: {_val(place.before)}, {_figure(place.before)}")
-        for epoch, record in enumerate(place.log, start=1):
+            self._grids.draw(0, network)
+        self._log_grid(0)
+        if state.before:
+            self._log(0, state.before, grid=False)
+            tell(f"train: before the first epoch: {_val(state.before)}, {_figure(state.before)}")
+        for epoch, record in enumerate(state.log, start=1):
             self._log(epoch, record, grid=epoch % self._params.grid_every == 0)
-        seen = self._photos_of(place.epoch * self._batches_an_epoch + place.batch)
-        self._bar = tqdm(initial=seen, desc=_title(place), unit="photo", disable=None)
+        seen = self._photos_of(state.epoch * self._batches_an_epoch + state.batch)
+        self._bar = tqdm(initial=seen, desc=_title(state), unit="photo", disable=None)
         self._started, self._seen = time.monotonic(), 0
         self.plan(steps)
 
@@ -180,23 +196,23 @@ class Show(Silent):
         self._bar.total = self._photos_of(steps)
         self._bar.refresh()
 
-    def epoch(self, place: Place, network: Colorizer, *, last: bool) -> None:
+    def epoch(self, state: State, network: Colorizer, *, last: bool) -> None:
         """Log the epoch, print its line, draw its grids."""
-        grid = last or place.epoch % self._params.grid_every == 0
-        if grid or last or self._gallery.is_milestone(place.epoch):
-            self._gallery.draw(place.epoch, network)
-        record = place.log[-1]
-        self._log(place.epoch, record, grid=grid)
+        grid = last or state.epoch % self._params.grid_every == 0
+        if grid or last or self._grids.is_milestone(state.epoch):
+            self._grids.draw(state.epoch, network)
+        record = state.log[-1]
+        self._log(state.epoch, record, grid=grid)
         if not last:
-            self._bar.set_description_str(_title(place))
+            self._bar.set_description_str(_title(state))
         self._bar.set_postfix_str(_losses(record))
         with tqdm.external_write_mode():
             tell(
-                f"train: epoch {place.epoch}/{-(-self._steps // self._batches_an_epoch)}: "
-                f"{_losses(record)}, {_figure(record)}{self._pace(place, last=last)}"
+                f"train: epoch {state.epoch}/{-(-self._steps // self._batches_an_epoch)}: "
+                f"{_losses(record)}, {_figure(record)}{self._pace(state, last=last)}"
             )
         if last:
-            self._live.log_image("learning.jpg", self._gallery.tall(place.epoch))
+            self._live.log_image("learning.jpg", self._grids.tall(state.epoch))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -207,12 +223,12 @@ class Show(Silent):
         if kind is None:
             self._live.end()
 
-    def _pace(self, place: Place, *, last: bool) -> str:
+    def _pace(self, state: State, *, last: bool) -> str:
         # Nothing to tell for a run that was stopped between the last step of an epoch and its end.
         if not self._seen:
             return ""
         rate = self._seen / (time.monotonic() - self._started)
-        left = self._photos_of(self._steps) - self._photos_of(place.epoch * self._batches_an_epoch)
+        left = self._photos_of(self._steps) - self._photos_of(state.epoch * self._batches_an_epoch)
         return f", {rate:.0f} photos/s, {0 if last else left / rate / 60:.1f} min left"
 
     def _photos_of(self, steps: int) -> int:
@@ -224,15 +240,15 @@ class Show(Silent):
         for name, value in record.items():
             self._live.log_metric(name, value)
         if grid:
-            self._show_grid(epoch)
+            self._log_grid(epoch)
         self._live.make_summary()
 
-    def _show_grid(self, epoch: int) -> None:
-        self._live.log_image(f"grid/{epoch:04}.jpg", self._gallery.grid(epoch))
+    def _log_grid(self, epoch: int) -> None:
+        self._live.log_image(f"grid/{epoch:04}.jpg", self._grids.grid(epoch))
 
 
-def _title(place: Place) -> str:
-    return f"train, epoch {place.epoch + 1}"
+def _title(state: State) -> str:
+    return f"train, epoch {state.epoch + 1}"
 
 
 def _losses(record: dict[str, float]) -> str:

@@ -14,25 +14,25 @@ from lightning_fabric import Fabric
 from stages.params import Machine
 from stages.storage import cache, tables
 from stages.storage.shards import Shards
-from stages.train.checkpoints import tell_what_differs
+from stages.train.checkpoints import report_differences
 from stages.train.data import Pixels, Streamed, batch_count, load_pixels
 from stages.train.device import start_fabric
 from stages.train.hints import Hints
 from stages.train.loop import EndedError, OnEpoch, Photos, Training
 from stages.train.losses import measure_prior
 from stages.train.params import Params
-from stages.train.progress import Gallery, Show, Silent
-from stages.train.saturation_calibration import vivid
-from stages.train.state import Place
+from stages.train.progress import NoProgress, Progress, ProgressGrids
+from stages.train.saturation_calibration import calibrate_saturation
+from stages.train.state import State
 from stages.train.tones import Tones
-from stages.train.warm_start import half_weights, start_from, told
+from stages.train.warm_start import describe, half_weights, warm_start
 from ungray import networks
 from ungray.networks import Model, parameter_count
 from ungray.provenance import kept_nothing
 from ungray.system.terminal import tell
 
 if TYPE_CHECKING:
-    from stages.train.degradation import OldScans
+    from stages.train.degradation import Degradation
     from ungray.networks.base import Colorizer
 
 CODE = Path(__file__).parents[1]
@@ -47,7 +47,7 @@ class Result:
     model: Model
     work: Path
     """The folder of its checkpoint in the working cache."""
-    place: Place
+    state: State
     """Where it ended; with a record an epoch: loss/train, loss/val, loss/gray, ciede2000/val and so on."""
     first_process: bool
     """Whether this is the process that writes files; of several, only one is."""
@@ -72,7 +72,7 @@ def run(
         photos, val = _photos(params, machine, index, prepared)
     torch.manual_seed(params.seed)
     network = networks.build(params.network())
-    start = start_from(network, Path(params.base)) if params.start_from == "base" else None
+    start = warm_start(network, Path(params.base)) if params.start_from == "base" else None
     measure_prior(network, photos.train)
     begun = half_weights(network) if start else None
     if fabric.global_rank:
@@ -81,20 +81,22 @@ def run(
     settings["start"] = start
     fingerprint = cache.fingerprint(settings)
     work = cache.folder("train", fingerprint)
-    show = Silent()
+    progress = NoProgress()
     if fabric.is_global_zero:
-        tell_what_differs(work, settings | {"report": str(report)})
-        show = Show(
+        report_differences(work, settings | {"report": str(report)})
+        progress = Progress(
             params,
             report=report,
-            gallery=Gallery(params, work=work, val=val, prepared=prepared, wear=photos.wear),
+            grids=ProgressGrids(
+                params, work=work, val=val, prepared=prepared, degradation=photos.degradation
+            ),
             photos_an_epoch=len(photos.files),
             batches_an_epoch=batch_count(photos.train, params.batch_size),
         )
         where = device if fabric.world_size == 1 else f"{fabric.world_size} x {device}"
         _announce(params, network, photos, where=f"{where}, {precision}")
         if start:
-            tell(f"train: {told(start, network)}")
+            tell(f"train: {describe(start, network)}")
     training = Training(
         params,
         machine,
@@ -103,44 +105,44 @@ def run(
         fabric=fabric,
         checkpoint=work / "checkpoint.pt",
         fingerprint=fingerprint,
-        show=show,
+        progress=progress,
     )
     try:
-        place = training.run(on_epoch)
+        state = training.run(on_epoch)
     except EndedError:
         shutil.rmtree(work)
         raise
     made: dict[str, Any] = {"start": start} if start else {}
     made |= _made(training, precision=precision)
     if begun and all(begun[name].equal(value) for name, value in half_weights(network).items()):
-        made["unchanged"] = _unchanged(place, epoch=made["epoch"], watch=params.watch)
+        made["unchanged"] = _unchanged(state, epoch=made["epoch"], watch=params.watch)
     model = Model(network, _provenance(params, index, made))
     if (said := kept_nothing(model.provenance)) and fabric.is_global_zero:
         tell(f"train: {said}")
-    return Result(model, work, place, fabric.is_global_zero)
+    return Result(model, work, state, fabric.is_global_zero)
 
 
 def _made(training: Training, *, precision: str) -> dict[str, Any]:
     """Return how the weights of a finished training came to be."""
-    params, place = training.params, training.place
-    epoch = place.best_epoch(params.watch) if params.keep == "best" else place.epoch
+    params, state = training.params, training.state
+    epoch = state.best_epoch(params.watch) if params.keep == "best" else state.epoch
     return {
         "steps": min(training.step, training.steps),
         "epoch": epoch,
         "precision": precision,
-        "threads": place.threads,
-        "vivid": vivid(training.network, training.photos.val),
+        "threads": state.threads,
+        "vivid": calibrate_saturation(training.network, training.photos.val),
     }
 
 
-def _unchanged(place: Place, *, epoch: int, watch: str) -> dict[str, Any]:
+def _unchanged(state: State, *, epoch: int, watch: str) -> dict[str, Any]:
     """Return what :func:`ungray.provenance.kept_nothing` tells: what val said before training and at best."""
-    trained = Place(log=place.log)
+    trained = State(log=state.log)
     return {
         "epoch": epoch,
-        "epochs": place.epoch,
+        "epochs": state.epoch,
         "watch": watch,
-        "before": place.before[f"{watch}/val"],
+        "before": state.before[f"{watch}/val"],
         "best": trained.measured(trained.best_epoch(watch))[f"{watch}/val"],
     }
 
@@ -169,7 +171,7 @@ def _photos(
         train=train,
         files=[file for _, rows in by_size for file in rows["file"]],
         val=load_pixels(splits["val"], prepared, size=params.working_size, workers=machine.workers),
-        wear=_old_scans(params),
+        degradation=_degradation(params),
         tones=Tones(share=params.tones, seed=params.seed) if params.tones else None,
         hints=Hints(params.hints, seed=params.seed) if params.network().get("hints") else None,
     )
@@ -191,12 +193,12 @@ def _by_working_size(
     ]
 
 
-def _old_scans(params: Params) -> OldScans | None:
+def _degradation(params: Params) -> Degradation | None:
     if not params.degradation:
         return None
-    from stages.train.degradation import OldScans  # albumentations takes seconds to import
+    from stages.train.degradation import Degradation  # albumentations takes seconds to import
 
-    return OldScans(params.degradation_effects, share=params.degradation, seed=params.seed)
+    return Degradation(params.degradation_effects, share=params.degradation, seed=params.seed)
 
 
 def _settings(

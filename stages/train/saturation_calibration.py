@@ -1,4 +1,4 @@
-"""How much stronger a trained network's colours can be made before they do more harm than good."""
+"""How much stronger a trained network's colors can be made before they do more harm than good."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ungray.imaging.color import Rgb, gray_photo, lab_to_rgb, rgb_to_lab
 from ungray.networks import Colorizer
 
 WANTED = 0.8
-"""As colourful as this share of the truth is vivid."""
+"""As colorful as this share of the truth is vivid."""
 
 MOST = 3.0
 """No saturation above this is tried."""
@@ -23,12 +23,12 @@ HALVINGS = 6
 """Of the interval from 1 to :data:`MOST`."""
 
 
-def vivid(network: Colorizer, val: Pixels) -> dict[str, float]:
-    """Return what to multiply the colours of ``network`` by for vivid ones, and what that costs on ``val``.
+def calibrate_saturation(network: Colorizer, val: Pixels) -> dict[str, float]:
+    """Return what to multiply the colors of ``network`` by for vivid ones, and what that costs on ``val``.
 
-    Training that averages plausible colours leaves them pale. Times a constant they are livelier, and where
+    Training that averages plausible colors leaves them pale. Times a constant they are livelier, and where
     the hue is wrong more wrong. Chosen is the largest constant from 1 to 3 at which the photos are at most
-    0.8 times as colourful as the truth and their mean CIEDE2000 is at most the gray photo's; 1 if there is
+    0.8 times as colorful as the truth and their mean CIEDE2000 is at most the gray photo's; 1 if there is
     none.
 
     Args:
@@ -36,40 +36,40 @@ def vivid(network: Colorizer, val: Pixels) -> dict[str, float]:
         val: uint8 RGB (photos, size, size, 3) at its working size, none of which it was trained on.
 
     Returns:
-        ``saturation``, the constant, and at it, means over at most 150 photos: ``colourfulness_ratio`` (to
+        ``saturation``, the constant, and at it, means over at most 150 photos: ``colorfulness_ratio`` (to
         the truth's), ``ciede2000``, and ``ciede2000_gray`` of the gray photos.
     """
     truths = val[np.linspace(0, len(val) - 1, min(len(val), PHOTOS)).round().astype(int)]
     labs = [rgb_to_lab(truth) for truth in truths]
     predict_ab = networks.predictor(network)
-    colours = [predict_ab(np.ascontiguousarray(lab[..., 0])) for lab in labs]
-    wanted = _colourfulness(list(truths))
+    colors = [predict_ab(np.ascontiguousarray(lab[..., 0])) for lab in labs]
+    wanted = _colorfulness(list(truths))
     gray = _ciede2000([gray_photo(lab[..., 0]) for lab in labs], truths)
 
     def painted(saturation: float) -> list[Rgb]:
         return [
             lab_to_rgb(np.dstack([lab[..., 0], ab * saturation]))
-            for lab, ab in zip(labs, colours, strict=True)
+            for lab, ab in zip(labs, colors, strict=True)
         ]
 
     low, high = 1.0, MOST
     for _ in range(HALVINGS):
         photos = painted(middle := (low + high) / 2)
-        if _colourfulness(photos) <= WANTED * wanted and _ciede2000(photos, truths) <= gray:
+        if _colorfulness(photos) <= WANTED * wanted and _ciede2000(photos, truths) <= gray:
             low = middle
         else:
             high = middle
     photos = painted(low)
     return {
         "saturation": round(low, 4),
-        "colourfulness_ratio": round(_colourfulness(photos) / max(wanted, 1e-9), 4),
+        "colorfulness_ratio": round(_colorfulness(photos) / max(wanted, 1e-9), 4),
         "ciede2000": round(_ciede2000(photos, truths), 4),
         "ciede2000_gray": round(gray, 4),
     }
 
 
-def _colourfulness(photos: list[Rgb]) -> float:
-    return float(np.mean([metrics.colourfulness(photo) for photo in photos]))
+def _colorfulness(photos: list[Rgb]) -> float:
+    return float(np.mean([metrics.colorfulness(photo) for photo in photos]))
 
 
 def _ciede2000(photos: list[Rgb], truths: Pixels) -> float:

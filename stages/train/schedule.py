@@ -10,9 +10,9 @@ from collections.abc import Callable
 from stages.params import Machine
 from stages.train.checkpoints import Checkpoint
 from stages.train.params import Params
-from stages.train.state import Place
+from stages.train.state import State
 
-MEASURED_STEPS = 20
+TIMED_STEPS = 20
 """Steps, warm-up included, that are taken before the number of steps in train.minutes is planned."""
 
 
@@ -22,7 +22,7 @@ def settled_steps(params: Params) -> int:
     It is the same whether that number is known from the start or planned on the way, so a training that was
     planned by minutes is repeated exactly by its number of steps.
     """
-    return max(params.warmup_steps, MEASURED_STEPS)
+    return max(params.warmup_steps, TIMED_STEPS)
 
 
 def most_steps(params: Params, batches_an_epoch: int) -> int:
@@ -96,8 +96,8 @@ PACE_STEPS = 10
 class Clock:
     """Times the steps of a training that goes on from ``place``."""
 
-    def __init__(self, place: Place, machine: Machine) -> None:
-        self._place, self.machine, self._before = place, machine, place.seconds
+    def __init__(self, state: State, machine: Machine) -> None:
+        self._state, self.machine, self._before = state, machine, state.seconds
         self._started = self._step_began = self._saved = time.monotonic()
         self._steps_since_save = 0
 
@@ -108,7 +108,7 @@ class Clock:
     def step(self) -> None:
         """Note that a step has ended."""
         now = time.monotonic()
-        self._place.pace = [*self._place.pace, now - self._step_began][-PACE_STEPS:]
+        self._state.pace = [*self._state.pace, now - self._step_began][-PACE_STEPS:]
         self._step_began = now
         self._steps_since_save += 1
 
@@ -118,7 +118,7 @@ class Clock:
 
     def seconds_a_step(self) -> float:
         """Return the median of the last steps' times."""
-        return statistics.median(self._place.pace)
+        return statistics.median(self._state.pace)
 
     def seconds_of(self, work: Callable[[], object]) -> float:
         """Return what ``work`` takes, which is no part of a step."""
@@ -135,7 +135,7 @@ class Clock:
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Save a checkpoint."""
-        self._place.seconds = self.seconds()
-        checkpoint.save(self._place)
+        self._state.seconds = self.seconds()
+        checkpoint.save(self._state)
         self.pause()
         self._saved, self._steps_since_save = time.monotonic(), 0

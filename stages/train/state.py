@@ -19,7 +19,7 @@ OF_EACH_PROCESS = ("photos", "sums", "first_loss")
 
 
 @dataclass
-class Place:
+class State:
     """Where training is, and what was measured so far.
 
     Order of photos, flips, wear and learning rate follow from the place alone.
@@ -84,16 +84,16 @@ class Best:
         self._params = params
         self.weights: dict[str, Tensor] | None = None
 
-    def consider(self, network: Colorizer, place: Place) -> None:
+    def consider(self, network: Colorizer, state: State) -> None:
         """Keep the weights of ``network`` if the epoch that ended last is the best one."""
-        if self._params.keep == "best" and place.best_epoch(self._params.watch) == place.epoch:
+        if self._params.keep == "best" and state.best_epoch(self._params.watch) == state.epoch:
             self.weights = {name: value.cpu().clone() for name, value in network.state_dict().items()}
 
-    def patience_is_over(self, place: Place) -> bool:
+    def patience_is_over(self, state: State) -> bool:
         """Say whether the last ``train.patience`` epochs were no better than one before."""
         if not self._params.patience:
             return False
-        return place.epoch - place.best_epoch(self._params.watch) >= self._params.patience
+        return state.epoch - state.best_epoch(self._params.watch) >= self._params.patience
 
 
 class Ema:

@@ -18,7 +18,7 @@ from ungray.imaging.color import Float, Rgb, gray_photo, lab_to_rgb, rgb_to_lab
 from ungray.networks.base import Colorizer
 from ungray.system.limits import cores
 
-MOST_JUDGED = 300
+MAX_PHOTOS = 300
 """Val photos that the figures are the mean of, at most; CIEDE2000 takes milliseconds a photo."""
 
 FIGURES = ("ciede2000", "ab_mae", "psnr")
@@ -31,7 +31,7 @@ class Validation:
         self._objective, self._batch_size, self._fabric = objective, batch_size, fabric
         rank, ranks = fabric.global_rank, fabric.world_size
         self._val, self._photos = val[rank::ranks], len(val)
-        spread = np.linspace(0, len(val) - 1, min(len(val), MOST_JUDGED)).round().astype(int)
+        spread = np.linspace(0, len(val) - 1, min(len(val), MAX_PHOTOS)).round().astype(int)
         self._judged, self._judged_photos = spread[rank::ranks], len(spread)
         self._truths = val[self._judged]
         self._gray: NDArray[np.float64] | None = None
@@ -71,13 +71,13 @@ class Validation:
         return sums
 
     def _figures(self, network: Colorizer) -> NDArray[np.float64]:
-        coloured: list[Rgb] = []
+        colored: list[Rgb] = []
         for start in range(0, len(self._truths), self._batch_size):
             truths = self._truths[start : start + self._batch_size]
             lightness = np.stack([rgb_to_lab(truth)[..., 0] for truth in truths])
             ab = self._predict(network, torch.from_numpy(lightness)[:, None])
-            coloured += [lab_to_rgb(np.dstack(both)) for both in zip(lightness, ab, strict=True)]
-        return _sums(coloured, self._truths)
+            colored += [lab_to_rgb(np.dstack(both)) for both in zip(lightness, ab, strict=True)]
+        return _sums(colored, self._truths)
 
     def _predict(self, network: Colorizer, lightness: Tensor) -> Float:
         with self._fabric.autocast():

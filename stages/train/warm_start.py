@@ -17,7 +17,7 @@ FILE = "colorizer.safetensors"
 """The model in the folder ``train.base``."""
 
 
-def start_from(network: Colorizer, folder: Path) -> dict[str, Any]:
+def warm_start(network: Colorizer, folder: Path) -> dict[str, Any]:
     """Give ``network`` the weights of the model in ``folder``, as far as names and shapes agree.
 
     What a network has and the model has not (another head, other channels, another architecture) starts new,
@@ -61,8 +61,8 @@ def half_weights(network: Colorizer) -> dict[str, Tensor]:
     }
 
 
-def told(start: dict[str, Any], network: Colorizer) -> str:
-    """Return in words what :func:`start_from` did."""
+def describe(start: dict[str, Any], network: Colorizer) -> str:
+    """Return in words what :func:`warm_start` did."""
     if not start["new"]:
         return f"starts from the base model ({start['architecture']})"
     if start["new"] == "all":

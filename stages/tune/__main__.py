@@ -1,8 +1,8 @@
 """Search good params for training by random trials, as the section `tune` of params.yaml says.
 
 Each trial draws values from `tune.space`, trains for `tune.epochs` on data/prepared and is scored by the
-colour difference of the val photos, CIEDE2000, lower is better. (Accuracy, which classifiers are searched by,
-says nothing here: colour is a number per pixel, and no number is ever hit exactly.) Trials lie in a database,
+color difference of the val photos, CIEDE2000, lower is better. (Accuracy, which classifiers are searched by,
+says nothing here: color is a number per pixel, and no number is ever hit exactly.) Trials lie in a database,
 SQLite in .cache or any that `tune.storage` names. Stopped by Ctrl-C or killed, the search goes on when it is
 started again. Started on many machines with one `tune.storage`, they share the trials. It writes
 reports/tune/: trials.csv, best.yaml, history.png, importance.png, slices.png. Examples:
@@ -23,7 +23,7 @@ from stages.params import Machine, load
 from stages.train.params import Params as TrainParams
 from stages.tune.apply import apply
 from stages.tune.params import Params
-from stages.tune.progress import Told, table_so_far, write_report
+from stages.tune.progress import Progress, table_so_far, write_report
 from stages.tune.report import best
 from stages.tune.run import prepare, work
 from stages.tune.study import results
@@ -50,13 +50,13 @@ def search(arguments: Sequence[str]) -> None:
     trials = found.params.trials
     left = trials - len(results(found.study, trials))
     tell(f"tune: {sentence}; {left} of {trials} trials to do; {found.study.study_name}")
-    told = Told(found)
+    progress = Progress(found)
     try:
-        with told.bar:
+        with progress.bar:
             if left and workers > 1:
-                run_workers(found, min(workers, left), told)
+                run_workers(found, min(workers, left), progress)
             elif left:
-                work(found, told)
+                work(found, progress)
     finally:
         write_report(found, REPORT)
     first = best(results(found.study, trials))

@@ -26,7 +26,7 @@ class Params(Section):
     storage: str
     seed: Seed
 
-    def check_surroundings(self) -> None:
+    def check_environment(self) -> None:
         """Raise an UngrayError if a key of space or fixed is none that a search can set."""
         check_keys("space", self.space)
         check_keys("fixed", self.fixed)

@@ -20,7 +20,7 @@ from ungray.system.files import whole_file
 from ungray.system.terminal import tell
 
 
-class Told:
+class Progress:
     """Tells of trials as they finish, whoever did them: a line each, and a progress bar on a terminal."""
 
     def __init__(self, search: Search) -> None:

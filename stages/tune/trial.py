@@ -1,9 +1,9 @@
 """One trial: a combination is drawn, checked and trained, and scored by val CIEDE2000.
 
-The ancestor chose by accuracy. That is the share of predictions that hit their class exactly, but colour is a
+The ancestor chose by accuracy. That is the share of predictions that hit their class exactly, but color is a
 number per pixel and has no class: what is counted is hits by chance, near 0 for any network, the same whether
-a colour is a little wrong or grossly, and most where a photo is gray anyway. CIEDE2000 (CIE 142, 2001) is the
-colour difference that people see, in units of about one just noticeable step.
+a color is a little wrong or grossly, and most where a photo is gray anyway. CIEDE2000 (CIE 142, 2001) is the
+color difference that people see, in units of about one just noticeable step.
 """
 
 from __future__ import annotations
@@ -130,10 +130,10 @@ class Search:
                 params, self.machine, prepared=self.prepared, report=folder / "report", on_epoch=on_epoch
             )
         shutil.rmtree(result.work, ignore_errors=True)
-        chosen = result.place.measured(result.model.provenance["epoch"])  # whose weights training kept
+        chosen = result.state.measured(result.model.provenance["epoch"])  # whose weights training kept
         # Also of a trial that was killed after its last epoch, which then had no epoch left to tell of.
         trial.set_user_attr("gray", round(chosen[GRAY], 4))
-        trial.set_user_attr("epochs", result.place.epoch)
+        trial.set_user_attr("epochs", result.state.epoch)
         return chosen[SCORE]
 
 

@@ -1,11 +1,11 @@
-"""Colour photos from Python: one class.
+"""Color photos from Python: one class.
 
 >>> from PIL import Image
 >>> from ungray.colorizer import Colorizer
 >>> colorizer = Colorizer.load()
 >>> photo = Image.open("photo.jpg")
->>> coloured = colorizer.colorize(photo)
->>> coloured.mode, coloured.size == photo.size
+>>> colored = colorizer.colorize(photo)
+>>> colored.mode, colored.size == photo.size
 ('RGB', True)
 
 An array gives an array, several photos share the network's time, and one prediction can be painted at will:
@@ -39,7 +39,7 @@ from ungray.errors import ArgumentError, UngrayError
 from ungray.hints import Hint, drawn
 from ungray.imaging import encoding, photo_files
 from ungray.imaging.color import Float
-from ungray.imaging.upsampling import along_edges, paint, small_copy
+from ungray.imaging.upsampling import apply_color, guided_fit, small_copy
 from ungray.spreading import corrected
 
 PACKAGED = Path(__file__).parent / "base" / "colorizer.onnx"
@@ -49,7 +49,7 @@ ROOT = Path(__file__).parents[2]
 """The checkout, where it was not."""
 
 VIVID = 1.6
-"""What ab is multiplied by for vivid colours, where the model does not say."""
+"""What ab is multiplied by for vivid colors, where the model does not say."""
 
 BATCH = 16
 """Small copies that go through the network at once."""
@@ -105,11 +105,11 @@ def _colorizer_in(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the network said of one photo: the colours, to be painted at any saturation."""
+    """What the network said of one photo: the colors, to be painted at any saturation."""
 
     photo: photo_files.Photo
     fits: Float
-    """See :func:`ungray.imaging.upsampling.along_edges`."""
+    """See :func:`ungray.imaging.upsampling.guided_fit`."""
 
     vivid: float
     """What ``vivid=True`` multiplies the saturation by."""
@@ -118,13 +118,13 @@ class Prediction:
     """What was known of its colors."""
 
     def render(self, *, saturation: float = 1.0, vivid: bool = False) -> NDArray[Any]:
-        """Return the coloured photo, sRGB (height, width, 3): uint8, or uint16 for a photo of 16 bits.
+        """Return the colored photo, sRGB (height, width, 3): uint8, or uint16 for a photo of 16 bits.
 
         The lightness is the photo's own. The network is not asked again.
 
         Args:
-            saturation: what the predicted colours are multiplied by; 0 gives the gray photo.
-            vivid: stronger colours, as strong as the model's maker found right; ``saturation`` counts on top.
+            saturation: what the predicted colors are multiplied by; 0 gives the gray photo.
+            vivid: stronger colors, as strong as the model's maker found right; ``saturation`` counts on top.
 
         Raises:
             ArgumentError: ``saturation`` is negative or no number.
@@ -133,11 +133,11 @@ class Prediction:
             raise ArgumentError(f"saturation is {saturation}; it must be 0 (gray) or more, 1 is as predicted")
         factor = saturation * (self.vivid if vivid else 1)
         colored = [(hint.x, hint.y) for hint in self.hints if np.hypot(*hint.ab()) > 1]
-        return paint(self.photo.gray, self.fits, saturation=factor, bits=self.photo.bits, known=colored)
+        return apply_color(self.photo.gray, self.fits, saturation=factor, bits=self.photo.bits, known=colored)
 
 
 class Colorizer:
-    """A model that gives gray photos colour."""
+    """A model that gives gray photos color."""
 
     def __init__(self, engine: engines.Engine) -> None:
         self._engine = engine
@@ -146,7 +146,7 @@ class Colorizer:
         self.configuration = engine.configuration
         self.provenance = engine.provenance
         self.vivid = float(engine.provenance.get("vivid", {}).get("saturation", VIVID))
-        """What ``vivid=True`` multiplies colours by; 1: it changes nothing."""
+        """What ``vivid=True`` multiplies colors by; 1: it changes nothing."""
 
     @classmethod
     def load(cls, model: Path | str | None = None, *, engine: str = "auto", threads: int = 0) -> Colorizer:
@@ -179,15 +179,15 @@ class Colorizer:
     def colorize(
         self, photo: Input, *, saturation: float = 1.0, vivid: bool = False, hints: Sequence[Hint] = ()
     ) -> Input:
-        """Return the photo in colour, at its own size and lightness.
+        """Return the photo in color, at its own size and lightness.
 
         Args:
             photo: a Pillow image of any mode (integers, mode I, are levels of 8 bits where none is above
                 255, else of 16; fractions, mode F, are in 0..1), or an array, uint8 or uint16 of either byte
                 order, (height, width) or (height, width, channels) with 1 to 4 channels: gray or RGB, and
-                alpha. Colours it has are ignored.
+                alpha. Colors it has are ignored.
             saturation: see :meth:`Prediction.render`, as is ``vivid``.
-            vivid: stronger colours.
+            vivid: stronger colors.
             hints: colors that are known at some places of the upright photo.
 
         Returns:
@@ -210,7 +210,7 @@ class Colorizer:
         vivid: bool = False,
         hints: Iterable[Sequence[Hint]] | None = None,
     ) -> list[Input]:
-        """Return the photos in colour; see :meth:`colorize`. Those of one shape share runs of the network.
+        """Return the photos in color; see :meth:`colorize`. Those of one shape share runs of the network.
 
         ``hints`` are those of each photo.
         """
@@ -224,7 +224,7 @@ class Colorizer:
     def predict(
         self, photo: Image.Image | NDArray[Any] | photo_files.Photo, *, hints: Sequence[Hint] = ()
     ) -> Prediction:
-        """Ask the network for the colours of one photo; see :meth:`Prediction.render`."""
+        """Ask the network for the colors of one photo; see :meth:`Prediction.render`."""
         return self.predict_batch([photo], hints=[hints])[0]
 
     def predict_batch(
@@ -233,7 +233,7 @@ class Colorizer:
         *,
         hints: Iterable[Sequence[Hint]] | None = None,
     ) -> list[Prediction]:
-        """Ask the network for the colours of several photos; those of one shape are asked for together.
+        """Ask the network for the colors of several photos; those of one shape are asked for together.
 
         ``hints`` are those of each photo; see :meth:`colorize`.
         """
@@ -259,7 +259,7 @@ class Colorizer:
                     ab = answer.transpose(1, 2, 0)
                     if known is not None and known[number][2].any():
                         ab = corrected(copies[number], ab, known[number])
-                    fits[number] = along_edges(copies[number], ab)
+                    fits[number] = guided_fit(copies[number], ab)
         return [
             Prediction(photo, fits[number], self.vivid, told[number]) for number, photo in enumerate(taken)
         ]
@@ -296,13 +296,13 @@ def _photo(photo: Image.Image | NDArray[Any] | photo_files.Photo) -> photo_files
 
 
 def _like(given: Image.Image | NDArray[Any], photo: photo_files.Photo, rgb: NDArray[Any]) -> Any:
-    """Return a coloured photo as what was given: an image or an array, with its alpha."""
+    """Return a colored photo as what was given: an image or an array, with its alpha."""
     if not isinstance(given, Image.Image):
         return rgb if photo.alpha is None else np.dstack([rgb, photo.alpha])
     image = Image.fromarray(encoding.with_bits(rgb, 8))
     if photo.alpha is not None:
         image.putalpha(Image.fromarray(encoding.with_bits(photo.alpha, 8)))
     image.info["icc_profile"] = encoding.srgb_profile()
-    said = {name: value for name, value in vars(photo.about).items() if value}
+    said = {name: value for name, value in vars(photo.metadata).items() if value}
     image.info.update(said)
     return image

@@ -19,7 +19,7 @@ LIMITS = fetch.Limits(
     max_bytes=200_000_000,
     max_pixels=photos.MAX_PIXELS,
     # Those tags ask to be left out of collections that models learn from; here one person looks at one photo.
-    honour_opt_out=False,
+    honor_opt_out=False,
 )
 
 

@@ -1,4 +1,4 @@
-"""What colouring costs beside what OpenCV takes to decode and encode, and how much memory it needs.
+"""What coloring costs beside what OpenCV takes to decode and encode, and how much memory it needs.
 
     python tests/benchmarks/colorize.py --model data/models/colorizer.onnx
     python tests/benchmarks/colorize.py --photos 100 --only folder
@@ -66,7 +66,7 @@ def codec(content: bytes) -> None:
     cv2.imencode(".jpg", cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR), JPEG)
 
 
-def colour(content: bytes, colorizer: Colorizer) -> None:
+def color(content: bytes, colorizer: Colorizer) -> None:
     taken = photo_files.read(content)
     photo_files.encode(taken, colorizer.predict(taken).render(), format="jpg")
 
@@ -78,9 +78,9 @@ def seconds(work: Callable[[], Any]) -> float:
 
 
 def large(megapixels: int, colorizer: Colorizer, content: bytes) -> dict[str, float]:
-    first = seconds(lambda: colour(content, colorizer))
+    first = seconds(lambda: color(content, colorizer))
     gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    ours = statistics.median(seconds(lambda: colour(content, colorizer)) for _ in range(RUNS))
+    ours = statistics.median(seconds(lambda: color(content, colorizer)) for _ in range(RUNS))
     memory.keep_freed(False)  # the command's own doing, not OpenCV's
     codec(content)
     theirs = statistics.median(seconds(lambda: codec(content)) for _ in range(RUNS))
@@ -106,7 +106,7 @@ def folder(colorizer: Colorizer, contents: list[bytes]) -> dict[str, float]:
         memory.keep_freed(False)  # the command's own doing, not OpenCV's
         bare_time = many(bare)
         memory.keep_freed()
-        rounds.append((bare_time, many(lambda content: colour(content, colorizer))))
+        rounds.append((bare_time, many(lambda content: color(content, colorizer))))
     theirs, ours = (statistics.median(of) / len(contents) * 1000 for of in zip(*rounds, strict=True))
     share = statistics.median(bare_time / own_time for bare_time, own_time in rounds)
     return {"theirs, ms a photo": theirs, "ours": ours, "share": share}
@@ -141,7 +141,7 @@ def measure(what: str, model: Path, photos: int) -> dict[str, float]:
     return large(int(what), colorizer, sys.stdin.buffer.read())
 
 
-def show(what: str, found: dict[str, float]) -> None:
+def progress(what: str, found: dict[str, float]) -> None:
     print(f"{what:20}" + ", ".join(f"{name} {value:.2f}" for name, value in found.items()), flush=True)
 
 
@@ -161,7 +161,7 @@ def main() -> None:
     for what in [chosen.only] if chosen.only else ["start", "24", "100", "folder"]:
         if what == "start":
             for engine in ("onnxruntime", "torch"):
-                show(f"start, {engine}", start(chosen.model, engine))
+                progress(f"start, {engine}", start(chosen.model, engine))
             continue
         command = [sys.executable, __file__, "--measure", what, "--model", str(chosen.model)]
         ran = subprocess.run(
@@ -171,7 +171,7 @@ def main() -> None:
             check=True,
         )
         found = json.loads(ran.stdout)
-        show(what, found)
+        progress(what, found)
         missed |= what == "24" and found["times"] > TIMES
         missed |= what.isdigit() and found["gigabytes"] > GIGABYTES.get(int(what), 0)
         missed |= what == "folder" and found["share"] < SHARE

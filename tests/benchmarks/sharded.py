@@ -30,7 +30,7 @@ from stages.prepare import shards as packing
 from stages.storage.shards import Shards
 from stages.train import device, loop
 from stages.train.data import Streamed, ahead, mixed_batches
-from stages.train.progress import Silent
+from stages.train.progress import NoProgress
 from ungray import networks
 from ungray.system.files import sha256
 
@@ -86,11 +86,11 @@ def from_shards(loose: Loop, paths: list[Path], options: argparse.Namespace) -> 
         own.params,
         own.machine,
         networks.build(own.params.network()),
-        photos=loop.Photos(train=[streamed], files=own.photos.files, val=own.photos.val, wear=None),
+        photos=loop.Photos(train=[streamed], files=own.photos.files, val=own.photos.val, degradation=None),
         fabric=own.fabric,
         checkpoint=folder / "shards.pt",
         fingerprint="",
-        show=Silent(),
+        progress=NoProgress(),
     )
 
 
@@ -106,7 +106,7 @@ def race(contestants: dict[str, loop.Training], *, size: int, photos: int, repea
             if turn:  # the first warms up
                 seconds[name].append(time.perf_counter() - start)
                 processor[name].append(time.process_time() - worked)
-            training.place.epoch, training.place.batch = training.place.epoch + 1, 0
+            training.state.epoch, training.state.batch = training.state.epoch + 1, 0
     rates = {name: photos / statistics.median(taken) for name, taken in seconds.items()}
     ratios, worked_ratios = _ratios(seconds), _ratios(processor)
     print(

@@ -20,7 +20,7 @@ from torch.nn import functional
 from stages.scrape import gather
 from stages.train import loop
 from stages.train.data import load_pixels, to_rgb
-from stages.train.progress import Silent
+from stages.train.progress import NoProgress
 from ungray import networks
 from ungray.imaging import photos
 from ungray.system import memory
@@ -68,11 +68,11 @@ class Loop:
             params,
             machine,
             networks.build(params.network()),
-            photos=loop.Photos(train=[pixels], files=list(index["file"]), val=pixels[:30], wear=None),
+            photos=loop.Photos(train=[pixels], files=list(index["file"]), val=pixels[:30], degradation=None),
             fabric=fabric,
             checkpoint=folder / f"{params.architecture}.pt",
             fingerprint="",
-            show=Silent(),
+            progress=NoProgress(),
         )
         self._time(self.training.objective, "pairs", "to floats and Lab")
         self._time_forward(self.training.objective.module, self.parts["forward"])
@@ -88,8 +88,8 @@ class Loop:
             self.training._train_epoch([])
         finally:
             self._fabric.backward, loop.ahead = backward, ahead  # type: ignore[method-assign]
-        self.training.place.epoch += 1
-        self.training.place.batch = 0
+        self.training.state.epoch += 1
+        self.training.state.batch = 0
 
     def _time_forward(self, module: torch.nn.Module, seconds: list[float]) -> None:
         # By hooks: Fabric wants to see its own module.

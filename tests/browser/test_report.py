@@ -58,11 +58,11 @@ def test_the_verdict_is_what_is_seen_first_on_a_phone(report):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_the_paper(report, scheme):
     page = report(color_scheme=scheme)
-    colours = page.evaluate(
+    colors = page.evaluate(
         "['body', '.soft', 'td small'].map(part => getComputedStyle(document.querySelector(part)).color)"
         ".concat(getComputedStyle(document.body).backgroundColor)"
     )
-    *inks, paper = ([int(part) for part in colour[4:-1].split(",")] for colour in colours)
+    *inks, paper = ([int(part) for part in color[4:-1].split(",")] for color in colors)
 
     def luminance(rgb):
         linear = [(v / 255 / 12.92) if v <= 10 else ((v / 255 + 0.055) / 1.055) ** 2.4 for v in rgb]
@@ -74,7 +74,7 @@ def test_text_stands_out_from_the_paper(report, scheme):
         assert (lighter + 0.05) / (darker + 0.05) > 4.5
 
 
-def test_dragging_across_a_photo_moves_the_border_between_gray_and_coloured(report):
+def test_dragging_across_a_photo_moves_the_border_between_gray_and_colored(report):
     page = report()
     photo = page.locator(".slider .photos").first
     photo.scroll_into_view_if_needed()

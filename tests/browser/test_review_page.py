@@ -563,7 +563,7 @@ def test_it_fits_the_window_and_everything_has_a_name(checkout, serve, tab, widt
     red, green, blue = map(
         int, re.findall(r"\d+", page.evaluate("getComputedStyle(document.body).backgroundColor"))
     )
-    assert red == green == blue  # neutral: colours are judged on it
+    assert red == green == blue  # neutral: colors are judged on it
     assert (red < 80) == (scheme == "dark")
     nameless = """[...document.querySelectorAll("button, input, select, img")].filter((e) =>
         !(e.getAttribute("aria-label") || e.querySelector("img")?.alt || e.textContent.trim()

@@ -26,7 +26,7 @@ def server(tiny, tmp_path_factory):
     torch.manual_seed(0)
     network = networks.build(tiny["train"].network())
     networks.save_model(top / "tiny.safetensors", networks.Model(network, {}))
-    wide = "".join(f"| colourfulness{number} " for number in range(12))
+    wide = "".join(f"| colorfulness{number} " for number in range(12))
     (top / "model_card.md").write_text(f"# Model card\n\n{wide}|\n{'|---' * 12}|\n{wide}|\n")
     server = Server(top, "--model", top / "tiny.safetensors")
     yield server
@@ -73,7 +73,7 @@ def drop(page, *photos, where="drop"):
 
 
 def pictures(page):
-    """The gray and the coloured picture, once they are there."""
+    """The gray and the colored picture, once they are there."""
     found = page.locator("#slider img")
     expect(found).to_have_count(2)
     return [found.nth(number) for number in range(2)]
@@ -110,10 +110,10 @@ def test_upload_slide_make_vivid_and_download(visit):
         "(before) => [...document.querySelectorAll('#slider img')]"
         ".filter((image) => before.includes(image.src)).length == 1",
         arg=list(addresses),
-    )  # the gray one stays, the coloured one is another
+    )  # the gray one stays, the colored one is another
     name, content = saved(page, "#save")
     image = Image.open(io.BytesIO(content))
-    assert (name, image.size, image.getexif()[0x010F]) == ("my cat-coloured.jpg", (451, 300), "Box Brownie")
+    assert (name, image.size, image.getexif()[0x010F]) == ("my cat-colored.jpg", (451, 300), "Box Brownie")
 
 
 def test_a_bad_file_is_named_and_the_page_goes_on(visit):
@@ -121,7 +121,7 @@ def test_a_bad_file_is_named_and_the_page_goes_on(visit):
     drop(page, photo())
     pictures(page)
     drop(page, {"name": "notes<img src=x>.jpg", "mimeType": "image/jpeg", "buffer": b"no photo at all"})
-    expect(page.locator("#facts")).to_contain_text("Not coloured. notes_img src_x_.jpg: not an image")
+    expect(page.locator("#facts")).to_contain_text("Not colored. notes_img src_x_.jpg: not an image")
     expect(page.locator(".toast-body")).to_contain_text("not an image of a known format")
     pictures(page)
     drop(page, photo("second.png", "PNG", data.coffee()))
@@ -131,7 +131,7 @@ def test_a_bad_file_is_named_and_the_page_goes_on(visit):
 def test_what_is_too_large_is_refused_in_the_words_of_the_page(visit, tmp_path):
     page = visit()
     expect(page.locator("#drop ~ .hint").first).to_contain_text("up to 64 MB")
-    large, half = tmp_path / "harbour.tif", tmp_path / "sea.tif"
+    large, half = tmp_path / "harbor.tif", tmp_path / "sea.tif"
     for path, size in ((large, 64_000_001), (half, 52_000_000)):
         with path.open("wb") as file:
             file.truncate(size)
@@ -139,7 +139,7 @@ def test_what_is_too_large_is_refused_in_the_words_of_the_page(visit, tmp_path):
         "too large; a photo may have 64 MB, all that come at once 256 MB: save it smaller, or bring fewer"
     )
     page.set_input_files("#drop input[type=file]", files=large)
-    expect(page.get_by_role("alert")).to_have_text(f"Not coloured. harbour.tif: {limits}")
+    expect(page.get_by_role("alert")).to_have_text(f"Not colored. harbor.tif: {limits}")
     drop(page, photo())
     pictures(page)
     expect(page.get_by_role("alert")).to_have_count(0)
@@ -151,10 +151,10 @@ def test_what_is_too_large_is_refused_in_the_words_of_the_page(visit, tmp_path):
             new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
         }"""
     )
-    expect(page.get_by_role("alert")).to_have_text(f"Not coloured. dropped.tif: {limits}")
+    expect(page.get_by_role("alert")).to_have_text(f"Not colored. dropped.tif: {limits}")
     page.get_by_role("tab", name="Several photos").click()
     page.set_input_files("#photos input[type=file]", files=[half] * 5)
-    expect(page.get_by_role("alert")).to_have_text(f"Not coloured. 5 photos: {limits}")
+    expect(page.get_by_role("alert")).to_have_text(f"Not colored. 5 photos: {limits}")
 
 
 def test_a_thin_photo_is_shown(visit):
@@ -179,7 +179,7 @@ def test_a_pasted_photo_and_an_address_that_is_private(visit):
     expect(page.locator("#facts")).to_contain_text("pasted.jpg · 451 × 300 pixels")
     page.get_by_label("Address of a photo").fill("http://192.168.0.1/photo.jpg")
     page.click("#fetch")
-    expect(page.locator("#facts")).to_contain_text("Not coloured. http://192.168.0.1/photo.jpg: ")
+    expect(page.locator("#facts")).to_contain_text("Not colored. http://192.168.0.1/photo.jpg: ")
 
 
 def test_several_photos_and_their_zip(visit):
@@ -188,19 +188,19 @@ def test_several_photos_and_their_zip(visit):
     drop(page, photo("a.jpg"), photo("b.png", "PNG"), where="photos")
     expect(page.get_by_label("Remove this file")).to_have_count(2)
     page.click("#go")
-    expect(page.locator("#said")).to_contain_text("2 of 2 photos coloured.")
+    expect(page.locator("#said")).to_contain_text("2 of 2 photos colored.")
     expect(page.locator("#pictures img")).to_have_count(2)
     name, content = saved(page, "#archive")
     assert (name, zipfile.ZipFile(io.BytesIO(content)).namelist()) == (
-        "coloured.zip", ["a-coloured.jpg", "b-coloured.png"],
+        "colored.zip", ["a-colored.jpg", "b-colored.png"],
     )  # fmt: skip
 
 
 CONTRAST = """([where, pseudo]) => {
   const paint = document.createElement("canvas").getContext("2d");
-  const luminance = (...colours) => {
-    for (const colour of colours) {  // each over the one before
-      paint.fillStyle = colour;
+  const luminance = (...colors) => {
+    for (const color of colors) {  // each over the one before
+      paint.fillStyle = color;
       paint.fillRect(0, 0, 1, 1);
     }
     const levels = [...paint.getImageData(0, 0, 1, 1).data].slice(0, 3).map((level) => level / 255);

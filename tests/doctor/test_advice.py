@@ -6,7 +6,7 @@ import pytest
 
 from stages.doctor.advice import cost_advice, machine_advice
 from stages.doctor.cost import Cost
-from stages.doctor.humanize import lasting, sized
+from stages.doctor.humanize import duration, filesize
 from stages.doctor.page import cost_lines, machine_lines
 from stages.doctor.plan import Collection, plan
 
@@ -135,7 +135,7 @@ def test_the_machine_in_lines():
     ],
 )
 def test_sizes_as_people_say_them(count, said):
-    assert sized(count) == said
+    assert filesize(count) == said
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_sizes_as_people_say_them(count, said):
     [(0.2, "12 seconds"), (3.94, "3.9 minutes"), (77, "77 minutes"), (300, "5 hours"), (14400, "10 days")],
 )
 def test_times_as_people_say_them(minutes, said):
-    assert lasting(minutes) == said
+    assert duration(minutes) == said
 
 
 def test_a_machine_with_other_work_says_what_threads_cost_there(says):

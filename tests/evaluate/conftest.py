@@ -43,10 +43,10 @@ def found(tiny, prepared, index, model, base, pixels):
 
 @pytest.fixture(scope="session")
 def means():
-    """A function that returns the mean of every figure of a rival, by name, from what was found."""
+    """A function that returns the mean of every figure of a method, by name, from what was found."""
 
-    def of(found, rival):
-        rows = found.figures[found.figures["rival"] == rival]
+    def of(found, method):
+        rows = found.figures[found.figures["method"] == method]
         return dict(zip(rows["figure"], rows["mean"], strict=True))
 
     return of

@@ -10,7 +10,7 @@ import pytest
 from skimage import data
 from sklearn.datasets import load_sample_image
 
-from stages.evaluate.candidates import load_photo, side
+from stages.evaluate.candidates import candidate, load_photo
 from stages.evaluate.compare import compare
 from ungray import networks
 from ungray.errors import UngrayError
@@ -56,9 +56,9 @@ def model_file(here, model):
     return here / "model.safetensors"
 
 
-def _coloured(truths, folder, colour, *, suffix=".png"):
+def _colored(truths, folder, colorize, *, suffix=".png"):
     for path in truths.iterdir():
-        photos.write_rgb(folder / f"{path.stem}{suffix}", colour(photos.read_rgb(path)))
+        photos.write_rgb(folder / f"{path.stem}{suffix}", colorize(photos.read_rgb(path)))
     return folder
 
 
@@ -66,9 +66,9 @@ def _figures():
     return pd.read_csv("reports/compare/figures.csv").set_index("figure")
 
 
-def test_another_programs_colourings_are_held_against_a_model(truths, model_file, here, capsys):
+def test_another_programs_colorings_are_held_against_a_model(truths, model_file, here, capsys):
     # A program that hands back the truth, half its size and as another format, is better than any model.
-    perfect = _coloured(
+    perfect = _colored(
         truths, here / "out", lambda rgb: cv2.resize(rgb, None, fx=0.5, fy=0.5), suffix=".webp"
     )
     compare([str(model_file), str(perfect), "--photos", str(truths)])
@@ -79,13 +79,13 @@ def test_another_programs_colourings_are_held_against_a_model(truths, model_file
     assert row["a_minus_b"] == pytest.approx(row["a"] - row["b"], abs=1e-2)
     assert 0 < row["low"] < row["a_minus_b"] < row["high"]
     assert figures.loc["psnr", "a_is"] == "worse"
-    assert pd.isna(figures.loc["colourfulness", "a_is"])
+    assert pd.isna(figures.loc["colorfulness", "a_is"])
     grid = photos.read_rgb(Path("reports/compare/grid.jpg"))
     assert 900 < grid.shape[1] < 1100
 
 
 def test_the_other_way_round_a_is_better(truths, model_file, here, capsys):
-    perfect = _coloured(truths, here / "out", lambda rgb: rgb)
+    perfect = _colored(truths, here / "out", lambda rgb: rgb)
     compare([str(perfect), str(model_file), "--photos", str(truths), "-o", "elsewhere"])
     assert "A is better than B" in capsys.readouterr().out
     assert Path("elsewhere/figures.csv").is_file()
@@ -99,7 +99,7 @@ def test_a_model_against_itself_cannot_be_told_apart(truths, model_file, capsys)
 
 
 def test_photos_that_look_alike_count_once(truths, model_file, here):
-    gray = _coloured(truths, here / "gray", _gray)
+    gray = _colored(truths, here / "gray", _gray)
     compare([str(model_file), str(gray), "--photos", str(truths)])
     rows = pd.read_csv("reports/compare/photos.csv", dtype={"group": str})
     group = rows.drop_duplicates("file").set_index("file")["group"]
@@ -109,7 +109,7 @@ def test_photos_that_look_alike_count_once(truths, model_file, here):
 
 
 def test_photos_that_prepare_has_put_into_one_group_count_once(truths, model_file, here):
-    gray = _coloured(truths, here / "gray", _gray)
+    gray = _colored(truths, here / "gray", _gray)
     files = sorted(path.name for path in truths.iterdir())
     index = pd.DataFrame(
         {"file": [f"truths/{file}" for file in files], "group": [file[:7] for file in files]}
@@ -123,7 +123,7 @@ def test_photos_that_prepare_has_put_into_one_group_count_once(truths, model_fil
 
 
 def test_photos_that_the_base_was_trained_on_do_not_judge(truths, model_file, here, capsys):
-    gray = _coloured(truths, here / "gray", _gray)
+    gray = _colored(truths, here / "gray", _gray)
     files = sorted(path.name for path in truths.iterdir())
     index = pd.DataFrame({"file": [f"truths/{file}" for file in files], "base_knows": "no"})
     index.loc[:2, "base_knows"] = "yes"
@@ -137,7 +137,7 @@ def test_photos_that_the_base_was_trained_on_do_not_judge(truths, model_file, he
 
 
 def test_few_photos_give_no_verdict(truths, model_file, here, capsys):
-    gray = _coloured(truths, here / "gray", _gray)
+    gray = _colored(truths, here / "gray", _gray)
     for path in sorted(truths.iterdir())[3:]:
         path.unlink()
     compare([str(model_file), str(gray), "--photos", str(truths)])
@@ -145,7 +145,7 @@ def test_few_photos_give_no_verdict(truths, model_file, here, capsys):
 
 
 def test_twice_the_same_bytes(truths, model_file, here):
-    gray = _coloured(truths, here / "gray", _gray)
+    gray = _colored(truths, here / "gray", _gray)
     for name in ("one", "two"):
         compare([str(model_file), str(gray), "--photos", str(truths), "-o", name])
     for name in ("figures.csv", "photos.csv", "grid.jpg"):
@@ -160,7 +160,7 @@ def test_large_photos_are_judged_at_the_short_side_asked_for(truths):
 
 
 def test_what_is_wrong_is_said_in_a_sentence(truths, model_file, here):
-    gray = _coloured(truths, here / "gray", _gray)
+    gray = _colored(truths, here / "gray", _gray)
 
     def refusal(*arguments):
         with pytest.raises(UngrayError) as caught:
@@ -175,19 +175,19 @@ def test_what_is_wrong_is_said_in_a_sentence(truths, model_file, here):
     )
     assert "less than 11 pixels" in refusal(model_file, gray, "--photos", truths, "--short-side", 8)
     (gray / "flower1.png").unlink()
-    assert "has no colouring of flower1.jpg" in refusal(model_file, gray, "--photos", truths)
+    assert "has no coloring of flower1.jpg" in refusal(model_file, gray, "--photos", truths)
     photos.write_rgb(gray / "flower1.png", np.zeros((100, 300, 3), np.uint8))
     assert "300x100 pixels is not the whole photo" in refusal(model_file, gray, "--photos", truths)
     (gray / "flower1.png").write_bytes(b"no photo")
     assert "flower1.png: not an image" in refusal(model_file, gray, "--photos", truths)
     photos.write_rgb(truths / "gray.png", _gray(data.chelsea()))
-    assert "gray.png has no colour to judge by" in refusal(model_file, model_file, "--photos", truths)
+    assert "gray.png has no color to judge by" in refusal(model_file, model_file, "--photos", truths)
     (truths / "gray.jpg").write_bytes((truths / "flower1.jpg").read_bytes())
     assert "share a name" in refusal(model_file, model_file, "--photos", truths)
 
 
 def test_a_side_cut_to_a_multiple_of_16_is_still_the_same_photo(truths, here):
-    cut = _coloured(truths, here / "cut", lambda rgb: rgb[: len(rgb) // 16 * 16, : rgb.shape[1] // 16 * 16])
+    cut = _colored(truths, here / "cut", lambda rgb: rgb[: len(rgb) // 16 * 16, : rgb.shape[1] // 16 * 16])
     for path in truths.iterdir():
         photo = load_photo(path, short_side=128)
-        assert side(cut)(photo).shape == photo.truth.shape
+        assert candidate(cut)(photo).shape == photo.truth.shape

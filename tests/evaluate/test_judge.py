@@ -12,10 +12,10 @@ from ungray.networks import Model
 from ungray.provenance import kept_nothing
 
 
-def test_every_test_photo_is_judged_for_the_model_the_base_gray_and_the_mean_colour(found, index):
+def test_every_test_photo_is_judged_for_the_model_the_base_gray_and_the_mean_color(found, index):
     test = set(index.loc[index["split"] == "test", "file"])
-    assert set(found.photos["rival"]) == {"model", "base", "gray", "mean_ab"}
-    for _, rows in found.photos.groupby("rival"):
+    assert set(found.photos["method"]) == {"model", "base", "gray", "mean_ab"}
+    for _, rows in found.photos.groupby("method"):
         assert set(rows["file"]) == test
         assert len(rows) == len(test)
 
@@ -26,7 +26,7 @@ def test_grays_figures_are_those_of_the_gray_photo(found, prepared, index, means
     gray = means(found, "gray")
     for figure in ("psnr", "ssim", "ciede2000", "ab_mae", "l1", "mse", "histogram_distance"):
         assert gray[figure] == pytest.approx(np.mean([photo[figure] for photo in judged]), rel=1e-4)
-    assert gray["colourfulness_ratio"] < 0.01
+    assert gray["colorfulness_ratio"] < 0.01
 
 
 def test_only_the_network_has_figures_of_its_own_raw_output(found, means):
@@ -36,7 +36,7 @@ def test_only_the_network_has_figures_of_its_own_raw_output(found, means):
     assert "raw_l1" not in means(found, "base")
 
 
-def test_the_mean_colour_is_that_of_the_train_photos_without_their_copies(prepared, index):
+def test_the_mean_color_is_that_of_the_train_photos_without_their_copies(prepared, index):
     train = index[(index["split"] == "train") & (index["copy"] == 0)]
     pixels = np.concatenate(
         [rgb_to_lab(photos.read_rgb(prepared / file))[..., 1:].reshape(-1, 2) for file in train["file"]]
@@ -44,23 +44,23 @@ def test_the_mean_colour_is_that_of_the_train_photos_without_their_copies(prepar
     assert mean_ab(train, prepared) == pytest.approx(pixels.mean(axis=0), abs=1e-3)
 
 
-def test_photos_in_shards_have_the_mean_colour_of_loose_ones_to_the_last_digit(prepared, packed):
+def test_photos_in_shards_have_the_mean_color_of_loose_ones_to_the_last_digit(prepared, packed):
     folder = packed(5)
     every = read(folder / "index.csv", made_by="prepare").query("split == 'train'")
     train = every[every["copy"] == 0]
     assert (mean_ab(train, folder, shards=Shards(every, str(folder))) == mean_ab(train, prepared)).all()
 
 
-def test_the_mean_colour_is_the_same_in_every_photo(found, prepared, index):
+def test_the_mean_color_is_the_same_in_every_photo(found, prepared, index):
     file = index.loc[index["split"] == "test", "file"].iloc[0]
     lightness = rgb_to_lab(photos.read_rgb(prepared / file))[..., 0]
-    lab = rgb_to_lab(found.rivals["mean_ab"](lightness))
+    lab = rgb_to_lab(found.methods["mean_ab"](lightness))
     assert np.abs(lab[..., 0] - lightness).max() < 1
     middle = (lightness > 40) & (lightness < 70)  # where the gamut is wide
     assert lab[middle][:, 1:].std(axis=0) == pytest.approx([0, 0], abs=0.5)
 
 
-def test_ab_histograms_are_shares_of_all_pixels_and_gray_has_one_colour(found):
+def test_ab_histograms_are_shares_of_all_pixels_and_gray_has_one_color(found):
     assert set(found.histograms) == {"model", "base", "gray", "mean_ab", "truth"}
     for histogram in found.histograms.values():
         assert histogram.sum() == pytest.approx(1)
@@ -76,7 +76,7 @@ def test_one_test_photo_and_no_base_are_judged_too(tiny, prepared, index, model,
     assert found.metrics["photos"] == found.metrics["groups"] == 1
     assert found.metrics["verdict"] == "too few photos to tell"
     assert found.figures[["mean_low", "minus_gray_low"]].isna().all(axis=None), "one group has no interval"
-    assert "base" not in set(found.figures["rival"])
+    assert "base" not in set(found.figures["method"])
     assert "verdict_beside_base" not in found.metrics
     assert len(found.verdicts) == 1
 
@@ -124,7 +124,7 @@ def test_a_models_verdict_beside_itself_cannot_be_better_or_worse(tiny, prepared
     params = tiny["evaluate"].model_copy(update={"min_groups": 2})
     found = run(params, model, model, index=index, pixels=pixels, prepared=prepared)
     assert found.metrics["verdict_beside_base"] == "can't tell"
-    row = found.figures.set_index(["figure", "rival"]).loc[("ciede2000", "model")]
+    row = found.figures.set_index(["figure", "method"]).loc[("ciede2000", "model")]
     assert row[["minus_base", "minus_base_low", "minus_base_high"]].tolist() == [0, 0, 0]
     assert found.verdicts[1].startswith("the same as the base model: CIEDE2000 ")
 

@@ -37,7 +37,7 @@ def reports(hostile, prepared, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reports")
     for name in ("grids", "charts", "train"):
         (folder / name).mkdir()
-    draw_grids(hostile.photos, hostile.rivals, prepared, folder / "grids", rows=2)
+    draw_grids(hostile.photos, hostile.methods, prepared, folder / "grids", rows=2)
     draw_charts(
         folder / "charts", queries=hostile.kinds["query"], histograms=hostile.histograms, curves=CURVES
     )
@@ -50,7 +50,7 @@ def _page(found, model, tiny, reports, prepared, origins=None, names=None, base=
     if origins is None:
         origins = pd.DataFrame(
             [{"source": "bing", "query": HOSTILE, "fetched": 2, "train": 1, "val": 0, "test": 1,
-              "licence": "CC0"}]
+              "license": "CC0"}]
         )  # fmt: skip
     return page(
         found,
@@ -102,7 +102,7 @@ def test_it_says_the_verdicts_what_was_trained_on_what_where_photos_came_from_an
         "judged with torch",
     ):
         assert said in text
-    for title in ("model minus gray photo", "model minus base model", "mean colour", "CIEDE2000, mean"):
+    for title in ("model minus gray photo", "model minus base model", "mean color", "CIEDE2000, mean"):
         assert title in text
     assert "L1 of the network's own output" in text
     assert "third by chroma of the truth" in text

@@ -1,4 +1,4 @@
-"""The tool ``python -m stages.evaluate front``, as a person runs it."""
+"""The tool ``python -m stages.evaluate pareto``, as a person runs it."""
 
 import shutil
 import subprocess
@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from skimage import data
 
-from stages.evaluate.pareto import front
-from stages.evaluate.pareto_chart import draw_front
-from stages.evaluate.pareto_table import front_table
+from stages.evaluate.pareto import pareto
+from stages.evaluate.pareto_chart import draw_pareto
+from stages.evaluate.pareto_table import pareto_table
 from ungray import networks
 from ungray.errors import UngrayError
 from ungray.imaging import photos
@@ -30,7 +30,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture
 def truths(here):
-    """Six photos of three scenes, in true colour."""
+    """Six photos of three scenes, in true color."""
     for number, scene in enumerate((data.astronaut(), data.chelsea(), data.coffee())):
         for part in range(2):
             crop = np.ascontiguousarray(scene[100 * part : 100 * part + 120, 100 * part : 100 * part + 150])
@@ -40,7 +40,7 @@ def truths(here):
 
 @pytest.fixture
 def models(here, model, base):
-    """Two models whose colours are weak, as those of models that learned with L1 are; in a folder each."""
+    """Two models whose colors are weak, as those of models that learned with L1 are; in a folder each."""
     paths = []
     for name, made, strength in (("l1", model, 0.3), ("classes", base, 0.5)):
         network = networks.build(made.network.configuration)
@@ -53,69 +53,69 @@ def models(here, model, base):
 
 
 def _table(folder="reports"):
-    return pd.read_csv(Path(folder) / "front.csv", keep_default_na=False, na_values=[""])
+    return pd.read_csv(Path(folder) / "pareto.csv", keep_default_na=False, na_values=[""])
 
 
 def _judged(points, files=40):
-    """What judging would give: each rival's CIEDE2000 and colourfulness, the truth's being 50."""
+    """What judging would give: each method's CIEDE2000 and colorfulness, the truth's being 50."""
     rng = np.random.default_rng(0)
     rows = []
     for file, noise in enumerate(rng.normal(0, 0.1, files)):
         for name, (ratio, ciede2000) in points.items():
             rows.append(
                 {
-                    "file": f"{file}.png", "group": str(file), "rival": name, "ciede2000": ciede2000 + noise,
-                    "ab_mae": 1.0, "psnr": 20.0, "colourfulness": 50 * ratio, "colourfulness_truth": 50.0,
+                    "file": f"{file}.png", "group": str(file), "method": name, "ciede2000": ciede2000 + noise,
+                    "ab_mae": 1.0, "psnr": 20.0, "colorfulness": 50 * ratio, "colorfulness_truth": 50.0,
                 }
             )  # fmt: skip
     return pd.DataFrame(rows)
 
 
 def test_every_model_at_every_saturation_beside_gray(truths, models, capsys):
-    front([*map(str, models), "--photos", str(truths), "--saturation", "2", "1", "1.5"])
+    pareto([*map(str, models), "--photos", str(truths), "--saturation", "2", "1", "1.5"])
     table = _table()
     points = list(zip(table["model"], table["saturation"], strict=True))
     assert points == [("gray", 0), *((name, factor) for name in ("l1", "classes") for factor in (1, 1.5, 2))]
     assert (table["photos"] == 6).all()
-    assert table.loc[0, "colourfulness_ratio"] == pytest.approx(0, abs=1e-3)
+    assert table.loc[0, "colorfulness_ratio"] == pytest.approx(0, abs=1e-3)
     for _, rows in table[1:].groupby("model"):
-        assert rows["colourfulness_ratio"].is_monotonic_increasing
-        assert (np.diff(rows["colourfulness_ratio"]) > 0).all()
+        assert rows["colorfulness_ratio"].is_monotonic_increasing
+        assert (np.diff(rows["colorfulness_ratio"]) > 0).all()
         gray = table.loc[0, "ciede2000"]
         assert rows["ciede2000_minus_gray"].to_numpy() == pytest.approx(rows["ciede2000"] - gray, abs=1e-4)
     said = capsys.readouterr().out
-    assert "| model | ab times | colourfulness ratio | CIEDE2000 | minus gray's | minus l1's line |" in said
+    assert "| model | ab times | colorfulness ratio | CIEDE2000 | minus gray's | minus l1's line |" in said
     assert "| classes" in said
     assert "6 photos in" in said
-    picture = photos.read_rgb(Path("reports/front.png"))
+    picture = photos.read_rgb(Path("reports/pareto.png"))
     assert 850 < picture.shape[1] < 1000, "read at the width that GitHub shows"
 
 
-def test_without_a_factor_a_model_is_judged_as_colorize_would_colour(truths, models, tiny):
-    from stages.evaluate.methods import colours
+def test_without_a_factor_a_model_is_judged_as_colorize_would_color(truths, models, tiny):
+    from stages.evaluate.methods import colorize_with
     from ungray.imaging import metrics
     from ungray.imaging.color import rgb_to_lab
 
-    front([str(models[0]), "--photos", str(truths), "--saturation", "1"])
-    colour = colours(networks.load_model(models[0]))
+    pareto([str(models[0]), "--photos", str(truths), "--saturation", "1"])
+    colorize = colorize_with(networks.load_model(models[0]))
     figures = []
     for path in truths.iterdir():
         truth = photos.read_rgb(path)
-        figures.append(metrics.judge(colour(rgb_to_lab(truth)[..., 0]), truth)["ciede2000"])
+        figures.append(metrics.judge(colorize(rgb_to_lab(truth)[..., 0]), truth)["ciede2000"])
     assert _table().loc[1, "ciede2000"] == pytest.approx(np.mean(figures), abs=1e-4)
 
 
 def test_the_test_photos_of_the_workflow_are_the_default(models, prepared, here, index):
     (here / "data").mkdir()
     (here / "data/prepared").symlink_to(prepared)
-    front([*map(str, models)])
+    pareto([*map(str, models)])
     test = index[(index["split"] == "test") & (index["copy"] == 0)]
     assert (_table()["photos"] == len(test)).all()
     assert (_table()["groups"] == test["group"].nunique()).all()
     assert set(_table()["saturation"]) == {0, 1, 1.3, 1.6, 2}
 
 
-def test_a_remedy_is_held_against_the_constant_at_the_same_colourfulness(tiny):
+def test_a_remedy_is_held_against_the_constant_at_the_same_colorfulness(tiny):
     points = {
         "gray": (0, 12),
         "l1 x1": (0.4, 11),
@@ -124,7 +124,9 @@ def test_a_remedy_is_held_against_the_constant_at_the_same_colourfulness(tiny):
         "new x2": (1.1, 14),
     }
     params = tiny["evaluate"].model_copy(update={"min_groups": 20})
-    table = front_table(_judged(points), ["l1", "new"], [1.0, 2.0], params).set_index(["model", "saturation"])
+    table = pareto_table(_judged(points), ["l1", "new"], [1.0, 2.0], params).set_index(
+        ["model", "saturation"]
+    )
     halfway = table.loc[("new", 1.0)]
     # Halfway between the two points of the line, 11 and 13, lies 12.
     assert halfway["ciede2000_minus_line"] == pytest.approx(-0.5, abs=1e-4)
@@ -137,23 +139,23 @@ def test_a_remedy_is_held_against_the_constant_at_the_same_colourfulness(tiny):
 
 def test_many_models_with_any_name_are_drawn_in_the_same_bytes(here):
     names = ["a $formula_{$", "a_very_long_name_of_a_model_that_nobody_reads", *"bcdefgh"]
-    rows = [{"model": "gray", "saturation": 0.0, "colourfulness_ratio": 0.0, "ciede2000": 12.0}]
+    rows = [{"model": "gray", "saturation": 0.0, "colorfulness_ratio": 0.0, "ciede2000": 12.0}]
     for number, name in enumerate(names):
         for factor in (1.0, 1.3):
             ratio = 0.4 + 0.01 * number + 0.3 * (factor - 1)
             rows.append(
-                {"model": name, "saturation": factor, "colourfulness_ratio": ratio, "ciede2000": 11 + ratio}
+                {"model": name, "saturation": factor, "colorfulness_ratio": ratio, "ciede2000": 11 + ratio}
             )
     table = pd.DataFrame(rows).assign(on_front=True)
     for file in ("one.png", "two.png"):
-        draw_front(here / file, table)
+        draw_pareto(here / file, table)
     assert (here / "one.png").read_bytes() == (here / "two.png").read_bytes()
 
 
 def test_twice_the_same_bytes(truths, models, here):
     for name in ("one", "two"):
-        front([*map(str, models), "--photos", str(truths), "-o", name])
-    for name in ("front.csv", "front.png"):
+        pareto([*map(str, models), "--photos", str(truths), "-o", name])
+    for name in ("pareto.csv", "pareto.png"):
         assert (here / "one" / name).read_bytes() == (here / "two" / name).read_bytes(), name
 
 
@@ -163,19 +165,19 @@ def test_the_network_answers_once_a_photo_whatever_the_saturations(truths, model
     monkeypatch.setattr(
         networks, "predictor", lambda network: lambda small: asked.append(1) or plain(network)(small)
     )
-    front([*map(str, models), "--photos", str(truths)])
+    pareto([*map(str, models), "--photos", str(truths)])
     assert len(asked) == 6 * 2
 
 
 def test_models_are_named_by_their_folder_or_as_asked(truths, models):
-    front([f"as it was={models[0]}", str(models[1]), "--photos", str(truths), "--saturation", "1"])
+    pareto([f"as it was={models[0]}", str(models[1]), "--photos", str(truths), "--saturation", "1"])
     assert _table()["model"].tolist() == ["gray", "as it was", "classes"]
 
 
 def test_what_is_wrong_is_said_in_a_sentence(truths, models, here):
     def refusal(*arguments):
         with pytest.raises(UngrayError) as caught:
-            front([str(argument) for argument in arguments])
+            pareto([str(argument) for argument in arguments])
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
@@ -191,7 +193,7 @@ def test_what_is_wrong_is_said_in_a_sentence(truths, models, here):
 
 def test_help_says_what_it_does(here):
     run = subprocess.run(
-        [sys.executable, "-m", "stages.evaluate", "front", "--help"], capture_output=True, text=True
+        [sys.executable, "-m", "stages.evaluate", "pareto", "--help"], capture_output=True, text=True
     )
     assert run.returncode == 0
     assert "trivial" in run.stdout

@@ -76,8 +76,8 @@ def test_a_figure_that_is_had_stands_with_every_rivals_others(
     monkeypatch.setattr(perceptual, "_inception", lambda: lambda pairs: perceptual.fid(Means(), pairs))
     params = tiny["evaluate"].model_copy(update={"fid": True})
     found = run(params, model, None, index=index, pixels=pixels, prepared=prepared)
-    for rival in ("model", "gray", "mean_ab"):
-        assert means(found, rival)["fid"] > 0
+    for method in ("model", "gray", "mean_ab"):
+        assert means(found, method)["fid"] > 0
     test = index[(index["split"] == "test")]
     truths = [photos.read_rgb(prepared / file) for file in test["file"]]
     from ungray.imaging.color import rgb_to_lab

@@ -18,18 +18,18 @@ GITHUB = 830
 """Pixels, about, that GitHub gives a picture in a README."""
 
 
-def _rgb(colour):
-    return tuple(int(colour[place : place + 2], 16) for place in (1, 3, 5))
+def _rgb(colorize):
+    return tuple(int(colorize[place : place + 2], 16) for place in (1, 3, 5))
 
 
-def _share(picture, colour):
-    return (np.abs(picture.astype(int) - colour).max(axis=-1) < 3).mean()
+def _share(picture, colorize):
+    return (np.abs(picture.astype(int) - colorize).max(axis=-1) < 3).mean()
 
 
 @pytest.fixture(scope="module")
 def grids(found, prepared, tmp_path_factory):
     folder = tmp_path_factory.mktemp("grids")
-    draw_grids(found.photos, found.rivals, prepared, folder, rows=2)
+    draw_grids(found.photos, found.methods, prepared, folder, rows=2)
     return folder
 
 
@@ -43,7 +43,7 @@ def test_the_same_best_median_and_worst_photos_are_drawn_one_column_a_rival(grid
 
 
 def test_grids_are_the_same_bytes_every_time(grids, found, prepared, tmp_path):
-    draw_grids(found.photos, found.rivals, prepared, tmp_path, rows=2)
+    draw_grids(found.photos, found.methods, prepared, tmp_path, rows=2)
     for path in grids.iterdir():
         assert (tmp_path / path.name).read_bytes() == path.read_bytes()
 
@@ -52,12 +52,12 @@ def test_one_test_photo_is_enough_for_all_grids(tiny, prepared, index, model, pi
     first = index.query("split == 'test'")["file"].iloc[0]
     one = index[(index["split"] != "test") | (index["file"] == first)]
     found = run(tiny["evaluate"], model, None, index=one, pixels=pixels, prepared=prepared)
-    draw_grids(found.photos, found.rivals, prepared, tmp_path, rows=6)
+    draw_grids(found.photos, found.methods, prepared, tmp_path, rows=6)
     assert len(list(tmp_path.iterdir())) == 4
     assert photos.read_rgb(tmp_path / "median.jpg").shape[0] < 300
 
 
-def test_the_map_is_dark_where_colours_are_equal_and_its_scale_shows_both_ends():
+def test_the_map_is_dark_where_colors_are_equal_and_its_scale_shows_both_ends():
     truth = data.chelsea()[:120, :120]
     photo = truth.copy()
     photo[60:] = (255, 0, 255)

@@ -55,8 +55,8 @@ def test_each_set_is_a_row_beside_gray_and_the_mean_counts_each_alike(here, colo
     figures = table.loc[["cats", "coffee"], "ciede2000_ratio"]
     assert table.loc["mean over sets", "ciede2000_ratio"] == pytest.approx(figures.mean(), abs=1e-4)
     each = pd.read_csv("reports/sets/photos.csv")
-    assert sorted(each["rival"].unique()) == ["gray", "model"]
-    gain = each.pivot(index=["set", "file"], columns="rival", values="psnr")
+    assert sorted(each["method"].unique()) == ["gray", "model"]
+    gain = each.pivot(index=["set", "file"], columns="method", values="psnr")
     expected = (gain["model"] - gain["gray"]).loc["cats"].mean()
     assert table.loc["cats", "psnr_over_gray"] == pytest.approx(expected, abs=1e-3)
     assert table.loc["cats", "low"] <= expected <= table.loc["cats", "high"]

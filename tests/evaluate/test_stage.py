@@ -39,7 +39,7 @@ def test_it_writes_tables_pictures_the_film_and_the_report(judged):
     metrics = json.loads((judged / "reports/metrics.json").read_text())
     assert metrics["verdict"] == metrics["verdict_beside_base"] == "too few photos to tell"
     photos = pd.read_csv(judged / "reports/photos.csv")
-    assert set(photos["rival"]) == {"model", "base", "gray", "mean_ab"}
+    assert set(photos["method"]) == {"model", "base", "gray", "mean_ab"}
     assert photos["size_tercile"].str.startswith(("low", "middle", "high")).all()
 
 

@@ -9,14 +9,14 @@ HOSTILE = """<img src=x onerror="document.title='injected'">'&amp;"""
 
 
 def _judged(rows):
-    """A row a photo and rival of (file, query, group, truth's chroma, figures by rival)."""
+    """A row a photo and method of (file, query, group, truth's chroma, figures by method)."""
     table = []
     for file, query, group, chroma, figures in rows:
         about = {"file": file, "query": query, "group": group}
-        for rival, value in figures.items():
-            judged = dict.fromkeys(FIGURES, value) | {"colourfulness_truth": 20.0, "chroma_truth": chroma}
-            judged.pop("colourfulness_ratio")
-            table.append(about | {"rival": rival} | judged)
+        for method, value in figures.items():
+            judged = dict.fromkeys(FIGURES, value) | {"colorfulness_truth": 20.0, "chroma_truth": chroma}
+            judged.pop("colorfulness_ratio")
+            table.append(about | {"method": method} | judged)
     return pd.DataFrame(table)
 
 
@@ -38,7 +38,7 @@ def judged():
 
 
 def test_every_figure_of_every_rival_has_its_interval_and_its_difference_to_gray_and_base(judged, params):
-    table = figures_table(judged, params).set_index(["figure", "rival"])
+    table = figures_table(judged, params).set_index(["figure", "method"])
     assert len(table) == len(FIGURES) * 4
     row = table.loc[("ciede2000", "model")]
     assert row["mean"] == pytest.approx(8.5 + 0.7)
@@ -47,8 +47,8 @@ def test_every_figure_of_every_rival_has_its_interval_and_its_difference_to_gray
     assert row["minus_base"] == pytest.approx(0.5)
     assert (row["against_gray"], row["against_base"]) == ("better", "worse")
     assert table.loc[("psnr", "model"), "against_gray"] == "worse", "of PSNR more is better"
-    assert table.loc[("colourfulness", "model"), "against_gray"] == "", "more colour is not better"
-    assert table.loc[("colourfulness_ratio", "model"), "mean"] == pytest.approx(9.2 / 20)
+    assert table.loc[("colorfulness", "model"), "against_gray"] == "", "more color is not better"
+    assert table.loc[("colorfulness_ratio", "model"), "mean"] == pytest.approx(9.2 / 20)
     assert table.loc[("ciede2000", "mean_ab"), "minus_gray"] == pytest.approx(12 - 10.7)
     assert pd.isna(table.loc[("ciede2000", "gray"), "minus_gray"]), "gray beside itself is empty"
 
@@ -135,10 +135,10 @@ def test_too_few_groups_give_no_verdict_and_the_sentence_says_how_many_are_wante
     assert "15 groups in test, 16 wanted" in _sentences(judged, demanding)[0]
 
 
-def test_origins_count_photos_not_copies_and_name_licences_as_stated():
+def test_origins_count_photos_not_copies_and_name_licenses_as_stated():
     manifest = pd.DataFrame(
         [("kept", "bing", HOSTILE, "CC0"), ("kept", "bing", HOSTILE, ""), ("refused", "bing", "b", "CC0")],
-        columns=["status", "source", "query", "licence"],
+        columns=["status", "source", "query", "license"],
     )
     index = pd.DataFrame(
         [(HOSTILE, "train", 0), (HOSTILE, "train", 1), (HOSTILE, "test", 0)],
@@ -146,6 +146,6 @@ def test_origins_count_photos_not_copies_and_name_licences_as_stated():
     )
     (row,) = origins_table(manifest, index).to_dict("records")
     assert row == {
-        "source": "bing", "query": HOSTILE, "fetched": 2, "train": 1, "val": 0, "test": 1, "licence": "CC0",
+        "source": "bing", "query": HOSTILE, "fetched": 2, "train": 1, "val": 0, "test": 1, "license": "CC0",
     }  # fmt: skip
     assert origins_table(manifest[:0], index).empty

@@ -49,7 +49,7 @@ def test_a_difference_over_the_tolerance_is_refused(model, exported):
         check_onnx(exported, model, list(photos()), tolerance=1e-12)
 
 
-def test_where_answers_leave_the_range_of_colours_a_difference_counts_in_proportion(tiny, tmp_path):
+def test_where_answers_leave_the_range_of_colors_a_difference_counts_in_proportion(tiny, tmp_path):
     network = networks.build(tiny["train"].network()).eval()
     torch.nn.init.normal_(network.head.weight, std=5e3)
     write_onnx(tmp_path / "wild.onnx", Model(network, {}), opset=18)
@@ -79,7 +79,7 @@ def test_onnx_says_what_it_is_and_names_no_path_of_this_machine(model, exported,
     assert (tmp_path / "again.onnx").read_bytes() == exported.read_bytes()
 
 
-FIGURES = ("ciede2000", "ciede2000_p95", "ab_mae", "psnr", "ssim", "colourfulness_ratio")
+FIGURES = ("ciede2000", "ciede2000_p95", "ab_mae", "psnr", "ssim", "colorfulness_ratio")
 PROVENANCE = {
     "train": dict.fromkeys(SETTINGS, "so") | {"working_size": 128},
     "photos": {"train": 8, "val": 1, "test": 2},
@@ -97,14 +97,14 @@ GRAY = {
 
 def written_card(provenance=PROVENANCE, *, base=False, configuration=None):
     """The card of a model that is worse than gray, and as good as the base model if there is one."""
-    rivals = ["model", "gray", "mean_ab", *(["base"] if base else [])]
-    rows = [{"figure": figure, "rival": rival, "mean": 1.25} for figure in FIGURES for rival in rivals]
+    methods = ["model", "gray", "mean_ab", *(["base"] if base else [])]
+    rows = [{"figure": figure, "method": method, "mean": 1.25} for figure in FIGURES for method in methods]
     rows[0] |= GRAY
     return model_card(
         provenance,
         {"photos": 2, "groups": 2},
         pd.DataFrame(rows),
-        pd.DataFrame([{"status": "kept", "source": "folder", "licence": ""}]),
+        pd.DataFrame([{"status": "kept", "source": "folder", "license": ""}]),
         configuration=configuration or {"architecture": "unet"},
         parameters=4_300_000,
     )
@@ -130,7 +130,7 @@ def test_the_card_says_what_how_good_and_not_for_what(base):
     ) in card
     assert "1 files from folder" in card
     assert "4.30 million" in card
-    assert ("| model | base model | gray photo | mean colour |" in card) == base
+    assert ("| model | base model | gray photo | mean color |" in card) == base
     assert (
         (
             "Beside the base model: **can't tell**. CIEDE2000 is 0.10 lower than the base model's (lower is "
@@ -152,7 +152,7 @@ def test_the_card_says_what_a_model_started_from_and_how_vivid_it_can_be():
     started = written_card(PROVENANCE | {"start": start})
     assert "From the base model (SHA-256 0123456789abcdef, new layers: head), optimizer so" in started
     assert "## Vivid" not in started
-    vivid = {"saturation": 1.5, "colourfulness_ratio": 0.8, "ciede2000": 9.0, "ciede2000_gray": 10.0}
+    vivid = {"saturation": 1.5, "colorfulness_ratio": 0.8, "ciede2000": 9.0, "ciede2000_gray": 10.0}
     card = written_card(
         PROVENANCE | {"vivid": vivid},
         configuration={"architecture": "lite_unet", "weights": "ImageNet, of a package"},

@@ -50,7 +50,7 @@ def judge(tmp_path):
 
 
 def toned(photo: np.ndarray, dark: tuple, light: tuple) -> np.ndarray:
-    """A print in one tone: gray mapped to a line of colours."""
+    """A print in one tone: gray mapped to a line of colors."""
     gray = (photo @ [0.299, 0.587, 0.114])[..., None] / 255
     return np.array(dark) * (1 - gray) + np.array(light) * gray
 
@@ -60,10 +60,10 @@ def exposed(photo: np.ndarray, stops: float) -> np.ndarray:
     return np.clip((photo / 255) ** 2.2 * 2.0**stops, 0, 1) ** (1 / 2.2) * 255
 
 
-def framed(photo: np.ndarray, colour: int | tuple, **sides: int) -> np.ndarray:
-    """The photo with bars of ``colour`` at its sides: top, bottom, left, right in pixels."""
+def framed(photo: np.ndarray, color: int | tuple, **sides: int) -> np.ndarray:
+    """The photo with bars of ``color`` at its sides: top, bottom, left, right in pixels."""
     widths = [sides.get(side, 0) for side in ("top", "bottom", "left", "right")]
-    value = (colour,) * 3 if isinstance(colour, int) else colour
+    value = (color,) * 3 if isinstance(color, int) else color
     return cv2.copyMakeBorder(photo, *widths, cv2.BORDER_CONSTANT, value=value)
 
 
@@ -107,7 +107,7 @@ def test_a_cyanotype_is_rejected_where_all_hues_are_asked_for(name, judge):
     assert judge(photo, quality=85, params=PARAMS.model_copy(update={"tint_hues": (0, 360)})) == "tint"
 
 
-def test_a_coloured_thing_in_a_gray_photo_saves_it(judge):
+def test_a_colored_thing_in_a_gray_photo_saves_it(judge):
     gray = np.dstack([data.camera()] * 3)
     assert judge(gray, quality=85) == "gray"
     gray[300:380, 60:140] = (190, 40, 30)
@@ -116,7 +116,7 @@ def test_a_coloured_thing_in_a_gray_photo_saves_it(judge):
     assert judge(gray, quality=85, params=PARAMS.model_copy(update={"max_gray_spread": 100.0})) == "gray"
 
 
-def test_one_coloured_thing_in_a_sepia_print_saves_it(judge):
+def test_one_colored_thing_in_a_sepia_print_saves_it(judge):
     photo = PHOTOS["chelsea"] @ SEPIA.T
     photo[100:160, 200:260] = (30, 90, 200)
     assert judge(photo, quality=90) == ""
@@ -148,9 +148,9 @@ def test_a_photo_some_stops_off_is_kept(name, stops, judge):
 
 @pytest.mark.parametrize("radius", [32, 60, 120, 240])
 def test_a_moon_on_black_is_kept_whatever_its_size(radius, judge):
-    colours_aside = PARAMS.model_copy(update={"min_chroma_p95": 0.0, "min_tint_spread": 0.0})
-    assert judge(moon(radius), params=colours_aside) == ""
-    assert judge(moon(radius), quality=85, params=colours_aside) == ""
+    colors_aside = PARAMS.model_copy(update={"min_chroma_p95": 0.0, "min_tint_spread": 0.0})
+    assert judge(moon(radius), params=colors_aside) == ""
+    assert judge(moon(radius), quality=85, params=colors_aside) == ""
 
 
 def test_stars_on_black_are_kept(judge):
@@ -201,9 +201,9 @@ def test_sharpness_means_the_same_for_every_size(name, judge):
         {"top": 15, "bottom": 15, "left": 15, "right": 15},
     ],
 )
-@pytest.mark.parametrize("colour", [0, 255, 128, (20, 90, 160)])
-def test_bars_are_rejected_at_every_side_and_in_every_colour(sides, colour, judge):
-    assert judge(framed(PHOTOS["coffee"], colour, **sides), quality=85) == "strip"
+@pytest.mark.parametrize("color", [0, 255, 128, (20, 90, 160)])
+def test_bars_are_rejected_at_every_side_and_in_every_color(sides, color, judge):
+    assert judge(framed(PHOTOS["coffee"], color, **sides), quality=85) == "strip"
 
 
 def captioned(photo: np.ndarray, text: str) -> np.ndarray:
@@ -268,9 +268,9 @@ def test_every_check_named_by_an_objection_is_in_the_list():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 400), (400, 1), (2, 2), (5, 3), (17, 17), (3000, 20)])
-@pytest.mark.parametrize("colour", [0, 128, 255])
-def test_photos_of_any_size_and_of_one_colour_are_measured(size, colour, judge):
-    measured = judge.measured(np.full((*size, 3), colour, np.uint8))
+@pytest.mark.parametrize("color", [0, 128, 255])
+def test_photos_of_any_size_and_of_one_color_are_measured(size, color, judge):
+    measured = judge.measured(np.full((*size, 3), color, np.uint8))
     assert (measured.height, measured.width) == size
     assert measured.chroma_p95 < 1
     assert isinstance(objection(measured, PARAMS), Objection)

@@ -473,7 +473,7 @@ def test_rejecting_a_photo_by_hand_rejects_every_copy_of_its_bytes_and_the_next_
     assert after.loc[smaller, "verdict"] == "kept"
 
 
-def test_a_gray_copy_kept_by_hand_does_not_push_the_coloured_one_out(photos):
+def test_a_gray_copy_kept_by_hand_does_not_push_the_colored_one_out(photos):
     large_gray = cv2.resize(np.dstack([PHOTOS["rocket"].mean(-1).astype(np.uint8)] * 3), (1280, 854))
     gray, good = photos.add(large_gray), photos.add(PHOTOS["rocket"])
     before = photos.judge()
@@ -601,7 +601,7 @@ def _of_one_photo(figures: str, **arrays) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "spoilt",
+    "spoiled",
     [
         b"",
         b"PK",
@@ -614,10 +614,10 @@ def _of_one_photo(figures: str, **arrays) -> bytes:
         _of_one_photo('{"a": {}}', corners=np.zeros(3)),
     ],
 )
-def test_a_spoilt_cache_costs_time_and_nothing_else(photos, tmp_path, spoilt):
+def test_a_spoilt_cache_costs_time_and_nothing_else(photos, tmp_path, spoiled):
     photos.add(PHOTOS["coffee"])
     photos.judge(known_in=tmp_path / "cache")
-    (tmp_path / "cache/measures.npz").write_bytes(spoilt)
+    (tmp_path / "cache/measures.npz").write_bytes(spoiled)
     pd.testing.assert_frame_equal(photos.judge(known_in=tmp_path / "cache"), photos.judge())
 
 

@@ -19,7 +19,7 @@ from stages.filter.review import command
 from stages.filter.review.collection import Collection
 from stages.filter.review.decisions import Decision, Decisions, one_line, read
 from stages.filter.review.pictures import SIDES, Pictures
-from stages.filter.review.seen import LookedAt
+from stages.filter.review.seen import Seen
 from stages.filter.review.server import PAGE, Review, application
 from stages.scrape.manifest import folder_name
 from stages.storage import tables
@@ -96,7 +96,7 @@ def opened(checkout, **options):
         Collection(checkout / "data" / "verdicts.csv"),
         Decisions(checkout / "data" / "review.csv"),
         Pictures(checkout / "data" / "raw"),
-        LookedAt(checkout / "looked_at.txt"),
+        Seen(checkout / "looked_at.txt"),
     )
     return TestClient(application(review, port=PORT), base_url=HERE, **options)
 
@@ -359,11 +359,11 @@ class TestProgress:
 
     def test_a_line_cut_short_costs_only_itself(self, checkout):
         path = checkout / "looked_at.txt"
-        LookedAt(path).add(["a" * 64])
+        Seen(path).add(["a" * 64])
         path.write_text(path.read_text() + "\n" + "b" * 30)
-        again = LookedAt(path)
+        again = Seen(path)
         again.add(["c" * 64])
-        assert {"a" * 64, "c" * 64} <= LookedAt(path).checksums
+        assert {"a" * 64, "c" * 64} <= Seen(path).checksums
 
 
 class TestPictures:

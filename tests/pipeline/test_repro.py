@@ -12,11 +12,13 @@ pytestmark = pytest.mark.pipeline
 
 def test_the_workflow_leaves_metrics_tables_and_models(repro):
     metrics = json.loads(repro.read("reports/metrics.json"))
-    assert set(metrics["model"]) == {"psnr", "ssim", "ciede2000", "ab_mae", "colourfulness_ratio"}
+    assert set(metrics["model"]) == {"psnr", "ssim", "ciede2000", "ab_mae", "colorfulness_ratio"}
     assert metrics["gray"].keys() == metrics["model"].keys()
-    figures = pd.read_csv(repro.path / "reports/figures.csv").set_index(["figure", "rival"])["mean"]
-    for rival in ("model", "gray"):
-        assert all(figures[figure, rival] == value for figure, value in metrics[rival].items()), "one source"
+    figures = pd.read_csv(repro.path / "reports/figures.csv").set_index(["figure", "method"])["mean"]
+    for method in ("model", "gray"):
+        assert all(figures[figure, method] == value for figure, value in metrics[method].items()), (
+            "one source"
+        )
     assert figures["raw_l1", "model"] > 0
     assert metrics["verdict"] == "too few photos to tell"
     assert (repro.path / "data/models/colorizer.onnx").stat().st_size > 1000

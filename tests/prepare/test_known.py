@@ -87,9 +87,9 @@ def test_the_stage_marks_what_the_base_in_params_yaml_knows(here, capsys):
     assert f"was trained on {len(tests)} of {len(tests)} test photos" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("spoilt", [b"", b"\x93NUMPY", b"PK", b"hashes"])
-def test_a_damaged_file_of_hashes_is_said_in_a_sentence(tmp_path, spoilt):
-    (tmp_path / "train_hashes.npy").write_bytes(spoilt)
+@pytest.mark.parametrize("spoiled", [b"", b"\x93NUMPY", b"PK", b"hashes"])
+def test_a_damaged_file_of_hashes_is_said_in_a_sentence(tmp_path, spoiled):
+    (tmp_path / "train_hashes.npy").write_bytes(spoiled)
     with pytest.raises(UngrayError, match=r"train_hashes\.npy is damaged; `git checkout"):
         known.read(tmp_path)
 

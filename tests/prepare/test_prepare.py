@@ -199,7 +199,7 @@ def _verdicts(count: int, *, start: int = 0, prefix: str = "p") -> pd.DataFrame:
 
 
 def _in_groups(table: pd.DataFrame, sizes: list[int]) -> pd.DataFrame:
-    """Join neighbouring photos to groups of ``sizes``, all but the first of each rejected as duplicates."""
+    """Join neighboring photos to groups of ``sizes``, all but the first of each rejected as duplicates."""
     table = table.iloc[: sum(sizes)].copy()
     number = np.repeat(np.arange(len(sizes)), sizes)
     table["group"] = table.groupby(number)["sha256"].transform("min").str[:16]
@@ -375,7 +375,7 @@ def test_the_index_links_every_file_to_its_photo_query_and_group(prepared, colle
         assert _near(photos.read_rgb(folder / row.file), expected, levels=4)
 
 
-def test_every_prepared_photo_has_the_size_and_full_colour_resolution(prepared):
+def test_every_prepared_photo_has_the_size_and_full_color_resolution(prepared):
     folder, index = prepared
     for file in index["file"]:
         with Image.open(folder / file) as image:

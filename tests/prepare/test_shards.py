@@ -49,7 +49,7 @@ def test_a_shard_holds_as_many_photos_as_asked_at_most_of_one_size_and_few_copie
     assert held.size().max() <= PHOTOS
     assert held.size().min() >= PHOTOS // 2
     assert (held["size"].nunique() == 1).all()
-    # Sorted by name, all four files of a photo would be neighbours.
+    # Sorted by name, all four files of a photo would be neighbors.
     assert held["photo"].nunique().sum() > 0.9 * len(train)
 
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from stages.evaluate.judge import judge
-from stages.evaluate.methods import rivals
+from stages.evaluate.methods import methods
 from stages.prepare.params import Params
 from stages.storage import tables
 from stages.train import objective
@@ -112,7 +112,7 @@ def test_a_network_trained_at_several_sizes_can_be_judged(several, collection):
     prepared = collection.top / "data/prepared"
     index = tables.read(prepared / "index.csv", made_by="prepare")
     test = index[index["split"] == "test"]
-    contenders = rivals(model, base=None, mean=np.zeros(2, np.float32))
+    contenders = methods(model, base=None, mean=np.zeros(2, np.float32))
     judged = judge(contenders, model.network, test=test, prepared=prepared)
     assert judged.photos["file"].nunique() == len(test)
 
@@ -202,7 +202,7 @@ def test_photos_that_stay_small_train_and_are_judged(collection, tiny, tmp_path,
         report=tmp_path / "r",
     )
     judged = judge(
-        rivals(result.model, base=None, mean=np.zeros(2, np.float32)),
+        methods(result.model, base=None, mean=np.zeros(2, np.float32)),
         result.model.network,
         test=index[index["split"] == "test"],
         prepared=tmp_path / "data/prepared",

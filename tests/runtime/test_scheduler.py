@@ -133,7 +133,7 @@ def test_a_worker_says_what_differs_there(shared, change, expected):
         "libraries": worker._libraries(),
     }
     change |= {"libraries": here["libraries"] | change.get("libraries", {})}
-    said = worker.objection(worker.Surroundings(**here | change))
+    said = worker.mismatch(worker.Environment(**here | change))
     assert said.startswith(expected) if expected else said == ""
 
 

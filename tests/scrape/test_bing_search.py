@@ -82,7 +82,7 @@ def test_a_filter_that_is_off_is_not_sent(bing, search, changes, codes):
 
 
 # As Bing's own page builds its addresses, and icrawler's.
-LICENCES = {
+LICENSES = {
     "creative_commons": "+filterui:licenseType-Any",
     "public_domain": "+filterui:license-L1",
     "share": "+filterui:license-L2_L3_L4_L5_L6_L7",
@@ -92,16 +92,16 @@ LICENCES = {
 }
 
 
-@pytest.mark.parametrize(("licence", "code"), LICENCES.items())
-def test_a_licence_is_sent_to_bing_and_recorded(bing, search, licence, code):
+@pytest.mark.parametrize(("license", "code"), LICENSES.items())
+def test_a_license_is_sent_to_bing_and_recorded(bing, search, license, code):
     bing.finds("cats", "/photo/1.jpg")
-    table = search("cats", licence=licence, photos_only=False, color_only=False)
+    table = search("cats", license=license, photos_only=False, color_only=False)
     assert {asked["qft"] for asked in bing.asked} == {code}
-    assert list(table["licence"]) == [f"Bing's filter {licence}"]
+    assert list(table["license"]) == [f"Bing's filter {license}"]
 
 
-def test_every_licence_that_params_allow_has_a_code():
-    assert LICENCES.keys() | {"any"} == set(get_args(Params.model_fields["licence"].annotation))
+def test_every_license_that_params_allow_has_a_code():
+    assert LICENSES.keys() | {"any"} == set(get_args(Params.model_fields["license"].annotation))
 
 
 def test_safe_search_can_be_switched_off(bing, search):
@@ -120,7 +120,7 @@ def test_every_kept_photo_is_on_disk_as_it_came_and_described_rightly(bing, sear
         assert (row.width, row.height) == Image.open(io.BytesIO(content)).size == (24, 16)
         assert row.file == f"cats/{sha256[:16]}.jpg"
         assert row.source == "bing"
-        assert row.licence == "", "Bing was asked for any"
+        assert row.license == "", "Bing was asked for any"
         assert row.source_page == f"https://shown.example/{number}.jpg"
         assert row.fetched_at.startswith("20")
         assert row.fetched_at.endswith("Z")

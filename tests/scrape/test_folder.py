@@ -13,13 +13,13 @@ from stages.storage.tables import read
 from ungray.errors import UngrayError
 
 
-def encoded(colour, image_format="JPEG"):
+def encoded(color, image_format="JPEG"):
     written = io.BytesIO()
-    Image.new("RGB", (20, 10), colour).save(written, image_format)
+    Image.new("RGB", (20, 10), color).save(written, image_format)
     return written.getvalue()
 
 
-RED, GREEN, BLUE = (encoded(colour) for colour in ("red", "green", "blue"))
+RED, GREEN, BLUE = (encoded(color) for color in ("red", "green", "blue"))
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ RESULTS = {
 
 
 @pytest.mark.parametrize("name", RESULTS)
-def test_one_hostile_result_is_a_row_or_nothing_and_its_neighbours_are_photos(bing, search, name):
+def test_one_hostile_result_is_a_row_or_nothing_and_its_neighbors_are_photos(bing, search, name):
     described, row = RESULTS[name]
     bing.finds("cats", "/photo/1.jpg")
     bing.finds("owls", "/photo/2.jpg")

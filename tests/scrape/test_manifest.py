@@ -55,9 +55,9 @@ def attempt(**about):
     return Attempt(**{"source": "bing", "query": "cats", "rank": 1, "status": "refused", **about})
 
 
-def jpeg(colour):
+def jpeg(color):
     written = io.BytesIO()
-    Image.new("RGB", (8, 8), colour).save(written, "JPEG")
+    Image.new("RGB", (8, 8), color).save(written, "JPEG")
     return written.getvalue()
 
 
@@ -200,7 +200,7 @@ def test_a_photo_that_is_refused_leaves_no_folder_behind(raw):
 
 def test_two_photos_of_a_query_lie_side_by_side(raw, contents):
     kept = [
-        manifest.keep(jpeg(colour), raw=raw, source="folder", query="a/b", rank=1, url="a.jpg")
-        for colour in ("red", "blue")
+        manifest.keep(jpeg(color), raw=raw, source="folder", query="a/b", rank=1, url="a.jpg")
+        for color in ("red", "blue")
     ]
     assert contents(raw) == {kept[0].file: jpeg("red"), kept[1].file: jpeg("blue")}

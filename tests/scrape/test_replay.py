@@ -97,9 +97,9 @@ def test_another_filter_is_another_search_and_fetches_no_photo_again(bing, run, 
     bing.finds("cats", *paths(1, 2))
     run()
     asked = len(bing.asked)
-    run(licence="share")
+    run(license="share")
     assert len(bing.asked) > asked
-    assert set(rows()["licence"]) == {"Bing's filter share"}
+    assert set(rows()["license"]) == {"Bing's filter share"}
     assert bing.fetched == dict.fromkeys(paths(1, 2), 1)
 
 

@@ -27,7 +27,7 @@ def test_a_crop_names_the_photograph_it_was_cut_from_and_is_that_part_of_it(scra
     for attempt in gather.run(scrape_params(source="sample", sample_crops=2), raw):
         name, _, place = attempt.url.partition("#xywh=")
         assert attempt.photograph == name
-        assert attempt.licence
+        assert attempt.license
         package, _, file = name.partition("/")
         whole = photos.read_rgb((files(package) / file).read_bytes())
         left, top, width, height = map(int, place.split(","))

@@ -28,7 +28,7 @@ def gathered(bing, scrape_params, raw, monkeypatch):
 def test_a_new_source_is_a_function_that_yields_links_or_rows_or_both(bing, gathered, raw):
     def mine(params, raw):
         for rank, path in enumerate(["/photo/1.jpg", "/missing.jpg", "/photo/2.jpg"], start=1):
-            yield Link(source="mine", query="links", rank=rank, url=bing.url(path), licence="CC0")
+            yield Link(source="mine", query="links", rank=rank, url=bing.url(path), license="CC0")
         yield keep(bing.photo(3), raw=raw, source="mine", query="bytes", rank=1, url="here")
 
     rows = gathered(mine)
@@ -38,7 +38,7 @@ def test_a_new_source_is_a_function_that_yields_links_or_rows_or_both(bing, gath
         ("links", 2, "refused"),
         ("links", 3, "kept"),
     ]
-    assert [row.licence for row in rows] == ["", "CC0", "CC0", "CC0"]
+    assert [row.license for row in rows] == ["", "CC0", "CC0", "CC0"]
     assert (raw / rows[3].file).read_bytes() == bing.photo(2)
 
 

@@ -202,7 +202,7 @@ UNTOUCHED = [
     "reports/filter/counts.csv",
     "data/models/colorizer.safetensors",
     "data/inbox/{16}.png",
-    "reports/colours.webp",
+    "reports/colors.webp",
     "reports/remedies.png",
     "reports/web_page.webp",
     "reports/tune/history.png",
@@ -320,7 +320,7 @@ def reencoded(path, **options):
     return written.getvalue()
 
 
-def test_a_copy_in_another_format_is_recognised_and_taken_only_when_asked(tree, portrait, tmp_path_factory):
+def test_a_copy_in_another_format_is_recognized_and_taken_only_when_asked(tree, portrait, tmp_path_factory):
     path, checksum = portrait
     mailed = tmp_path_factory.mktemp("mail") / "me.jpg"
     mailed.write_bytes(reencoded(path))
@@ -458,7 +458,7 @@ def test_scrape_refuses_what_is_blocked_and_says_no_more_of_it(tree, portrait, s
     )
     (refused,) = [attempt for attempt in attempts if attempt.status == "refused"]
     assert (refused.reason, refused.sha256, refused.query) == ("taken out", checksum, "people")
-    assert refused.url + refused.file + refused.source_page + refused.photograph + refused.licence == ""
+    assert refused.url + refused.file + refused.source_page + refused.photograph + refused.license == ""
     assert sum(p.is_file() for p in raw.rglob("*")) == len(attempts) - 1
     assert not list(raw.rglob(f"{checksum[:16]}*"))
 
@@ -471,7 +471,7 @@ def test_its_address_is_struck_out_of_searches_and_downloads_which_go_on_being_r
         "fetched_at": "2026-11-01T00:00:00Z",
         "refresh": 0,
         "terms": "t",
-        "honoured_opt_out": True,
+        "honored_opt_out": True,
     }
     with journal.open_journal(put(tree, [".cache/scrape/journal/downloads.jsonl"], checksum)[0]) as known:
         for url, gave in [

@@ -44,14 +44,14 @@ def test_a_text_file_has_an_address_a_line_and_its_name_is_the_query(bing, liste
     assert (raw / rows[0].file).read_bytes() == bing.photo(1)
 
 
-def test_a_table_may_name_query_licence_and_page_of_each(bing, listed):
+def test_a_table_may_name_query_license_and_page_of_each(bing, listed):
     one, two, three = (bing.url(f"/photo/{number}.jpg") for number in (1, 2, 3))
     rows = listed(
-        f"Query,url,licence,source_page\nred roses,{one},CC0,http://a.example/\n"
+        f"Query,url,license,source_page\nred roses,{one},CC0,http://a.example/\n"
         f',{two}\n"red roses","{three}"\n',
         "list.csv",
     )
-    assert [(row.query, row.rank, row.url, row.licence, row.source_page) for row in rows] == [
+    assert [(row.query, row.rank, row.url, row.license, row.source_page) for row in rows] == [
         ("list", 1, two, "", ""),
         ("red roses", 1, one, "CC0", "http://a.example/"),
         ("red roses", 2, three, "", ""),
@@ -121,7 +121,7 @@ def test_a_cell_of_many_lines_does_not_put_the_numbers_wrong(listed):
 @pytest.mark.parametrize("header", ["link,query", "http://a.example/b.jpg", "url,querry", "url,url", ""])
 def test_a_table_with_other_columns_says_which_there_may_be(listed, header):
     told = refusal(listed, f"{header}\nhttp://a.example/,cats\n")
-    assert all(word in told for word in ("url", "query", "licence", "source_page"))
+    assert all(word in told for word in ("url", "query", "license", "source_page"))
 
 
 @pytest.mark.parametrize(
@@ -193,11 +193,11 @@ def test_a_list_that_is_none_is_an_error_of_one_line_that_a_terminal_can_show(li
 def test_texts_of_a_list_that_no_table_can_hold_are_rows_with_escapes(bing, listed, tmp_path):
     one, two = bing.url("/photo/1.jpg"), bing.url("/photo/2.jpg")
     rows = listed(
-        f'url,query,licence,source_page\r\n{one},"cats\r\nand dogs\x1b","\x85","a\rb"\r\n{two},\x00,,\r\n'
+        f'url,query,license,source_page\r\n{one},"cats\r\nand dogs\x1b","\x85","a\rb"\r\n{two},\x00,,\r\n'
         f"http://a.test/\x01.jpg,cats,,\r\nhttp://a.test/{'a' * 9000},cats,,\r\n",
         "list.csv",
     )
-    assert [(row.query, row.url[:24], row.licence, row.source_page, row.reason) for row in rows] == [
+    assert [(row.query, row.url[:24], row.license, row.source_page, row.reason) for row in rows] == [
         (r"\x00", two[:24], "", "", ""),
         ("cats", r"http://a.test/\x01.jpg", "", "", "not a web address"),
         ("cats", "http://a.test/aaaaaaaaaa", "", "", "not a web address"),

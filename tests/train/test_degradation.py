@@ -14,7 +14,7 @@ from skimage import data
 
 from stages import params as params_file
 from stages.train import losses, objective
-from stages.train.degradation import EFFECTS, OldScans
+from stages.train.degradation import EFFECTS, Degradation
 from stages.train.params import Effect
 from stages.train.run import run
 from ungray.errors import UngrayError
@@ -58,10 +58,10 @@ def gray(rgb):
     return gray_photo(rgb_to_lab(rgb)[..., 0])[..., 0]
 
 
-def worn(effect, photo, *, times=40):
+def degraded(effect, photo, *, times=40):
     """What one effect makes of a photo, the times it was drawn; plain gray the other times."""
-    wear = OldScans([effect], share=1, seed=1)
-    made = [wear.wear(photo, np.random.default_rng([1, 2, n])) for n in range(times)]
+    degrade = Degradation([effect], share=1, seed=1)
+    made = [degrade.degrade(photo, np.random.default_rng([1, 2, n])) for n in range(times)]
     assert all((picture == picture[..., :1]).all() for picture in made), "gray"
     changed = [picture[..., 0] for picture in made if (picture[..., 0] != gray(photo)).any()]
     assert 0.25 * times < len(changed) < 0.75 * times, "on every other photo"
@@ -72,13 +72,13 @@ def test_the_effects_in_params_are_those_there_are():
     assert set(get_args(Effect)) == set(EFFECTS)
 
 
-def test_sepia_changes_tones_by_colour():
+def test_sepia_changes_tones_by_color():
     # Blue and purple of one lightness are two tones on a sepia print.
     flat = np.full((2, SIDE, SIDE, 3), 50, np.float32)
     flat[0, ..., 1:], flat[1, ..., 1:] = (0, -40), (45, -30)
     blue, purple = (lab_to_rgb(lab) for lab in flat)
     assert abs(int(gray(blue)[0, 0]) - int(gray(purple)[0, 0])) <= 1
-    tones = [int(worn("sepia", photo)[0][0, 0]) for photo in (blue, purple)]
+    tones = [int(degraded("sepia", photo)[0][0, 0]) for photo in (blue, purple)]
     assert abs(tones[0] - tones[1]) > 10
 
 
@@ -87,8 +87,8 @@ def test_blur_takes_detail_away_and_grain_adds_it(photo):
     def detail(picture):
         return cv2.Laplacian(picture.astype(np.float32), cv2.CV_32F).var()
 
-    assert all(detail(picture) < detail(gray(photo)) for picture in worn("blur", photo))
-    for picture in worn("grain", photo):
+    assert all(detail(picture) < detail(gray(photo)) for picture in degraded("blur", photo))
+    for picture in degraded("grain", photo):
         assert detail(picture) > detail(gray(photo))
         assert abs(picture.mean() - gray(photo).mean()) < 4
         assert np.corrcoef(picture.ravel(), gray(photo).ravel())[0, 1] > 0.75
@@ -100,7 +100,7 @@ def test_fading_turns_black_to_gray_and_takes_contrast_away(photo):
         return picture - cv2.GaussianBlur(picture.astype(np.float32), (0, 0), 3)
 
     before = gray(photo)
-    for picture in worn("fading", photo):
+    for picture in degraded("fading", photo):
         assert np.percentile(picture, 1) > np.percentile(before, 1)
         assert detail(picture).std() < detail(before).std()
         assert np.corrcoef(detail(picture).ravel(), detail(before).ravel())[0, 1] > 0.7
@@ -108,33 +108,33 @@ def test_fading_turns_black_to_gray_and_takes_contrast_away(photo):
 
 @pytest.mark.parametrize("photo", PHOTOS)
 def test_borders_lie_at_the_edge_and_scratches_leave_most_as_it_was(photo):
-    for picture in worn("borders", photo):
+    for picture in degraded("borders", photo):
         changed = picture != gray(photo)
         inside = changed[SIDE // 10 : -SIDE // 10, SIDE // 10 : -SIDE // 10]
         assert not inside.any()
         assert changed.any()
-    for picture in worn("scratches", photo):
+    for picture in degraded("scratches", photo):
         changed = picture != gray(photo)
         assert 0 < changed.mean() < 0.2
         assert np.abs(picture.astype(int) - gray(photo)).max() > 10
 
 
 def test_all_effects_together_leave_the_photo_to_be_seen():
-    wear = OldScans(list(EFFECTS), share=1, seed=1)
+    degrade = Degradation(list(EFFECTS), share=1, seed=1)
     for number in range(60):
         photo = PHOTOS[number % len(PHOTOS)]
-        picture = wear.wear(photo, np.random.default_rng([3, number]))[..., 0]
+        picture = degrade.degrade(photo, np.random.default_rng([3, number]))[..., 0]
         middle = np.s_[SIDE // 8 : -SIDE // 8, SIDE // 8 : -SIDE // 8]
         likeness = np.corrcoef(picture[middle].ravel(), gray(photo)[middle].ravel())[0, 1]
         assert likeness > 0.5, number
 
 
 def test_effects_come_independently_of_one_another():
-    wear = OldScans(["borders", "scratches"], share=1, seed=1)
+    degrade = Degradation(["borders", "scratches"], share=1, seed=1)
     seen = set()
     flat = np.full((SIDE, SIDE, 3), 128, np.uint8)
     for number in range(60):
-        changed = wear.wear(flat, np.random.default_rng([1, number]))[..., 0] != gray(flat)
+        changed = degrade.degrade(flat, np.random.default_rng([1, number]))[..., 0] != gray(flat)
         seen.add((bool(changed[:, 0].mean() > 0.9), bool(changed[20:-20, 20:-20].any())))
     assert seen == {(False, False), (False, True), (True, False), (True, True)}
 
@@ -143,8 +143,8 @@ def test_effects_come_independently_of_one_another():
 def test_a_share_of_the_photos_is_worn_and_the_others_are_untouched(share):
     rgb = torch.from_numpy(np.tile(PHOTOS[:, ::4, ::4], (100, 1, 1, 1)))
     before = rgb.clone()
-    seen = OldScans(list(EFFECTS), share=share, seed=1).batch(rgb, numbers=np.arange(400), epoch=0)
-    assert torch.equal(rgb, before), "what the colour is taken from stays as it was"
+    seen = Degradation(list(EFFECTS), share=share, seed=1).batch(rgb, numbers=np.arange(400), epoch=0)
+    assert torch.equal(rgb, before), "what the color is taken from stays as it was"
     changed = (seen != rgb).flatten(1).any(1)
     assert abs(changed.float().mean() - share) < 0.08
     assert (seen[changed] == seen[changed][..., :1]).all()
@@ -156,8 +156,8 @@ def test_what_happens_to_a_photo_follows_from_seed_epoch_and_number_alone():
 
     def batch(order=(0, 1, 2, 3), *, seed=1, epoch=2):
         order = list(order)
-        wear = OldScans(list(EFFECTS), share=0.9, seed=seed)
-        return wear.batch(rgb[order], numbers=numbers[order], epoch=epoch)
+        degrade = Degradation(list(EFFECTS), share=0.9, seed=seed)
+        return degrade.batch(rgb[order], numbers=numbers[order], epoch=epoch)
 
     first = batch()
     assert torch.equal(first, batch())
@@ -168,7 +168,7 @@ def test_what_happens_to_a_photo_follows_from_seed_epoch_and_number_alone():
 
 
 @pytest.mark.parametrize("architecture", ["unet", "cnn"])
-def test_the_network_sees_worn_photos_and_is_to_find_the_true_colour(
+def test_the_network_sees_worn_photos_and_is_to_find_the_true_color(
     tiny, prepared, here, monkeypatch, architecture
 ):
     l1 = losses.LOSSES["l1"]

@@ -27,9 +27,9 @@ def make(tiny):
     return made
 
 
-def _ab(*colours, size=8):
-    """Targets of the U-Net, (photos, 2, size, size): one colour each, in Lab units / 110."""
-    return torch.stack([torch.tensor(c).float().view(2, 1, 1).expand(2, size, size) for c in colours]) / 110
+def _ab(*colors, size=8):
+    """Targets of the U-Net, (photos, 2, size, size): one color each, in Lab units / 110."""
+    return torch.stack([torch.tensor(c).float().view(2, 1, 1).expand(2, size, size) for c in colors]) / 110
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -47,14 +47,14 @@ def test_the_truth_scores_best_and_gray_has_a_finite_score(make, loss):
 
 def test_l1_likes_gray_best_where_hue_is_open_and_chroma_l1_does_not(make):
     # Half of the pixels are red, half green, and nothing tells which.
-    targets, gray, coloured = _ab((40, 0), (-40, 0)), _ab((0, 0), (0, 0)), _ab((0, 25), (0, 25))
+    targets, gray, colored = _ab((40, 0), (-40, 0)), _ab((0, 0), (0, 0)), _ab((0, 25), (0, 25))
     _, _, l1 = make(loss="l1")
-    assert l1(gray, targets) < l1(coloured, targets)
+    assert l1(gray, targets) < l1(colored, targets)
     _, _, chroma_l1 = make(loss="chroma_l1", chroma_l1=ChromaL1Params(doubled_at=20.0, match=2.0))
-    assert chroma_l1(gray, targets) > chroma_l1(coloured, targets)
+    assert chroma_l1(gray, targets) > chroma_l1(colored, targets)
 
 
-def test_chroma_l1_counts_a_mistake_on_a_coloured_pixel_more(make):
+def test_chroma_l1_counts_a_mistake_on_a_colored_pixel_more(make):
     _, _, loss_of = make(loss="chroma_l1", chroma_l1=ChromaL1Params(doubled_at=20.0, match=0.0))
     mistake = _ab((11, 0)) * 1.0
     on_gray = loss_of(_ab((0, 0)) + mistake, _ab((0, 0)))
@@ -70,7 +70,7 @@ def test_chroma_l1_has_finite_gradients_at_gray(make):
     assert outputs.grad.isfinite().all()
 
 
-def test_chroma_l1_looks_at_the_colours_of_a_network_that_answers_in_rgb(make):
+def test_chroma_l1_looks_at_the_colors_of_a_network_that_answers_in_rgb(make):
     _, _, loss_of = make(loss="chroma_l1", architecture="cnn")
     gray, red = (
         torch.full((1, 3, 8, 8), 0.5),
@@ -114,7 +114,7 @@ def test_the_prior_is_that_of_the_train_photos_and_lands_in_the_model(make, tiny
     _, network, _ = make(loss="classes")
     red = torch.tensor([200, 30, 30], dtype=torch.uint8).expand(700, 32, 32, 3).numpy()
     measure_prior(network, [red])
-    likeliest = network.classes.centres[network.classes.prior.argmax()]
+    likeliest = network.classes.centers[network.classes.prior.argmax()]
     ab = network.ab_of(network.pairs(torch.from_numpy(red[:1].copy()).permute(0, 3, 1, 2) / 255)[1])[
         0, :, 0, 0
     ]

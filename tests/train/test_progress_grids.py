@@ -3,12 +3,12 @@
 import numpy as np
 from PIL import Image
 
-from stages.train.progress import Gallery
+from stages.train.progress import ProgressGrids
 from ungray.imaging.grids import GAP
 
 
 def test_milestones_grow_as_ones_twos_and_fives():
-    found = [epoch for epoch in range(600) if Gallery.is_milestone(epoch)]
+    found = [epoch for epoch in range(600) if ProgressGrids.is_milestone(epoch)]
     assert found == [0, 1, 2, 5, 10, 20, 50, 100, 200, 500]
 
 

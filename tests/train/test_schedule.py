@@ -6,7 +6,7 @@ import torch
 from stages.storage.tables import read
 from stages.train import schedule, validation
 from stages.train.data import load_pixels
-from stages.train.state import Ema, Place
+from stages.train.state import Ema, State
 from ungray import networks
 from ungray.imaging import metrics
 from ungray.imaging.color import gray_photo, rgb_to_lab
@@ -56,7 +56,7 @@ def test_the_first_of_epochs_and_steps_ends_it(trained, params):
     assert schedule.most_steps(params(epochs=4, steps=30), 3) == 12
     result, _ = trained(epochs=4, steps=5)
     assert result.model.provenance["steps"] == 5
-    epochs = len(result.place.log)
+    epochs = len(result.state.log)
     assert epochs == result.model.provenance["epoch"] == 2, "the second epoch ends after two steps"
 
 
@@ -98,9 +98,9 @@ def test_a_training_ended_by_minutes_is_repeated_exactly_by_its_number_of_steps(
     result, _ = trained(epochs=100_000, minutes=0.1, grid_every=1000, schedule="cosine")
     steps = result.model.provenance["steps"]
     assert 20 < steps < 300_000
-    assert result.place.log[-1]["learning_rate"] < 0.1 * result.place.log[0]["learning_rate"] or steps < 40
+    assert result.state.log[-1]["learning_rate"] < 0.1 * result.state.log[0]["learning_rate"] or steps < 40
     again, _ = trained(epochs=100_000, steps=steps, grid_every=1000, schedule="cosine")
-    assert again.place.log == result.place.log
+    assert again.state.log == result.state.log
     weights = result.model.network.state_dict()
     for name, value in again.model.network.state_dict().items():
         assert torch.equal(value, weights[name])
@@ -111,19 +111,19 @@ def test_a_training_ended_by_minutes_is_repeated_exactly_by_its_number_of_steps(
 
 def test_the_best_epoch_is_the_lowest_or_for_psnr_the_highest_and_never_one_that_is_no_number():
     log = [{"psnr/val": p, "loss/val": v} for p, v in ((20.0, 0.3), (22.0, float("nan")), (21.0, 0.2))]
-    place = Place(log=log)
-    assert place.best_epoch("psnr") == 2
-    assert place.best_epoch("loss") == 3
-    assert place.measured(2) == log[1]
-    assert Place().best_epoch("loss") == 0
+    state = State(log=log)
+    assert state.best_epoch("psnr") == 2
+    assert state.best_epoch("loss") == 3
+    assert state.measured(2) == log[1]
+    assert State().best_epoch("loss") == 0
 
 
 def test_the_model_that_training_started_from_is_best_until_an_epoch_is_better():
     log = [{"psnr/val": 20.0, "loss/val": 0.3}, {"psnr/val": 22.0, "loss/val": 0.4}]
-    place = Place(before={"psnr/val": 21.0, "loss/val": 0.3}, log=log)
-    assert place.best_epoch("loss") == 0, "the first of equals"
-    assert place.measured(0) == place.before
-    assert place.best_epoch("psnr") == 2
+    state = State(before={"psnr/val": 21.0, "loss/val": 0.3}, log=log)
+    assert state.best_epoch("loss") == 0, "the first of equals"
+    assert state.measured(0) == state.before
+    assert state.best_epoch("psnr") == 2
 
 
 def test_patience_ends_training_and_the_best_epoch_is_what_is_kept(trained, prepared):
@@ -132,9 +132,9 @@ def test_patience_ends_training_and_the_best_epoch_is_what_is_kept(trained, prep
         epochs=60, lr=0.05, schedule="constant", patience=3, keep="best", watch="loss", grid_every=100
     )
     epoch = result.model.provenance["epoch"]
-    losses = [record["loss/val"] for record in result.place.log]
+    losses = [record["loss/val"] for record in result.state.log]
     assert losses.index(min(losses)) + 1 == epoch
-    assert len(result.place.log) == epoch + 3 < 60
+    assert len(result.state.log) == epoch + 3 < 60
     shorter, _ = trained(epochs=60, lr=0.05, schedule="constant", steps=3 * epoch, grid_every=100)
     kept = result.model.network.state_dict()
     for name, value in shorter.model.network.state_dict().items():
@@ -159,8 +159,8 @@ def test_the_average_begins_near_the_weights_and_then_goes_slowly(tiny):
 def test_with_ema_the_average_is_what_is_validated_and_saved(trained, prepared, here):
     plain, _ = trained(epochs=4)
     averaged, _ = trained(epochs=4, ema=0.9)
-    assert averaged.place.log[0]["loss/train"] == plain.place.log[0]["loss/train"], "it learns the same"
-    assert averaged.place.log[0]["loss/val"] != plain.place.log[0]["loss/val"]
+    assert averaged.state.log[0]["loss/train"] == plain.state.log[0]["loss/train"], "it learns the same"
+    assert averaged.state.log[0]["loss/val"] != plain.state.log[0]["loss/val"]
     assert not torch.equal(averaged.model.network.head.weight, plain.model.network.head.weight)
 
 
@@ -187,8 +187,8 @@ def test_val_figures_are_those_of_the_judging_metrics_and_gray_stands_beside(tra
     gray = [metrics.judge(gray_photo(rgb_to_lab(photo)[..., 0]), photo) for photo in photos]
     for name in validation.FIGURES:
         mean = sum(figures[name] for figures in gray) / len(gray)
-        assert result.place.log[0][f"{name}/gray"] == pytest.approx(mean)
-        assert result.place.log[0][f"{name}/val"] != result.place.log[0][f"{name}/gray"]
+        assert result.state.log[0][f"{name}/gray"] == pytest.approx(mean)
+        assert result.state.log[0][f"{name}/val"] != result.state.log[0][f"{name}/gray"]
 
 
 def test_on_epoch_gets_every_record_and_may_end_the_training(trained):

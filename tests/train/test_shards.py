@@ -68,7 +68,7 @@ def test_half_of_the_photos_are_mirrored_anew_each_epoch(packed, here):
     assert 0.2 < np.mean(mirrored) < 0.8
 
 
-def test_how_often_each_colour_is_met_is_counted_in_shards_as_in_loose_files(tiny, prepared, packed, here):
+def test_how_often_each_color_is_met_is_counted_in_shards_as_in_loose_files(tiny, prepared, packed, here):
     params = tiny["train"].model_copy(update={"loss": "classes"})
     loose, sharded = (networks.build(params.network()) for _ in range(2))
     measure_prior(loose, [load_pixels(rows(prepared), prepared, size=32, workers=1)])

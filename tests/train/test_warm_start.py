@@ -8,7 +8,7 @@ from safetensors import safe_open
 
 from stages.train.params import UNetParams
 from stages.train.run import run
-from stages.train.warm_start import FILE, start_from
+from stages.train.warm_start import FILE, warm_start
 from ungray import networks
 from ungray.errors import UngrayError
 from ungray.networks import Model, load_model, save_model
@@ -30,15 +30,15 @@ def test_training_from_the_base_model_is_ahead_of_training_from_nothing(tiny, tr
     options = {"epochs": 1, "lr": 0.0001, "warmup_steps": 0, "base": str(here / "base")}
     started = trained("s", start_from="base", **options)[0]
     fresh = trained("f", **options)[0]
-    assert started.place.log[0]["loss/val"] < fresh.place.log[0]["loss/val"]
-    assert started.place.before["loss/val"] == pytest.approx(result.place.log[-1]["loss/val"], abs=0.001)
-    assert not fresh.place.before
-    assert abs(started.place.log[0]["loss/val"] - result.place.log[-1]["loss/val"]) < 0.01
+    assert started.state.log[0]["loss/val"] < fresh.state.log[0]["loss/val"]
+    assert started.state.before["loss/val"] == pytest.approx(result.state.log[-1]["loss/val"], abs=0.001)
+    assert not fresh.state.before
+    assert abs(started.state.log[0]["loss/val"] - result.state.log[-1]["loss/val"]) < 0.01
 
 
 def test_all_weights_and_statistics_are_taken_over(tiny, base):
     network = networks.build(tiny["train"].network())
-    start = start_from(network, base)
+    start = warm_start(network, base)
     assert start["new"] == []
     known = load_model(base / FILE).network.state_dict()
     assert all(torch.equal(value, known[name]) for name, value in network.state_dict().items())
@@ -71,10 +71,10 @@ def test_where_no_epoch_is_better_than_the_base_model_its_weights_are_kept(tiny,
     told = capsys.readouterr().out
     assert "train: before the first epoch: val " in told
     assert f"train: {kept_nothing(result.model.provenance)}\n" in told
-    best = min(record["loss/val"] for record in result.place.log)
+    best = min(record["loss/val"] for record in result.state.log)
     assert kept_nothing(result.model.provenance) == (
         "this is the base model, unchanged: training kept nothing, since the loss of the val photos was best "
-        f"before the first epoch, {result.place.before['loss/val']:.4g}; the best of 1 epochs had {best:.4g}"
+        f"before the first epoch, {result.state.before['loss/val']:.4g}; the best of 1 epochs had {best:.4g}"
     )
 
 
@@ -156,7 +156,7 @@ def test_a_missing_base_model_is_named_with_the_way_out(tiny, here):
     with pytest.raises(
         UngrayError, match=r"nowhere/colorizer.safetensors is not there; .*start_from: nothing"
     ):
-        start_from(network, here / "nowhere")
+        warm_start(network, here / "nowhere")
 
 
 def test_another_base_model_is_another_training(tiny, trained, here, base):

@@ -101,7 +101,7 @@ def test_no_space_at_all_is_refused(tmp_path):
 
 def test_the_shipped_space_is_the_ancestors_five_and_is_right(tmp_path):
     params = load("tune", Params, path=ROOT / "params.yaml")
-    params.check_surroundings()
+    params.check_environment()
     assert set(params.space) == {
         "train.batch_size",
         "train.shuffle",

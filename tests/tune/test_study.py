@@ -12,7 +12,7 @@ from optuna.trial import TrialState, create_trial
 from stages.params import Machine, load
 from stages.storage import cache
 from stages.train.params import Params as TrainParams
-from stages.train.state import Place
+from stages.train.state import State
 from stages.tune import run, study, trial
 from stages.tune.params import Params
 from stages.tune.report import table
@@ -45,7 +45,7 @@ def trained(monkeypatch):
 
     def train(params, machine, *, prepared, report, on_epoch):
         asked.append(params)
-        place = Place(epoch=params.epochs)
+        place = State(epoch=params.epochs)
         for epoch in range(1, params.epochs + 1):
             time.sleep(0.01)
             place.log.append({"ciede2000/val": 10 + params.batch_size / epoch, "ciede2000/gray": 12.0})

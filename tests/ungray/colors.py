@@ -1,4 +1,4 @@
-"""Real photographs and all colours there are, for tests of colour."""
+"""Real photographs and all colors there are, for tests of color."""
 
 import numpy as np
 from skimage import data
@@ -12,7 +12,7 @@ PHOTOS = {
 }
 
 
-def every_fifth_colour() -> np.ndarray:
+def every_fifth_color() -> np.ndarray:
     """Return uint8 RGB (208, 676, 3) with every fifth level of red, green and blue."""
     values = np.arange(0, 256, 5, dtype=np.uint8)
     return np.stack(np.meshgrid(values, values, values, indexing="ij"), axis=-1).reshape(52 * 4, -1, 3)

@@ -1,4 +1,4 @@
-"""Models that colour, the command as a user runs it, and photos to run it on."""
+"""Models that color, the command as a user runs it, and photos to run it on."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def painter(tiny, tmp_path_factory):
-    """An untrained model whose last bias gives wrong colours, and plenty of them."""
+    """An untrained model whose last bias gives wrong colors, and plenty of them."""
     torch.manual_seed(0)
     network = networks.build(tiny["train"].network())
     with torch.no_grad():
@@ -90,7 +90,7 @@ def files_below():
 
 
 @pytest.fixture(scope="session")
-def colourful(tiny, tmp_path_factory):
+def colorful(tiny, tmp_path_factory):
     """The path of such a model, .safetensors; the .onnx lies beside it."""
     torch.manual_seed(0)
     network = networks.build(tiny["train"].network())
@@ -99,12 +99,12 @@ def colourful(tiny, tmp_path_factory):
         weight.mul_(60)  # what differs from place to place
         bias.mul_(0)
     model = networks.Model(network.eval(), {"vivid": {"saturation": 2.0}})
-    path = tmp_path_factory.mktemp("colourful") / "model.safetensors"
+    path = tmp_path_factory.mktemp("colorful") / "model.safetensors"
     networks.save_model(path, model)
     write_onnx(path.with_suffix(".onnx"), networks.load_model(path), opset=tiny["export"].opset)
     return path
 
 
 @pytest.fixture(scope="session")
-def colorizer(colourful):
-    return Colorizer.load(colourful)
+def colorizer(colorful):
+    return Colorizer.load(colorful)

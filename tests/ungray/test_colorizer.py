@@ -15,7 +15,7 @@ from skimage import data
 from skimage.color import rgb2lab
 from sklearn.datasets import load_sample_image
 
-from stages.evaluate.methods import colours
+from stages.evaluate.methods import colorize_with
 from ungray import colorizer as module
 from ungray import engines, networks
 from ungray.colorizer import Colorizer
@@ -44,26 +44,26 @@ def spread(rgb):
 
 @pytest.mark.parametrize("saturation", [0, 1, 10])
 @pytest.mark.parametrize("name", PHOTOS)
-def test_the_lightness_stays_to_one_level_however_vivid_the_colours(colorizer, name, saturation):
+def test_the_lightness_stays_to_one_level_however_vivid_the_colors(colorizer, name, saturation):
     photo = PHOTOS[name]
-    coloured = colorizer.colorize(photo, saturation=saturation)
-    assert coloured.shape == photo.shape
-    assert np.abs(gray_level(coloured) - gray_level(photo)).max() <= 1
-    assert spread(coloured).max() <= 1 if saturation == 0 else spread(coloured).mean() > 3 * saturation**0.5
+    colored = colorizer.colorize(photo, saturation=saturation)
+    assert colored.shape == photo.shape
+    assert np.abs(gray_level(colored) - gray_level(photo)).max() <= 1
+    assert spread(colored).max() <= 1 if saturation == 0 else spread(colored).mean() > 3 * saturation**0.5
 
 
 def test_the_lightness_of_16_bits_stays_at_16_bits(colorizer):
     ramp = np.tile(np.arange(0, 65536, 16, dtype=np.uint16), (64, 1))
-    coloured = colorizer.colorize(ramp, saturation=3)
-    assert coloured.dtype == np.uint16
-    assert coloured.shape == (*ramp.shape, 3)
-    assert spread(coloured).mean() > 1000
-    assert np.abs(257 * gray_level(coloured / 65535) - ramp).max() < 12  # 16 bits in 65536; one of 8 is 257
+    colored = colorizer.colorize(ramp, saturation=3)
+    assert colored.dtype == np.uint16
+    assert colored.shape == (*ramp.shape, 3)
+    assert spread(colored).mean() > 1000
+    assert np.abs(257 * gray_level(colored / 65535) - ramp).max() < 12  # 16 bits in 65536; one of 8 is 257
 
 
-def test_colours_a_photo_has_are_thrown_away(colorizer):
+def test_colors_a_photo_has_are_thrown_away(colorizer):
     gray = np.asarray(Image.fromarray(PHOTOS["coffee"]).convert("L"))
-    sepia = upsampling.paint(
+    sepia = upsampling.apply_color(
         upsampling.gray_levels(gray), np.broadcast_to(np.float32([0, 0, 8, 20]), (2, 2, 4)).copy(), bits=16
     )
     assert spread(sepia).mean() > 3000
@@ -74,7 +74,7 @@ def test_colours_a_photo_has_are_thrown_away(colorizer):
 @pytest.mark.parametrize("blurred", [False, True])
 @pytest.mark.parametrize(("dark", "light"), [(20, 80), (40, 60)])
 @pytest.mark.parametrize("turn", [0, 0.3])
-def test_colours_end_at_an_edge_and_leave_no_halo(dark, light, turn, blurred):
+def test_colors_end_at_an_edge_and_leave_no_halo(dark, light, turn, blurred):
     rows, columns = np.mgrid[:1200, :1600]
     distance = (columns - 800) * np.cos(turn) + (rows - 600) * np.sin(turn)
     lightness = np.where(distance < 0, dark, light).astype(np.float32)
@@ -95,10 +95,10 @@ def test_colours_end_at_an_edge_and_leave_no_halo(dark, light, turn, blurred):
     assert off[np.abs(distance) < 6].mean() < 0.15
 
 
-def test_colour_is_smooth_where_there_is_no_edge():
+def test_color_is_smooth_where_there_is_no_edge():
     noise = np.random.default_rng(0).normal(50, 2, (900, 1200)).astype(np.float32)
     wide = np.linspace(-30, 30, 192, dtype=np.float32)
-    fits = upsampling.along_edges(
+    fits = upsampling.guided_fit(
         cv2.resize(noise, (192, 144), interpolation=cv2.INTER_AREA),
         np.dstack([np.tile(wide, (144, 1)), np.zeros((144, 192), np.float32)]),
     )
@@ -111,8 +111,8 @@ def test_colour_is_smooth_where_there_is_no_edge():
 
 def test_photos_of_several_shapes_are_the_same_together_and_one_by_one(colorizer):
     photos = [*PHOTOS.values(), PHOTOS["coffee"][:, ::-1], PHOTOS["coffee"][:300, :200]] * 2
-    for photo, coloured in zip(photos, colorizer.colorize_batch(photos), strict=True):
-        assert np.abs(coloured.astype(int) - colorizer.colorize(photo)).max() <= 1
+    for photo, colored in zip(photos, colorizer.colorize_batch(photos), strict=True):
+        assert np.abs(colored.astype(int) - colorizer.colorize(photo)).max() <= 1
 
 
 def test_photos_of_one_shape_are_asked_for_together(colorizer, monkeypatch):
@@ -126,14 +126,14 @@ def test_photos_of_one_shape_are_asked_for_together(colorizer, monkeypatch):
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-def test_evaluate_judges_the_very_pixels_that_a_user_gets(colorizer, colourful, name):
-    judged = colours(networks.load_model(colourful))
-    coloured = colorizer.colorize(PHOTOS[name]).astype(int)
+def test_evaluate_judges_the_very_pixels_that_a_user_gets(colorizer, colorful, name):
+    judged = colorize_with(networks.load_model(colorful))
+    colored = colorizer.colorize(PHOTOS[name]).astype(int)
     gray = upsampling.gray_levels(PHOTOS[name]) / 65535
     lightness = rgb2lab(np.dstack([gray] * 3))[..., 0].astype(np.float32)
-    assert np.abs(judged(lightness) - coloured).max() <= 1
+    assert np.abs(judged(lightness) - colored).max() <= 1
     # The L that evaluate starts from is OpenCV's, off by up to 0.2, which tells at the gamut's edge.
-    off = np.abs(judged(color.rgb_to_lab(PHOTOS[name])[..., 0]) - coloured)
+    off = np.abs(judged(color.rgb_to_lab(PHOTOS[name])[..., 0]) - colored)
     assert (off > 1).mean() < 0.01
     assert off.mean() < 0.3
 
@@ -153,19 +153,19 @@ def test_an_image_of_any_mode_gives_an_image(colorizer, mode):
     image = Image.fromarray(PHOTOS["coffee"]).convert("L" if mode == "I;16" else mode)
     if mode == "I;16":
         image = Image.fromarray(np.asarray(image).astype(np.uint16) * 257)
-    coloured = colorizer.colorize(image)
-    assert coloured.size == image.size
-    assert coloured.mode == ("RGBA" if mode.endswith("A") else "RGB")
-    assert coloured.info["icc_profile"]
+    colored = colorizer.colorize(image)
+    assert colored.size == image.size
+    assert colored.mode == ("RGBA" if mode.endswith("A") else "RGB")
+    assert colored.info["icc_profile"]
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_an_array_with_or_without_alpha_gives_an_array(colorizer, channels):
     photo = np.dstack([PHOTOS["coffee"], PHOTOS["rocket"][:400, :600, 0]])[..., -channels:]
-    coloured = colorizer.colorize(photo)
-    assert coloured.shape == (400, 600, 3 + (channels in (2, 4)))
+    colored = colorizer.colorize(photo)
+    assert colored.shape == (400, 600, 3 + (channels in (2, 4)))
     if channels in (2, 4):
-        np.testing.assert_array_equal(coloured[..., 3], photo[..., -1])
+        np.testing.assert_array_equal(colored[..., 3], photo[..., -1])
 
 
 @pytest.mark.parametrize("top", [255, 65535])
@@ -173,15 +173,15 @@ def test_integers_are_levels_of_8_bits_or_of_16(colorizer, top):
     gray = np.asarray(Image.fromarray(PHOTOS["coffee"]).convert("L"))
     integers = Image.fromarray(gray.astype(np.int32) * (top // 255))
     assert integers.mode == "I"
-    coloured = np.asarray(colorizer.colorize(integers))
-    assert np.abs(gray_level(coloured) - gray).max() <= 1
+    colored = np.asarray(colorizer.colorize(integers))
+    assert np.abs(gray_level(colored) - gray).max() <= 1
     assert colorizer.predict(integers).photo.bits == (8 if top == 255 else 16)
 
 
 def test_fractions_are_levels_in_0_to_1(colorizer):
     gray = np.asarray(Image.fromarray(PHOTOS["coffee"]).convert("L"))
-    coloured = np.asarray(colorizer.colorize(Image.fromarray(gray / np.float32(255))))
-    assert np.abs(gray_level(coloured) - gray).max() <= 1
+    colored = np.asarray(colorizer.colorize(Image.fromarray(gray / np.float32(255))))
+    assert np.abs(gray_level(colored) - gray).max() <= 1
 
 
 def test_numbers_that_are_no_levels_are_refused(colorizer):
@@ -196,9 +196,9 @@ def test_numbers_that_are_no_levels_are_refused(colorizer):
 
 def test_an_array_of_another_byte_order_is_the_same_photo(colorizer):
     deep = PHOTOS["coffee"].astype(np.uint16) * 257
-    coloured = colorizer.colorize(deep.astype(">u2"))
-    assert coloured.dtype == np.uint16
-    np.testing.assert_array_equal(coloured, colorizer.colorize(deep))
+    colored = colorizer.colorize(deep.astype(">u2"))
+    assert colored.dtype == np.uint16
+    np.testing.assert_array_equal(colored, colorizer.colorize(deep))
 
 
 def test_photos_may_come_one_by_one(colorizer):
@@ -216,9 +216,9 @@ def test_an_image_keeps_what_is_said_of_it(colorizer):
     exif = Image.Exif()
     exif[ExifTags.Base.Make] = "Agfa"
     image.info |= {"dpi": (300, 300), "exif": exif.tobytes()}
-    coloured = colorizer.colorize(image)
-    assert coloured.info["dpi"] == (300, 300)
-    assert coloured.getexif()[ExifTags.Base.Make] == "Agfa"
+    colored = colorizer.colorize(image)
+    assert colored.info["dpi"] == (300, 300)
+    assert colored.getexif()[ExifTags.Base.Make] == "Agfa"
 
 
 @pytest.mark.parametrize("bad", ["photo.jpg", None, Path("photo.jpg"), [[0, 9]], b"\xff\xd8"])
@@ -237,8 +237,8 @@ def test_what_is_no_photo_is_refused_in_a_sentence(colorizer):
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-def test_the_engines_agree_to_two_levels(colourful, name):
-    torch_, onnx_ = (Colorizer.load(colourful, engine=engine) for engine in ("torch", "onnxruntime"))
+def test_the_engines_agree_to_two_levels(colorful, name):
+    torch_, onnx_ = (Colorizer.load(colorful, engine=engine) for engine in ("torch", "onnxruntime"))
     assert (torch_.engine, onnx_.engine) == ("torch", "onnxruntime")
     assert torch_.configuration == onnx_.configuration
     assert torch_.provenance == onnx_.provenance
@@ -246,11 +246,11 @@ def test_the_engines_agree_to_two_levels(colourful, name):
     assert np.abs(torch_.colorize(photo).astype(int) - onnx_.colorize(photo)).max() <= 2
 
 
-def test_with_onnxruntime_torch_is_not_imported(colourful):
+def test_with_onnxruntime_torch_is_not_imported(colorful):
     code = (
         "import sys; import numpy as np; from ungray.imaging import photo_files as files\n"
         "from ungray.colorizer import Colorizer\n"
-        f"c = Colorizer.load({str(colourful.with_suffix('.onnx'))!r})\n"
+        f"c = Colorizer.load({str(colorful.with_suffix('.onnx'))!r})\n"
         "photo = files.from_array(np.full((90, 120), 99, np.uint8))\n"
         "files.encode(photo, c.predict(photo).render(), format='jpg')\n"
         "print(c.engine, 'torch' in sys.modules)"
@@ -265,9 +265,9 @@ def test_with_onnxruntime_torch_is_not_imported(colourful):
     assert ran.stdout.split() == ["onnxruntime", "False"], ran.stderr
 
 
-def test_the_exported_file_beside_a_model_is_taken_if_it_is_of_the_same_training(colourful, tmp_path):
+def test_the_exported_file_beside_a_model_is_taken_if_it_is_of_the_same_training(colorful, tmp_path):
     for suffix in (".safetensors", ".onnx"):
-        shutil.copy(colourful.with_suffix(suffix), tmp_path / f"model{suffix}")
+        shutil.copy(colorful.with_suffix(suffix), tmp_path / f"model{suffix}")
     path = tmp_path / "model.safetensors"
     chosen = Colorizer.load(path)
     assert (chosen.engine, chosen.path.name) == ("onnxruntime", "model.onnx")
@@ -275,13 +275,13 @@ def test_the_exported_file_beside_a_model_is_taken_if_it_is_of_the_same_training
     model = networks.load_model(path)
     networks.save_model(path, networks.Model(model.network, {**model.provenance, "trained": "again"}))
     assert Colorizer.load(path).engine == "torch"
-    shutil.copy(colourful, path)
+    shutil.copy(colorful, path)
     path.with_suffix(".onnx").write_bytes(b"no model")
     assert Colorizer.load(path).engine == "torch"
 
 
 def test_the_base_model_is_the_default_in_either_file_and_else_the_one_trained_here(
-    colourful, tmp_path, monkeypatch
+    colorful, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(module, "ROOT", tmp_path)
     with pytest.raises(UngrayError, match=r"data/models/colorizer\.safetensors not found"):
@@ -289,16 +289,16 @@ def test_the_base_model_is_the_default_in_either_file_and_else_the_one_trained_h
     for name in ("models/colorizer.onnx", "models/colorizer.safetensors", "base/colorizer.onnx"):
         path = tmp_path / "data" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(colourful.with_suffix(path.suffix), path)
+        shutil.copy(colorful.with_suffix(path.suffix), path)
         assert module.default_model() == path
         assert Colorizer.load().path.parent == path.parent
-    shutil.copy(colourful, tmp_path / "data/base/colorizer.safetensors")
+    shutil.copy(colorful, tmp_path / "data/base/colorizer.safetensors")
     assert module.default_model() == tmp_path / "data/base/colorizer.safetensors"
 
 
-def test_a_model_that_is_none_is_named(colourful, tmp_path):
+def test_a_model_that_is_none_is_named(colorful, tmp_path):
     with pytest.raises(UngrayError, match="no engine cuda; use auto, torch or onnxruntime"):
-        Colorizer.load(colourful, engine="cuda")
+        Colorizer.load(colorful, engine="cuda")
     with pytest.raises(UngrayError, match=r"letter\.txt is no model"):
         Colorizer.load(tmp_path / "letter.txt")
     for name in ("model.onnx", "model.safetensors"):
@@ -309,10 +309,10 @@ def test_a_model_that_is_none_is_named(colourful, tmp_path):
             Colorizer.load(tmp_path / name)
 
 
-def test_the_examples_in_the_docstrings_work(colourful, tmp_path, monkeypatch):
+def test_the_examples_in_the_docstrings_work(colorful, tmp_path, monkeypatch):
     Image.fromarray(PHOTOS["coffee"]).convert("L").save(tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(module, "default_model", lambda: colourful)
+    monkeypatch.setattr(module, "default_model", lambda: colorful)
     for documented in (module, photo_files):
         tried = doctest.testmod(documented)
         assert tried.failed == 0

@@ -19,7 +19,7 @@ def scan(path, *, pages):
             writer.write(np.roll(SCENE, 20 * page, axis=1), photometric="rgb", metadata=None)
 
 
-def test_further_pages_are_counted_and_coloured_when_asked_for(colorize, tmp_path):
+def test_further_pages_are_counted_and_colored_when_asked_for(colorize, tmp_path):
     scan(tmp_path / "a.tif", pages=3)
     code, out, err = colorize(tmp_path / "a.tif", "-o", tmp_path / "first.tif", "--json")
     (row,) = json.loads(out)["photos"]
@@ -71,6 +71,6 @@ def test_photos_of_newer_kinds_are_found_in_folders_and_get_a_format_that_is_wri
         image.save(written, kind)
         (folder / name).write_bytes(written.getvalue())
     code, _, err = colorize(folder, "-o", tmp_path / "out")
-    assert (code, err) == (0, "coloured 3 photos\n")
+    assert (code, err) == (0, "colored 3 photos\n")
     found = {path.name: Image.open(path).size for path in (tmp_path / "out").iterdir()}
     assert found == dict.fromkeys(("a.jpg", "b.webp", "c.png"), (80, 60))

@@ -1,4 +1,4 @@
-"""Which model colours: words for the two of a checkout, and what is said of it."""
+"""Which model colors: words for the two of a checkout, and what is said of it."""
 
 import json
 import shutil
@@ -14,13 +14,13 @@ from ungray.page.models import Models
 
 
 @pytest.fixture
-def checkout(colourful, tmp_path, monkeypatch):
+def checkout(colorful, tmp_path, monkeypatch):
     """A checkout that has both models; that of its own is calm: its vivid factor is 1."""
     monkeypatch.setattr(colorizer, "ROOT", tmp_path / "checkout")
     for folder in ("base", "models"):
         (tmp_path / "checkout/data" / folder).mkdir(parents=True)
-    shutil.copy(colourful, tmp_path / "checkout/data/base/colorizer.safetensors")
-    model = networks.load_model(colourful)
+    shutil.copy(colorful, tmp_path / "checkout/data/base/colorizer.safetensors")
+    model = networks.load_model(colorful)
     calm = networks.Model(model.network, {"vivid": {"saturation": 1.0}})
     networks.save_model(tmp_path / "checkout/data/models/colorizer.safetensors", calm)
     return tmp_path / "checkout"
@@ -28,7 +28,7 @@ def checkout(colourful, tmp_path, monkeypatch):
 
 @pytest.fixture
 def said(cats, tmp_path, capsys):
-    """A function that colours a photo anew: the lines on standard error, and the JSON if asked for."""
+    """A function that colors a photo anew: the lines on standard error, and the JSON if asked for."""
 
     def run(*options):
         capsys.readouterr()
@@ -39,7 +39,7 @@ def said(cats, tmp_path, capsys):
     return run
 
 
-def test_colorize_says_which_of_the_two_it_was(checkout, said, colourful):
+def test_colorize_says_which_of_the_two_it_was(checkout, said, colorful):
     base, mine = (checkout / f"data/{name}/colorizer.safetensors" for name in ("base", "models"))
     default, _ = said()
     assert default[0] == f"colorize: the base model, {base}; --model mine takes yours"
@@ -47,7 +47,7 @@ def test_colorize_says_which_of_the_two_it_was(checkout, said, colourful):
     lines, found = said("--model", "mine", "--json")
     assert lines[0] == f"colorize: your model, {mine}"
     assert found["model"] == str(mine)
-    assert not [line for line in said("--model", str(colourful))[0] if line.startswith("colorize:")]
+    assert not [line for line in said("--model", str(colorful))[0] if line.startswith("colorize:")]
     mine.unlink()
     assert said()[0][0] == f"colorize: the base model, {base}"
 
@@ -88,4 +88,4 @@ def test_vivid_that_changes_nothing_says_so_wherever_it_is_offered(checkout, sai
     assert "Vivid changes nothing" not in offered.about("base")
     assert (Colorizer.load("mine").vivid, Colorizer.load("base").vivid) == (1, 2)
     card = _vivid({"vivid": {"saturation": 1.0}})
-    assert card[1].startswith("The same colours as without")
+    assert card[1].startswith("The same colors as without")

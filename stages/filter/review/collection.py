@@ -59,10 +59,10 @@ class Photos:
         return None if row is None else {str(k): v for k, v in self.table.iloc[row].items()}
 
     def listed(
-        self, selection: Selection, *, by: str, decided: Group[str], looked_at: Group[str]
+        self, selection: Selection, *, by: str, decided: Group[str], seen: Group[str]
     ) -> tuple[list[str], list[dict[str, Any]]]:
         """Return the ids of the selected photos, grouped ``by`` query or check, and each group's size."""
-        masks = self._masks(selection, decided, looked_at)
+        masks = self._masks(selection, decided, seen)
         part = self.table[masks["query"] & masks["check"] & masks["show"]]
         # What was rejected comes first: that is what a person comes to look at.
         part = part.assign(kept=part["check"] == "").sort_values(
@@ -72,11 +72,11 @@ class Photos:
         return part["id"].tolist(), [{"name": name, "size": int(n)} for name, n in sizes.items()]
 
     def counts(
-        self, selection: Selection, *, decided: Mapping[str, Decision], looked_at: Group[str]
+        self, selection: Selection, *, decided: Mapping[str, Decision], seen: Group[str]
     ) -> dict[str, Any]:
         """Return how many photos each choice of a filter would list, the other filters being as they are."""
-        masks = self._masks(selection, decided, looked_at)
-        shows = self._shows(decided, looked_at)
+        masks = self._masks(selection, decided, seen)
+        shows = self._shows(decided, seen)
         part = masks["query"] & masks["check"]
         return {
             "query": _sizes(self.table["query"][masks["check"] & masks["show"]]),
@@ -122,16 +122,16 @@ class Photos:
         return shown | sides | {"decision": decision.decision if decision else None}
 
     def _masks(
-        self, selection: Selection, decided: Group[str], looked_at: Group[str]
+        self, selection: Selection, decided: Group[str], seen: Group[str]
     ) -> dict[str, pd.Series[bool]]:
         everything = pd.Series(True, index=self.table.index)
         return {
             "query": everything if selection.query is None else self.table["query"].eq(selection.query),
             "check": everything if selection.check is None else self.table["check"].eq(selection.check),
-            "show": self._shows(decided, looked_at)[selection.show],
+            "show": self._shows(decided, seen)[selection.show],
         }
 
-    def _shows(self, decided: Group[str], looked_at: Group[str]) -> dict[str, pd.Series[bool]]:
+    def _shows(self, decided: Group[str], seen: Group[str]) -> dict[str, pd.Series[bool]]:
         kept = self.table["verdict"] == "kept"
         by_hand = self.table["sha256"].isin(list(decided))
         return {
@@ -139,7 +139,7 @@ class Photos:
             "kept": kept,
             "rejected": ~kept,
             "by_hand": by_hand,
-            "not_looked_at": ~by_hand & ~self.table["sha256"].isin(list(looked_at)),
+            "not_looked_at": ~by_hand & ~self.table["sha256"].isin(list(seen)),
         }
 
     def _waiting(self, decided: Mapping[str, Decision]) -> int:

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> None:
     from stages.filter.review.collection import Collection
     from stages.filter.review.decisions import Decisions
     from stages.filter.review.pictures import Pictures
-    from stages.filter.review.seen import LookedAt
+    from stages.filter.review.seen import Seen
     from stages.filter.review.server import Review, application
 
     collection, decisions = Collection(VERDICTS), Decisions(REVIEW)
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> None:
         port = listener.getsockname()[1]
         address = f"http://127.0.0.1:{port}"
         with alone(state, address):
-            review = Review(collection, decisions, Pictures(RAW), LookedAt(state / "looked_at.txt"))
+            review = Review(collection, decisions, Pictures(RAW), Seen(state / "looked_at.txt"))
             tell(
                 f"review: {len(collection.photos().table)} photos, {len(decisions.all())} decided by hand, "
                 f"at {address} (Ctrl-C ends it)"

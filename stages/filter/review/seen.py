@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-class LookedAt:
+class Seen:
     """The checksums (sha256) of photos that were looked at, a line each; only ever appended to."""
 
     def __init__(self, path: Path) -> None:

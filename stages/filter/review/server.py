@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from stages.filter.review.collection import Collection, Selection, Show
 from stages.filter.review.decisions import ConflictError, Decision, Decisions, one_line
 from stages.filter.review.pictures import SIDES, Pictures
-from stages.filter.review.seen import LookedAt
+from stages.filter.review.seen import Seen
 from ungray.errors import UngrayError
 from ungray.imaging.photos import PhotoError
 
@@ -61,25 +61,23 @@ class Looked(BaseModel):
 class Review:
     """What the requests are answered with: verdicts, decisions, photos, and what was looked at."""
 
-    def __init__(
-        self, collection: Collection, decisions: Decisions, pictures: Pictures, looked_at: LookedAt
-    ) -> None:
+    def __init__(self, collection: Collection, decisions: Decisions, pictures: Pictures, seen: Seen) -> None:
         self.collection, self.decisions = collection, decisions
-        self.pictures, self.looked_at = pictures, looked_at
+        self.pictures, self.seen = pictures, seen
 
     def list(self, request: Request) -> Response:
         """Answer with the ids of the photos selected, and the groups they are in."""
         by = _one_of(request, "by", ("query", "check"))
         photos = self.collection.photos()
         ids, groups = photos.listed(
-            _selection(request), by=by, decided=self.decisions.all(), looked_at=self.looked_at.checksums
+            _selection(request), by=by, decided=self.decisions.all(), seen=self.seen.checksums
         )
         return JSONResponse({"version": self.collection.version, "ids": ids, "groups": groups})
 
     def counts(self, request: Request) -> Response:
         """Answer with the numbers behind the filters, and the progress."""
         counts = self.collection.photos().counts(
-            _selection(request), decided=self.decisions.all(), looked_at=self.looked_at.checksums
+            _selection(request), decided=self.decisions.all(), seen=self.seen.checksums
         )
         return JSONResponse(counts | {"version": self.collection.version})
 
@@ -136,7 +134,7 @@ class Review:
         looked = await _body(request, Looked)
         photos = self.collection.photos()
         await run_in_threadpool(
-            self.looked_at.add, [row["sha256"] for row in map(photos.row, looked.ids) if row is not None]
+            self.seen.add, [row["sha256"] for row in map(photos.row, looked.ids) if row is not None]
         )
         return Response(status_code=204)
 

@@ -1,4 +1,4 @@
-"""Colouring many photos: some at a time, each whole or not at all, and none that ends the others."""
+"""Coloring many photos: some at a time, each whole or not at all, and none that ends the others."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ PIXELS_AT_ONCE = 100_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
-    """How photos are coloured and written; see ``colorize --help``."""
+class Options:
+    """How photos are colored and written; see ``colorize --help``."""
 
     saturation: float = 1.0
     vivid: bool = False
@@ -49,20 +49,20 @@ class Look:
 
 
 class Batch:
-    """Colours photos in threads: decoders, networks and encoders leave Python to one another."""
+    """Colors photos in threads: decoders, networks and encoders leave Python to one another."""
 
-    def __init__(self, colorizer: Colorizer, look: Look, *, jobs: int) -> None:
+    def __init__(self, colorizer: Colorizer, options: Options, *, jobs: int) -> None:
         self.colorizer = colorizer
-        self.look = look
+        self.options = options
         self.jobs = jobs
         self.room = Room(PIXELS_AT_ONCE)
         self.gate = Gate()
         self.names = threading.Lock()
         self.taken: set[Path] = set()
-        self.untold: dict[Task, Result] = {}
+        self.unreported: dict[Task, Result] = {}
 
-    def run(self, tasks: list[Task], tell: Callable[[Result], None]) -> None:
-        """Colour ``tasks`` and ``tell`` of each as it is done, with a progress bar on a terminal.
+    def run(self, tasks: list[Task], report: Callable[[Result], None]) -> None:
+        """Color ``tasks`` and ``tell`` of each as it is done, with a progress bar on a terminal.
 
         A photo that fails is told like the others. After an exception, Ctrl-C above all, nothing more is
         written and no thread is waited for; what was written is whole.
@@ -81,29 +81,29 @@ class Batch:
                 while True:
                     # Few at a time: a hundred thousand photos are no more to remember than ten.
                     for task in islice(waiting, 2 * self.jobs - len(running)):
-                        running.add(pool.submit(self.colour, task))
+                        running.add(pool.submit(self.color, task))
                     if not running:
                         return
                     done, running = wait(running, return_when=FIRST_COMPLETED)
                     for future in done:
                         result = future.result()
-                        self.untold.pop(result.task, None)
-                        tell(result)
+                        self.unreported.pop(result.task, None)
+                        report(result)
                         bar.update()
         finally:
             self.gate.close()
-            for result in self.untold.values():
-                tell(result)
+            for result in self.unreported.values():
+                report(result)
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def colour(self, task: Task) -> Result:
-        """Colour one photo; what is wrong with it is in the result.
+    def color(self, task: Task) -> Result:
+        """Color one photo; what is wrong with it is in the result.
 
         Raises:
             OSError: the disk is full.
         """
         try:
-            return self._colour(task)
+            return self._color(task)
         except UngrayError as error:
             reason = str(error)
         except MemoryError:
@@ -118,33 +118,35 @@ class Batch:
             reason = f"a fault of colorize ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
         return Result(task, "failed", reason=reason)
 
-    def _colour(self, task: Task) -> Result:
+    def _color(self, task: Task) -> Result:
         content = read(task)
         kind, width, height = photos.probe(content)
         output, format = self._output(task, kind)
         with self.room.taken(width * height):
             first = _photo(task, content)
             pages = first.pages
-            taken = pages if self.look.pages else 1
+            taken = pages if self.options.pages else 1
             if taken > 1 and format != "tif":
                 raise UngrayError(f"has {pages} pages, which only a TIFF holds; add --format tif")
             if taken == 1:
                 del content
-                encoded = photo_files.encode(*self._coloured(first), format=format, quality=self.look.quality)
+                encoded = photo_files.encode(
+                    *self._colored(first), format=format, quality=self.options.quality
+                )
             else:
                 others = (_photo(task, content, page) for page in range(1, pages))
-                encoded = photo_files.encode_pages(map(self._coloured, chain([first], others)))
-        result = Result(task, "coloured", output=output, pages=pages, taken=taken)
+                encoded = photo_files.encode_pages(map(self._colored, chain([first], others)))
+        result = Result(task, "colored", output=output, pages=pages, taken=taken)
         with self.gate.open():
             write(output, encoded)
-            self.untold[task] = result
+            self.unreported[task] = result
         return result
 
-    def _coloured(self, photo: photo_files.Photo) -> tuple[photo_files.Photo, NDArray[Any]]:
-        """Return what is to be written: a photo and its colours, or the two side by side."""
+    def _colored(self, photo: photo_files.Photo) -> tuple[photo_files.Photo, NDArray[Any]]:
+        """Return what is to be written: a photo and its colors, or the two side by side."""
         prediction = self.colorizer.predict(photo)
-        rgb = prediction.render(saturation=self.look.saturation, vivid=self.look.vivid)
-        if self.look.compare:
+        rgb = prediction.render(saturation=self.options.saturation, vivid=self.options.vivid)
+        if self.options.compare:
             return side_by_side(photo, prediction.render(saturation=0.0), rgb)
         return photo, rgb
 
@@ -157,7 +159,7 @@ class Batch:
         suffix = f".{photos.FORMATS[kind]}"
         suffix = OTHERS.get(suffix, suffix)
         if task.output is None:
-            return None, self.look.format or FORMATS[suffix]
+            return None, self.options.format or FORMATS[suffix]
         if not task.by_content:
             return task.output, FORMATS[task.output.suffix.lower()]
         output = task.output.with_name(task.output.name + suffix)
@@ -270,17 +272,17 @@ def write(output: Path | None, content: bytes) -> None:
 
 
 def side_by_side(
-    photo: photo_files.Photo, gray: NDArray[Any], coloured: NDArray[Any]
+    photo: photo_files.Photo, gray: NDArray[Any], colored: NDArray[Any]
 ) -> tuple[photo_files.Photo, NDArray[Any]]:
-    """Return one picture of two, gray left and coloured right, and the photo that it would be of.
+    """Return one picture of two, gray left and colored right, and the photo that it would be of.
 
-    ``gray`` and ``coloured`` are (height, width, 3), of one type.
+    ``gray`` and ``colored`` are (height, width, 3), of one type.
     """
     alpha = None if photo.alpha is None else np.hstack([photo.alpha] * 2)
     levels = np.hstack([photo.gray] * 2)
-    about = photo.about
-    if about.exif:  # it says how wide the photo is
+    metadata = photo.metadata
+    if metadata.exif:  # it says how wide the photo is
         said = Image.Exif()
-        said.load(about.exif)
-        about = replace(about, exif=exif.read(said, size=levels.shape[::-1]).exif)
-    return replace(photo, gray=levels, alpha=alpha, about=about), np.hstack([gray, coloured])
+        said.load(metadata.exif)
+        metadata = replace(metadata, exif=exif.read(said, size=levels.shape[::-1]).exif)
+    return replace(photo, gray=levels, alpha=alpha, metadata=metadata), np.hstack([gray, colored])

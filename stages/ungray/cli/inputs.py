@@ -1,4 +1,4 @@
-"""What to colour: files, folders, patterns, addresses, standard input."""
+"""What to color: files, folders, patterns, addresses, standard input."""
 
 from __future__ import annotations
 

@@ -13,23 +13,23 @@ from ungray.system.console import run_command
 from ungray.system.terminal import Parser
 
 EXAMPLES = """examples:
-  colorize grandmother.jpg                   grandmother-coloured.jpg, beside the photo
-  colorize scan.tif -o scan.jpg --vivid      another name and format, livelier colours
+  colorize grandmother.jpg                   grandmother-colored.jpg, beside the photo
+  colorize scan.tif -o scan.jpg --vivid      another name and format, livelier colors
   colorize photo.jpg --model mine            by the model trained here, not by the base model
-  colorize scans/ -o coloured/ --jobs 2      a folder and all below it, under the same names
-  colorize 'scans/**/*.png' -o coloured/     a pattern; in quotes the folders are kept
+  colorize scans/ -o colored/ --jobs 2      a folder and all below it, under the same names
+  colorize 'scans/**/*.png' -o colored/     a pattern; in quotes the folders are kept
   colorize https://example.org/photo.jpg     a photo of the web
   colorize - <in.jpg >out.jpg                standard input to standard output
-  colorize scans/ --compare --dry-run        what would be written: gray and coloured side by side
+  colorize scans/ --compare --dry-run        what would be written: gray and colored side by side
   colorize serve                             the web page, on this machine alone; see colorize serve --help
 
 A photo whose output is there already is skipped, whatever model and options made it; --overwrite makes it
-anew. A photo itself is never overwritten. Its lightness is kept as it is, at full resolution; only colour
-is added, and a colour photo is taken as gray. The colours are a guess: plausible at best, never evidence of
+anew. A photo itself is never overwritten. Its lightness is kept as it is, at full resolution; only color
+is added, and a color photo is taken as gray. The colors are a guess: plausible at best, never evidence of
 what was there.
 
 A link to a photo is a photo of its own. A link to a folder is followed where you name it or a * of a pattern
-does, not where it lies below a folder or is met by **. No photo is coloured twice, whatever links lead to
+does, not where it lies below a folder or is met by **. No photo is colored twice, whatever links lead to
 its folder.
 
 exit codes: 0 all is well, 1 some photo failed (the others are done), 2 wrong usage, 130 interrupted
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = _parser()
     chosen = parser.parse_args(arguments)
 
-    def colour() -> None:
+    def color() -> None:
         from ungray.cli.run import run
 
         try:
@@ -56,13 +56,13 @@ def main(arguments: list[str] | None = None) -> None:
         except UsageError as error:
             parser.error(str(error))
 
-    run_command(colour, if_full="free some space and run it again: what is done is kept")
+    run_command(color, if_full="free some space and run it again: what is done is kept")
 
 
 def _parser() -> Parser:
     parser = Parser(
         prog="colorize",
-        description="Ungray: give gray photos colour.",
+        description="Ungray: give gray photos color.",
         epilog=EXAMPLES,
     )
     parser.add_argument(
@@ -77,7 +77,7 @@ def _parser() -> Parser:
         "--output",
         metavar="PATH",
         help="where to write: a file for one photo, a folder for several, - for standard output (default: "
-        "beside the photo, as NAME-coloured)",
+        "beside the photo, as NAME-colored)",
     )
     parser.add_argument(
         "--model",
@@ -91,22 +91,22 @@ def _parser() -> Parser:
         default="auto",
         help="what runs the model (default: onnxruntime where the model was exported, else torch)",
     )
-    _add_colour(parser.add_argument_group("colour"))
+    _add_color(parser.add_argument_group("color"))
     _add_files(parser.add_argument_group("files"))
     _add_running(parser.add_argument_group("running"))
     return parser
 
 
-def _add_colour(group: argparse._ArgumentGroup) -> None:
+def _add_color(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--saturation",
         type=_number(float, 0, 10),
         default=1.0,
         metavar="X",
-        help="how strong the colours are: 0 is gray, 1 what the model says (default)",
+        help="how strong the colors are: 0 is gray, 1 what the model says (default)",
     )
-    group.add_argument("--vivid", action="store_true", help="livelier colours, at the price of more error")
-    group.add_argument("--compare", action="store_true", help="gray and coloured side by side in one picture")
+    group.add_argument("--vivid", action="store_true", help="livelier colors, at the price of more error")
+    group.add_argument("--compare", action="store_true", help="gray and colored side by side in one picture")
 
 
 def _add_files(group: argparse._ArgumentGroup) -> None:

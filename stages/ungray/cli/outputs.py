@@ -23,7 +23,7 @@ OTHERS = {
 }
 """The extension that a photo gets whose own is not written."""
 
-BESIDE, COMPARED = "-coloured", "-compare"
+BESIDE, COMPARED = "-colored", "-compare"
 
 
 class UsageError(Exception):
@@ -49,7 +49,7 @@ def plan(arguments: Sequence[str], *, output: str | None, format: str | None, co
         arguments: paths, folders, glob patterns, addresses, or "-".
         output: a file for one photo, a folder for several, "-" for standard output, None: beside the photo.
         format: jpg, png, webp or tif for all outputs; None keeps each photo's own.
-        compare: whether outputs are comparisons; those in folders bear another name than colourings.
+        compare: whether outputs are comparisons; those in folders bear another name than colorings.
 
     Raises:
         UsageError: arguments that contradict each other, or an output that cannot be looked at.
@@ -58,7 +58,7 @@ def plan(arguments: Sequence[str], *, output: str | None, format: str | None, co
     folder = Path(output) if output not in (None, "-") and not _names_a_file(arguments, str(output)) else None
     tasks, passed = find(arguments, output=folder)
     if any(task.kind == "input" for task in tasks) and len(tasks) > 1:
-        raise UsageError("- (standard input) is one photo, and nothing else can be coloured with it")
+        raise UsageError("- (standard input) is one photo, and nothing else can be colored with it")
     originals = _without_own_outputs(tasks)
     if folder:
         _check_folder(arguments, folder)
@@ -76,7 +76,7 @@ def plan(arguments: Sequence[str], *, output: str | None, format: str | None, co
 
 
 def _check_names(arguments: Sequence[str], output: str | None) -> None:
-    # Path("") is this folder: a script whose variable is empty would colour all of it.
+    # Path("") is this folder: a script whose variable is empty would color all of it.
     if "" in arguments:
         raise UsageError("a PHOTO is an empty text; name a file or a folder (. is this one)")
     if output == "":
@@ -98,7 +98,7 @@ def _names_a_file(arguments: Sequence[str], output: str) -> bool:
 
 
 def _without_own_outputs(tasks: list[Task]) -> list[Task]:
-    """Leave out what this command made of other photos of ``tasks``, or each run would colour the last."""
+    """Leave out what this command made of other photos of ``tasks``, or each run would color the last."""
     made = set()
     for task in tasks:
         if task.kind == "file" and not task.trouble:

@@ -1,4 +1,4 @@
-"""One run of the command: find, skip what is done, colour, say what became of all."""
+"""One run of the command: find, skip what is done, color, say what became of all."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def run(chosen: Namespace) -> None:
             if not chosen.json:
                 write_out(printable(f"{task.photo} -> {_name(task)}") + "\n")
     elif to_do:
-        about = _colour(to_do, chosen, summary)
+        about = _color(to_do, chosen, summary)
     _tell(summary, chosen, about)
     failed = summary.of("failed")
     if len(summary.results) == 1 and failed:
@@ -56,7 +56,7 @@ def run(chosen: Namespace) -> None:
 
 
 def _known(task: Task, *, overwrite: bool) -> Result | None:
-    """Return what becomes of a task without any colouring; None if it is to be done."""
+    """Return what becomes of a task without any coloring; None if it is to be done."""
     if task.trouble:
         return Result(task, "failed", reason=task.trouble)
     try:
@@ -66,13 +66,13 @@ def _known(task: Task, *, overwrite: bool) -> Result | None:
     return Result(task, "skipped", output=existing) if existing and not overwrite else None
 
 
-def _colour(to_do: list[Task], chosen: Namespace, summary: Summary) -> dict[str, Any]:
-    """Colour ``to_do``, count it in ``summary`` and return what the summary says of the model."""
+def _color(to_do: list[Task], chosen: Namespace, summary: Summary) -> dict[str, Any]:
+    """Color ``to_do``, count it in ``summary`` and return what the summary says of the model."""
     # Here, not above: nothing of this is needed where all is done already.
     import cv2
     from PIL.Image import DecompressionBombWarning
 
-    from ungray.cli.batch import Batch, Look
+    from ungray.cli.batch import Batch, Options
     from ungray.colorizer import Colorizer
     from ungray.imaging import decoding
     from ungray.system import memory
@@ -87,7 +87,7 @@ def _colour(to_do: list[Task], chosen: Namespace, summary: Summary) -> dict[str,
     colorizer = Colorizer.load(chosen.model, engine=chosen.engine, threads=threads)
     about = {"model": str(colorizer.path), "engine": colorizer.engine, "vivid_factor": colorizer.vivid}
     _say_model(colorizer, chosen)
-    look = Look(
+    options = Options(
         saturation=chosen.saturation,
         vivid=chosen.vivid,
         compare=chosen.compare,
@@ -96,7 +96,7 @@ def _colour(to_do: list[Task], chosen: Namespace, summary: Summary) -> dict[str,
         pages=chosen.pages,
     )
     try:
-        Batch(colorizer, look, jobs=jobs).run(to_do, summary.add)
+        Batch(colorizer, options, jobs=jobs).run(to_do, summary.add)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C waits for nothing at all
         decoding.stop()
@@ -110,7 +110,7 @@ def _colour(to_do: list[Task], chosen: Namespace, summary: Summary) -> dict[str,
 
 
 def _say_model(colorizer: Colorizer, chosen: Namespace) -> None:
-    """Say which model colours, unless its file was named, and where ``--vivid`` is of no use with it."""
+    """Say which model colors, unless its file was named, and where ``--vivid`` is of no use with it."""
     from ungray.colorizer import FOLDERS, TITLES, model_path, word_for
 
     if chosen.model is None or chosen.model in FOLDERS:
@@ -123,7 +123,7 @@ def _say_model(colorizer: Colorizer, chosen: Namespace) -> None:
         say(f"colorize: {TITLES[word]}, {colorizer.path}{other}")
     if chosen.vivid and round(colorizer.vivid, 2) == 1:
         say(
-            "colorize: --vivid changes nothing with this model: its factor is 1.00, livelier colours were "
+            "colorize: --vivid changes nothing with this model: its factor is 1.00, livelier colors were "
             "not found right for it; --saturation 1.3 makes them stronger all the same"
         )
 

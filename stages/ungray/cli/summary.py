@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from ungray.cli.inputs import Task, named
 
-Status = Literal["coloured", "skipped", "planned", "failed"]
+Status = Literal["colored", "skipped", "planned", "failed"]
 
 
 @dataclass(frozen=True)
@@ -57,16 +57,16 @@ class Summary:
         """Return the summary in plain words; after Ctrl-C or on a full disk some photos are not done yet."""
         untouched = len(self.tasks) - len(self.results)
         count = Counter(result.status for result in self.results)
-        done = self.of("coloured")
+        done = self.of("colored")
         to_screen = len(self.results) == 1 and done and done[0].output is None
         said = []
         if done and not to_screen:
-            said.append(f"coloured {_photos(len(done))}{_where(done)}")
+            said.append(f"colored {_photos(len(done))}{_where(done)}")
         if count["planned"]:
-            said.append(f"would colour {_photos(count['planned'])}")
+            said.append(f"would color {_photos(count['planned'])}")
         if count["skipped"]:
             said.append(
-                f"skipped {_photos(count['skipped'])}, coloured already{_where(self.of('skipped'))}"
+                f"skipped {_photos(count['skipped'])}, colored already{_where(self.of('skipped'))}"
                 " (whatever the model and options were; --overwrite makes them anew)"
             )
         if self.own:
@@ -91,15 +91,15 @@ class Summary:
 
         It is ASCII: names of files need not be text, and any terminal and pipe takes it.
         """
-        counts = {status: len(self.of(status)) for status in ("coloured", "skipped", "planned", "failed")}
+        counts = {status: len(self.of(status)) for status in ("colored", "skipped", "planned", "failed")}
         rows = [
             {
                 "photo": result.task.photo,
                 "status": result.status,
                 "output": str(result.output) if result.output else None,
                 "reason": result.reason or None,
-                "pages": result.pages if result.status == "coloured" else None,
-                "pages_taken": result.taken if result.status == "coloured" else None,
+                "pages": result.pages if result.status == "colored" else None,
+                "pages_taken": result.taken if result.status == "colored" else None,
             }
             for result in self.in_order()
         ]

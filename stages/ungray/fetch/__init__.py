@@ -2,7 +2,7 @@
 
 Only public addresses are asked. A link's host is resolved here, every address it has is checked, and the
 connection goes to the address that was checked, again at every redirect. For that reason proxies named in the
-environment are not used: they would resolve names by themselves. SSL_CERT_FILE is honoured.
+environment are not used: they would resolve names by themselves. SSL_CERT_FILE is honored.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Limits:
     requests to one host. A photo gets ``attempts``, the first one included, each given up after ``timeout``
     seconds in which nothing came, and ``deadline`` seconds in all: decoding and the waits between attempts
     count, the waits for its turn do not. A body of more than ``max_bytes``, as it came or unpacked, and a
-    photo of more than ``max_pixels`` are refused. ``honour_opt_out`` refuses what its host asks to leave out.
+    photo of more than ``max_pixels`` are refused. ``honor_opt_out`` refuses what its host asks to leave out.
     """
 
     connections: int
@@ -63,7 +63,7 @@ class Limits:
     deadline: float
     max_bytes: int
     max_pixels: int
-    honour_opt_out: bool
+    honor_opt_out: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,7 +248,7 @@ class _Fetcher:
                     if self.now() + trouble.wait < (deadline.when() or 0.0):
                         host.pause(until=self.now() + trouble.wait)
                     raise
-                if self.limits.honour_opt_out and (wish := opt_out(response.headers)):
+                if self.limits.honor_opt_out and (wish := opt_out(response.headers)):
                     raise FetchError(f"its host opts out ({wish})")
                 if not response.has_redirect_location:
                     return await self._keep(response, deadline)

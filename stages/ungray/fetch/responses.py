@@ -73,7 +73,7 @@ def seconds_to_wait(retry_after: str) -> float:
 def opt_out(headers: httpx.Headers) -> str:
     """Return the header by which the host opts out, such as ``X-Robots-Tag: noai``; empty if there is none.
 
-    Honoured are the rules of :data:`OPT_OUTS` in X-Robots-Tag, unless they speak to another bot alone as in
+    Honored are the rules of :data:`OPT_OUTS` in X-Robots-Tag, unless they speak to another bot alone as in
     ``X-Robots-Tag: somebot: noindex, nofollow``, and ``tdm-reservation: 1`` of the TDM Reservation Protocol.
     """
     for line in headers.get_list("X-Robots-Tag"):

@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Gray = NDArray[np.uint16]
-Float = NDArray[np.float32]
+from ungray.imaging.color import Float
 
+Gray = NDArray[np.uint16]
 SAMPLES = 400
 """Along the short side; a border is looked for in these, and its edges are then found in all pixels."""
 LEAST = 16

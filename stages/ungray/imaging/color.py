@@ -1,4 +1,4 @@
-"""Colour on arrays: sRGB <-> CIE Lab (D65), chroma, gray photos.
+"""Color on arrays: sRGB <-> CIE Lab (D65), chroma, gray photos.
 
 Lab has L in 0..100 and a, b in about -128..127. Conversions are OpenCV's in float32 (its 8-bit Lab is off by
 up to 24 levels after a round trip, its float32 Lab by at most 1).
@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ungray.imaging.photos import Rgb
+Rgb = NDArray[np.uint8]
+"""A photo: sRGB, (height, width, 3)."""
 
 Float = NDArray[np.float32]
 

@@ -21,6 +21,8 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from ungray.imaging.color import Rgb
+
 MEASURED_SIDE = 256
 """Likeness is measured on a copy with this short side, so that it means the same for every size."""
 
@@ -60,7 +62,6 @@ SAME_WORDS = 10
 
 ROWS_AT_ONCE = 1024
 
-Rgb = NDArray[np.uint8]
 Corners = NDArray[Any]
 """Structured, of :data:`CORNER`, of one photo: (number,)."""
 Hashes = NDArray[np.uint64]

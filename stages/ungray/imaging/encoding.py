@@ -1,4 +1,4 @@
-"""Coloured photos as files: JPEG, PNG, WebP, TIFF."""
+"""Colored photos as files: JPEG, PNG, WebP, TIFF."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image, TiffImagePlugin
 
 from ungray.errors import UngrayError
 from ungray.imaging import photos
-from ungray.imaging.exif import About, as_bytes, with_types
+from ungray.imaging.exif import Metadata, as_bytes, with_types
 from ungray.imaging.reading.profiles import srgb_profile
 from ungray.imaging.reading.raster import to_8_bits
 
@@ -35,11 +35,11 @@ def encode(
     *,
     format: str,
     alpha: NDArray[Any] | None,
-    about: About,
+    metadata: Metadata,
     quality: int,
     halved: bool = False,
 ) -> bytes:
-    """Return a coloured photo as a file tagged sRGB; see :func:`ungray.imaging.photo_files.encode`.
+    """Return a colored photo as a file tagged sRGB; see :func:`ungray.imaging.photo_files.encode`.
 
     ``halved``: see :func:`ungray.imaging.photos.codec_options`.
     """
@@ -54,15 +54,15 @@ def encode(
     if format in LONGEST:  # of 8 bits only
         rgb = with_bits(rgb, 8)
     if format == "tif":
-        return tiff([(rgb, alpha, about)])
+        return tiff([(rgb, alpha, metadata)])
     if alpha is not None:
         alpha = with_bits(alpha, 8 * rgb.dtype.itemsize)
         rgb = _on_white(rgb, alpha) if format == "jpg" else np.dstack([rgb, alpha])
     carried = {cv2.IMAGE_METADATA_ICCP: srgb_profile()}
-    if about.exif:
-        carried[cv2.IMAGE_METADATA_EXIF] = about.exif.removeprefix(b"Exif\0\0")
-    if about.xmp and format != "png":
-        carried[cv2.IMAGE_METADATA_XMP] = XMP_IN_JPEG * (format == "jpg") + about.xmp
+    if metadata.exif:
+        carried[cv2.IMAGE_METADATA_EXIF] = metadata.exif.removeprefix(b"Exif\0\0")
+    if metadata.xmp and format != "png":
+        carried[cv2.IMAGE_METADATA_XMP] = XMP_IN_JPEG * (format == "jpg") + metadata.xmp
     # Not Pillow's: it has no PNG of 16 bits, and while it writes a JPEG no other thread can use Python.
     done, content = cv2.imencodeWithMetadata(
         f".{format}",
@@ -74,9 +74,9 @@ def encode(
     if not done:
         raise UngrayError(f"a photo of {width}x{height} could not be written as {format}")
     written = content.tobytes()
-    if format == "jpg" and about.dpi:
-        return _jfif(written, about.dpi)
-    return _png(written, about) if format == "png" else written
+    if format == "jpg" and metadata.dpi:
+        return _jfif(written, metadata.dpi)
+    return _png(written, metadata) if format == "png" else written
 
 
 def with_bits(values: NDArray[Any], bits: int) -> NDArray[Any]:
@@ -100,14 +100,14 @@ def _jfif(jpeg: bytes, dpi: tuple[float, float]) -> bytes:
     return jpeg[:13] + struct.pack(">B2H", 1, across, down) + jpeg[18:]
 
 
-def _png(png: bytes, about: About) -> bytes:
+def _png(png: bytes, metadata: Metadata) -> bytes:
     """Return a PNG that also has a resolution and XMP, behind its header (OpenCV writes XMP with no end)."""
     chunks = b""
-    if about.dpi:
-        across, down = (max(1, round(value / 0.0254)) for value in about.dpi)
+    if metadata.dpi:
+        across, down = (max(1, round(value / 0.0254)) for value in metadata.dpi)
         chunks += _chunk(b"pHYs", struct.pack(">2IB", across, down, 1))
-    if about.xmp:
-        chunks += _chunk(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + about.xmp)
+    if metadata.xmp:
+        chunks += _chunk(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + metadata.xmp)
     return png[:33] + chunks + png[33:]
 
 
@@ -116,8 +116,8 @@ def _chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", check)
 
 
-def tiff(pages: Iterable[tuple[NDArray[Any], NDArray[Any] | None, About]]) -> bytes:
-    """Return a TIFF of pages (colours, alpha, what is said of them), not compressed, tagged sRGB.
+def tiff(pages: Iterable[tuple[NDArray[Any], NDArray[Any] | None, Metadata]]) -> bytes:
+    """Return a TIFF of pages (colors, alpha, what is said of them), not compressed, tagged sRGB.
 
     Pillow writes the directories; of RGB of 16 bits it knows no more.
 
@@ -126,14 +126,14 @@ def tiff(pages: Iterable[tuple[NDArray[Any], NDArray[Any] | None, About]]) -> by
     """
     stream = io.BytesIO()
     pointer = 0
-    for rgb, alpha, about in pages:
+    for rgb, alpha, metadata in pages:
         if alpha is not None:
             rgb = np.dstack([rgb, with_bits(alpha, 8 * rgb.dtype.itemsize)])
         if stream.tell() + rgb.nbytes > TIFF_BYTES:
-            raise UngrayError("its pages are larger together than the 4 GB of a TIFF; colour fewer")
+            raise UngrayError("its pages are larger together than the 4 GB of a TIFF; color fewer")
         start = max(8, stream.tell() + stream.tell() % 2)
         stream.seek(start if stream.tell() else 0)
-        directory = _directory(rgb, about)
+        directory = _directory(rgb, metadata)
         directory.save(stream)
         typed = with_types(stream.getbuffer()[start:].tobytes(), start)
         stream.seek(start)
@@ -147,20 +147,20 @@ def tiff(pages: Iterable[tuple[NDArray[Any], NDArray[Any] | None, About]]) -> by
     return stream.getvalue()
 
 
-def _directory(rgb: NDArray[Any], about: About) -> TiffImagePlugin.ImageFileDirectory_v2:
+def _directory(rgb: NDArray[Any], metadata: Metadata) -> TiffImagePlugin.ImageFileDirectory_v2:
     """Return the directory of a page whose pixels lie behind it in one strip."""
     height, width, channels = rgb.shape
     ifd = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II")
-    if about.exif:
+    if metadata.exif:
         exif = Image.Exif()
-        exif.load(about.exif)
+        exif.load(metadata.exif)
         for tag in exif:
             inner = tag in TiffImagePlugin.TiffTags.TAGS_V2_GROUPS
             ifd[tag] = exif.get_ifd(tag) if inner else as_bytes(exif[tag])
-    if about.xmp:
-        ifd[TiffImagePlugin.XMP] = about.xmp
+    if metadata.xmp:
+        ifd[TiffImagePlugin.XMP] = metadata.xmp
     if channels == 4:
-        ifd[TiffImagePlugin.EXTRASAMPLES] = 2  # alpha, not multiplied into the colours
+        ifd[TiffImagePlugin.EXTRASAMPLES] = 2  # alpha, not multiplied into the colors
     ifd[TiffImagePlugin.IMAGEWIDTH] = width
     ifd[TiffImagePlugin.IMAGELENGTH] = height
     ifd[TiffImagePlugin.BITSPERSAMPLE] = (8 * rgb.dtype.itemsize,) * channels

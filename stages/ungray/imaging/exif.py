@@ -1,4 +1,4 @@
-"""What is said about a photo, carried to its coloured copy: EXIF data, XMP and resolution."""
+"""What is said about a photo, carried to its colored copy: EXIF data, XMP and resolution."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LAYOUT = 0x0214
 """The other tags up to here say how the pixels of a TIFF lie; those of the copy are its own."""
 
 BESIDE = {0x02BC, 0x83BB, 0x8649, 0x8773, 0x935C, Ifd.Exif, Ifd.GPSInfo}
-"""Tags with data of other kinds: XMP, IPTC, Photoshop's, the colour profile; and directories."""
+"""Tags with data of other kinds: XMP, IPTC, Photoshop's, the color profile; and directories."""
 
 UNDEFINED: dict[int, set[int]] = {
     Ifd.Exif: {0x8828, 0x9000, 0x9101, 0x927C, 0x9286, 0xA000, 0xA20C, 0xA300, 0xA301, 0xA302, 0xA40B, 0xA462}
@@ -38,7 +38,7 @@ SIGNED = {0x9201, 0x9203, 0x9204}
 
 
 @dataclass(frozen=True)
-class About:
+class Metadata:
     """What a file can say of a photo.
 
     ``exif`` as written into a file, without its thumbnail, upright; ``xmp`` a packet, UTF-8; ``dpi`` pixels
@@ -57,7 +57,7 @@ def read(
     turned: bool = False,
     dpi: tuple[Any, Any] | None = None,
     xmp_packet: bytes | None = None,
-) -> About:
+) -> Metadata:
     """Return what a photo says of itself, for its upright copy in sRGB.
 
     EXIF data: the orientation is 1 and the size that of the upright photo; the thumbnail is left out, since
@@ -85,14 +85,14 @@ def read(
     dpi = dpi or _dpi(found.get(across), found.get(down), unit=found.get(Base.ResolutionUnit, 2))
     packet = xmp.read(xmp_packet)
     if not (found or taken or place):
-        return About(None, packet, dpi)
+        return Metadata(None, packet, dpi)
     now = {Base.ExifImageWidth: size[0], Base.ExifImageHeight: size[1], Base.ColorSpace: 1}
     taken |= {tag: value for tag, value in now.items() if tag in taken}
-    taken.pop(Ifd.Interop, None)  # says whether colours are those of sRGB or Adobe RGB
+    taken.pop(Ifd.Interop, None)  # says whether colors are those of sRGB or Adobe RGB
     written = _write(found, taken, place)
     if len(written) > xmp.MOST:
         written = _write(found, taken | {Ifd.MakerNote: b""}, place)
-    return About(written, packet, dpi)
+    return Metadata(written, packet, dpi)
 
 
 def with_types(written: bytes, start: int, *, order: str = "<") -> bytes:
@@ -132,11 +132,11 @@ def _directories(exif: Image.Exif) -> tuple[dict[int, Any], dict[int, Any], dict
 
 
 def _dpi(across: Any, down: Any, *, unit: Any) -> tuple[float, float] | None:
-    """Return a resolution in inches (``unit`` 2) or centimetres (3) in inches; None where it is none."""
+    """Return a resolution in inches (``unit`` 2) or centimeters (3) in inches; None where it is none."""
     if unit not in (2, 3):
         return None
     try:
-        # Metres in a PNG's header leave 299.9994 of 300.
+        # Meters in a PNG's header leave 299.9994 of 300.
         across, down = (round(float(value) * (2.54 if unit == 3 else 1), 2) for value in (across, down))
     except (TypeError, ValueError, ArithmeticError):
         return None

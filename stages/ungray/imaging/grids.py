@@ -8,12 +8,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from ungray.imaging.color import Rgb
 from ungray.system.files import whole_file
-
-Rgb = NDArray[np.uint8]
 
 GAP = 6
 TEXT_HEIGHT = 22
@@ -34,7 +32,7 @@ def photo_grid(
         columns: a title above each column.
         captions: a line under each row; none if empty.
         tile: side of a square in pixels.
-        scale: a strip that explains the colours of the last column, put to the right of its title.
+        scale: a strip that explains the colors of the last column, put to the right of its title.
     """
     row_height = tile + GAP + (TEXT_HEIGHT if captions else 0)
     canvas = Image.new(
@@ -57,7 +55,7 @@ def photo_grid(
 
 
 def write_jpeg(path: Path, picture: Rgb) -> None:
-    """Write uint8 RGB to ``path`` as JPEG, colour at full resolution, whole or not at all.
+    """Write uint8 RGB to ``path`` as JPEG, color at full resolution, whole or not at all.
 
     A tenth of what PNG takes: an experiment's grids are kept and sent with it.
     """

@@ -189,8 +189,8 @@ def gamut(levels: Any) -> Float:
 
 
 @compiled
-def _colour(gray: Any, above: Any, below: Any, share: Any, block: Any) -> Any:
-    """Fill in a block; return whether some of its colours are out of 0..1."""
+def _color(gray: Any, above: Any, below: Any, share: Any, block: Any) -> Any:
+    """Fill in a block; return whether some of its colors are out of 0..1."""
     for at in range(len(gray)):
         level = np.float32(gray[at]) * (ONE / TOP)
         fy = _f_of_gray(level)
@@ -266,8 +266,10 @@ def _to_levels(block: Any, top: Any, rgb: Any) -> None:
 
 
 @compiled
-def paint(gray: Any, lines: Any, first_small: int, first: int, scale: float, reach: Any, rgb: Any) -> None:
-    """Fill in the colours of the rows ``first`` and on of a photo.
+def apply_color(
+    gray: Any, lines: Any, first_small: int, first: int, scale: float, reach: Any, rgb: Any
+) -> None:
+    """Fill in the colors of the rows ``first`` and on of a photo.
 
     Args:
         gray: those rows, uint16 (rows, width), levels of the sRGB curve.
@@ -290,7 +292,7 @@ def paint(gray: Any, lines: Any, first_small: int, first: int, scale: float, rea
         for number in range(lines.shape[1]):
             left, right = number * BLOCK, min((number + 1) * BLOCK, width)
             above, below = lines[upper, number], lines[min(upper + 1, small_rows - 1), number]
-            if _colour(gray[row, left:right], above, below, share, block):
+            if _color(gray[row, left:right], above, below, share, block):
                 beyond = _take_beyond(block, right - left, reach, taken, places)
                 _into_gamut(taken, beyond)
                 for at in range(beyond):

@@ -1,4 +1,4 @@
-"""The figures by which every colouring is judged. Photos are uint8 sRGB of shape (height, width, 3)."""
+"""The figures by which every coloring is judged. Photos are uint8 sRGB of shape (height, width, 3)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from scipy.spatial.distance import jensenshannon
 from skimage.color import deltaE_ciede2000
 from skimage.metrics import structural_similarity
 
-from ungray.imaging.color import chroma, rgb_to_lab
-
-Rgb = NDArray[np.uint8]
-Float = NDArray[np.float32]
+from ungray.imaging.color import Float, Rgb, chroma, rgb_to_lab
 
 AB_WIDTH = 10
 AB_EDGES = np.arange(-110, 111, AB_WIDTH)
@@ -62,15 +59,15 @@ def ab_mae(lab: Float, truth: Float) -> float:
 
 
 def ciede2000(lab: Float, truth: Float) -> Float:
-    """Return the colour difference of each pixel, (height, width), of two Lab photos (Sharma et al. 2005).
+    """Return the color difference of each pixel, (height, width), of two Lab photos (Sharma et al. 2005).
 
     0 is equal, about 1 just noticeable, 10 plainly different; by scikit-image.
     """
     return deltaE_ciede2000(truth, lab).astype(np.float32)
 
 
-def colourfulness(photo: Rgb) -> float:
-    """Return how colourful people find a photo: 0 gray, 33 moderate, 109 extreme.
+def colorfulness(photo: Rgb) -> float:
+    """Return how colorful people find a photo: 0 gray, 33 moderate, 109 extreme.
 
     M3 of Hasler and Suesstrunk, "Measuring colourfulness in natural images" (2003), on RGB in 0..255:
     sigma_rgyb + 0.3 mu_rgyb of the opponents rg = R - G and yb = (R + G) / 2 - B.
@@ -91,9 +88,9 @@ def ab_histogram(lab: Float) -> NDArray[np.float64]:
 
 
 def histogram_distance(histogram: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
-    """Return the Jensen-Shannon distance of two ab histograms: 0 the same palette, 1 no colour in common.
+    """Return the Jensen-Shannon distance of two ab histograms: 0 the same palette, 1 no color in common.
 
-    It asks for the right amounts of the right colours, wherever they are in the photo; by SciPy, base 2
+    It asks for the right amounts of the right colors, wherever they are in the photo; by SciPy, base 2
     (Endres and Schindelin 2003).
     """
     # Of two all but equal histograms SciPy takes the root of a rounding error, which may be below zero.
@@ -102,10 +99,10 @@ def histogram_distance(histogram: NDArray[np.float64], truth: NDArray[np.float64
 
 
 def judge(photo: Rgb, truth: Rgb) -> dict[str, float]:
-    """Return every figure of one colouring beside its true photo, by name.
+    """Return every figure of one coloring beside its true photo, by name.
 
     Keys: l1, mse, psnr, ssim, ab_mae, ciede2000 (mean over pixels), ciede2000_p95 (95th percentile over
-    pixels), histogram_distance, colourfulness, colourfulness_truth, chroma_truth (mean over pixels).
+    pixels), histogram_distance, colorfulness, colorfulness_truth, chroma_truth (mean over pixels).
 
     Raises:
         ValueError: the photos differ in shape.
@@ -123,8 +120,8 @@ def judge(photo: Rgb, truth: Rgb) -> dict[str, float]:
         "ciede2000": float(differences.mean()),
         "ciede2000_p95": float(np.percentile(differences, 95)),
         "histogram_distance": histogram_distance(ab_histogram(lab), ab_histogram(true_lab)),
-        "colourfulness": colourfulness(photo),
-        "colourfulness_truth": colourfulness(truth),
+        "colorfulness": colorfulness(photo),
+        "colorfulness_truth": colorfulness(truth),
         "chroma_truth": float(chroma(true_lab).mean()),
     }
 

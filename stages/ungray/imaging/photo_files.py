@@ -1,11 +1,11 @@
-"""Photo files of any kind in, coloured photos out: lightness, transparency and what is said of it are kept.
+"""Photo files of any kind in, colored photos out: lightness, transparency and what is said of it are kept.
 
 >>> from pathlib import Path
 >>> from ungray.imaging import photo_files as files
 >>> from ungray.colorizer import Colorizer
 >>> photo = files.read(Path("photo.jpg").read_bytes())
->>> coloured = Colorizer.load().predict(photo).render()
->>> files.encode(photo, coloured, format="png")[1:4]
+>>> colored = Colorizer.load().predict(photo).render()
+>>> files.encode(photo, colored, format="png")[1:4]
 b'PNG'
 """
 
@@ -21,14 +21,14 @@ from PIL import Image, ImageFile
 
 from ungray.imaging import encoding, photos
 from ungray.imaging import exif as exif_data
-from ungray.imaging.exif import About
+from ungray.imaging.exif import Metadata
 from ungray.imaging.reading import profiles
 from ungray.imaging.reading.decode import split_alpha
 from ungray.imaging.reading.raster import Raster, said, upright
 from ungray.imaging.upsampling import Gray, gray_levels
 
 BAND = 1 << 21
-"""Pixels of which colours are converted at once."""
+"""Pixels of which colors are converted at once."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,15 @@ class Photo:
     """A photo made gray.
 
     ``gray`` uint16 (height, width), levels of the sRGB curve (a photo of 8 bits has every 257th, or between
-    them where it was coloured); ``alpha`` uint8 or uint16 (height, width); ``about``: EXIF data, XMP and
+    them where it was colored); ``alpha`` uint8 or uint16 (height, width); ``about``: EXIF data, XMP and
     resolution; ``bits`` 8 or 16; ``format`` a value of :data:`ungray.imaging.photos.FORMATS`; ``halved``: it
-    was a JPEG whose colour has half the resolution (4:2:0), as most cameras write them; ``pages`` of its
+    was a JPEG whose color has half the resolution (4:2:0), as most cameras write them; ``pages`` of its
     file.
     """
 
     gray: Gray
     alpha: NDArray[Any] | None
-    about: About
+    metadata: Metadata
     bits: int
     format: str
     halved: bool = False
@@ -74,7 +74,7 @@ def read(content: bytes, page: int = 0) -> Photo:
     raster = photos.decode(content, page)
     try:
         return _from_raster(raster)
-    except Exception as error:  # of colours that cannot be converted, or for want of memory
+    except Exception as error:  # of colors that cannot be converted, or for want of memory
         raise photos.damaged(error) from None
 
 
@@ -92,17 +92,17 @@ def from_image(image: Image.Image) -> Photo:
     image.load()
     exif, orientation = said(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        mode, colours, alpha = "L", _numbers(image), None
+        mode, colors, alpha = "L", _numbers(image), None
         if "transparency" in image.info:  # the one tone that is transparent
-            alpha = np.where(colours == image.info["transparency"], 0, 65535).astype(np.uint16)
+            alpha = np.where(colors == image.info["transparency"], 0, 65535).astype(np.uint16)
     else:
         flat, transparency = split_alpha(image)
-        mode, colours = flat.mode, np.asarray(flat)
+        mode, colors = flat.mode, np.asarray(flat)
         alpha = None if transparency is None else np.asarray(transparency)
     raster = Raster(
         format=image.format if image.format in photos.FORMATS else "PNG",
         mode=mode,
-        colours=upright(colours, orientation),
+        colors=upright(colors, orientation),
         alpha=upright(alpha, orientation),
         profile=image.info.get("icc_profile"),
         exif=exif,
@@ -114,24 +114,24 @@ def from_image(image: Image.Image) -> Photo:
 
 
 def encode_pages(pages: Iterable[tuple[Photo, NDArray[Any]]]) -> bytes:
-    """Return coloured photos as the pages of one TIFF; see :func:`encode`.
+    """Return colored photos as the pages of one TIFF; see :func:`encode`.
 
     Raises:
         UngrayError: together they are larger than a TIFF can be.
     """
-    return encoding.tiff((rgb, photo.alpha, photo.about) for photo, rgb in pages)
+    return encoding.tiff((rgb, photo.alpha, photo.metadata) for photo, rgb in pages)
 
 
 def _from_raster(raster: Raster) -> Photo:
-    height, width = raster.colours.shape[:2]
-    about = exif_data.read(
+    height, width = raster.colors.shape[:2]
+    metadata = exif_data.read(
         raster.exif, size=(width, height), turned=raster.turned, dpi=raster.dpi, xmp_packet=raster.xmp
     )
-    deep = raster.colours.dtype == np.uint16
+    deep = raster.colors.dtype == np.uint16
     return Photo(
-        gray=gray_levels(profiles.to_srgb_deep(raster.colours, raster.profile)) if deep else _gray(raster),
+        gray=gray_levels(profiles.to_srgb_deep(raster.colors, raster.profile)) if deep else _gray(raster),
         alpha=None if raster.alpha is None else np.ascontiguousarray(raster.alpha),
-        about=about,
+        metadata=metadata,
         bits=16 if deep else 8,
         format=photos.FORMATS[raster.format],
         halved=raster.halved,
@@ -190,37 +190,37 @@ def from_array(pixels: NDArray[Any]) -> Photo:
         pixels, alpha = pixels[..., :-1], pixels[..., -1]
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
-    return Photo(gray_levels(pixels), alpha, About(), 8 * pixels.dtype.itemsize, "png")
+    return Photo(gray_levels(pixels), alpha, Metadata(), 8 * pixels.dtype.itemsize, "png")
 
 
 def encode(photo: Photo, rgb: NDArray[Any], *, format: str, quality: int = 95) -> bytes:
-    """Return the coloured ``photo`` as a file: what is said of it and its alpha kept, tagged sRGB.
+    """Return the colored ``photo`` as a file: what is said of it and its alpha kept, tagged sRGB.
 
     Args:
-        photo: what was coloured.
-        rgb: its colours, sRGB, uint8 or uint16 (height, width, 3).
+        photo: what was colored.
+        rgb: its colors, sRGB, uint8 or uint16 (height, width, 3).
         format: jpg, png, webp or tif; png and tif keep 16 bits. A JPEG has no alpha: it is laid on white;
-            it has colour at full resolution, or at half if the photo had.
+            it has color at full resolution, or at half if the photo had.
         quality: of jpg and webp, 1 to 100.
 
     Raises:
         UngrayError: another format, or a photo too large for it.
     """
     return encoding.encode(
-        rgb, format=format, alpha=photo.alpha, about=photo.about, quality=quality, halved=photo.halved
+        rgb, format=format, alpha=photo.alpha, metadata=photo.metadata, quality=quality, halved=photo.halved
     )
 
 
 def _gray(raster: Raster) -> Gray:
-    """Return the gray levels of a photo of 8 bits, its colours converted in bands."""
-    height, width = raster.colours.shape[:2]
+    """Return the gray levels of a photo of 8 bits, its colors converted in bands."""
+    height, width = raster.colors.shape[:2]
     if raster.mode == "RGB" and not raster.profile:
-        return gray_levels(raster.colours)
+        return gray_levels(raster.colors)
     if raster.mode == "L" and not raster.profile:
-        return gray_levels(np.ascontiguousarray(raster.colours))
+        return gray_levels(np.ascontiguousarray(raster.colors))
     gray = np.empty((height, width), np.uint16)
     band = max(1, BAND // width)
     for top in range(0, height, band):
-        part = Image.fromarray(np.ascontiguousarray(raster.colours[top : top + band]), raster.mode)
+        part = Image.fromarray(np.ascontiguousarray(raster.colors[top : top + band]), raster.mode)
         gray[top : top + band] = gray_levels(np.asarray(profiles.to_srgb_image(part, raster.profile)))
     return gray

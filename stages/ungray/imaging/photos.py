@@ -6,10 +6,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
 from ungray.errors import UngrayError
+from ungray.imaging.color import Rgb
 from ungray.imaging.reading import profiles
 from ungray.imaging.reading.decode import decode, probe
 from ungray.imaging.reading.formats import FORMATS, MAX_PIXELS, PhotoError, damaged
@@ -17,8 +17,6 @@ from ungray.imaging.reading.raster import Raster, to_8_bits
 from ungray.system.files import whole_file
 
 __all__ = ["CODE", "FORMATS", "LIBRARIES", "MAX_PIXELS", "PhotoError", "Rgb", "damaged", "decode", "probe"]
-
-Rgb = NDArray[np.uint8]
 
 CODE = (Path(__file__), Path(__file__).parent / "structure.py", Path(__file__).parent / "reading")
 """The code that decides which pixels a photo has."""
@@ -33,7 +31,7 @@ LIBRARIES = (
 def read_rgb(source: Path | bytes) -> Rgb:
     """Return a photograph as uint8 sRGB of shape (height, width, 3).
 
-    Decoded fully; the EXIF orientation is applied, more than 8 bits scaled to 8, an embedded colour profile
+    Decoded fully; the EXIF orientation is applied, more than 8 bits scaled to 8, an embedded color profile
     converted to sRGB, transparency laid on white; of an animation or several pages the first is taken. A
     profile that cannot be read, or is for another kind of photo, is ignored, as browsers do.
 
@@ -46,16 +44,16 @@ def read_rgb(source: Path | bytes) -> Rgb:
         return _to_srgb(decode(content))
     except PhotoError:
         raise
-    except Exception as error:  # of colours that cannot be converted, or for want of memory
+    except Exception as error:  # of colors that cannot be converted, or for want of memory
         raise damaged(error) from None
 
 
 def _to_srgb(raster: Raster) -> Rgb:
-    if raster.colours.dtype == np.uint16:
-        rgb = to_8_bits(profiles.to_srgb_deep(raster.colours, raster.profile))
+    if raster.colors.dtype == np.uint16:
+        rgb = to_8_bits(profiles.to_srgb_deep(raster.colors, raster.profile))
         image = Image.fromarray(rgb).convert("RGB")
     else:
-        image = profiles.to_srgb_image(Image.fromarray(raster.colours, raster.mode), raster.profile)
+        image = profiles.to_srgb_image(Image.fromarray(raster.colors, raster.mode), raster.profile)
     if raster.alpha is not None:
         image.paste("white", mask=ImageChops.invert(Image.fromarray(to_8_bits(raster.alpha))))
     return np.asarray(image)
@@ -77,7 +75,7 @@ def write_rgb(path: Path, rgb: Rgb, *, quality: int = 95) -> None:
 def encode_rgb(rgb: Rgb, *, suffix: str, quality: int = 95) -> bytes:
     """Return uint8 RGB (height, width, 3) as a file with the extension ``suffix`` (.jpg, .png, .webp).
 
-    JPEG keeps its colour at full resolution (4:4:4), since colour is what these photos are for.
+    JPEG keeps its color at full resolution (4:4:4), since color is what these photos are for.
 
     Raises:
         UngrayError: another extension, or a photo too large for the format.
@@ -96,7 +94,7 @@ def encode_rgb(rgb: Rgb, *, suffix: str, quality: int = 95) -> bytes:
 def codec_options(kind: str, quality: int, *, halved: bool = False) -> list[int]:
     """Return OpenCV's options for writing a photo of a kind, jpg, png or webp.
 
-    ``halved``: a JPEG's colour at half the resolution (4:2:0) instead of full (4:4:4).
+    ``halved``: a JPEG's color at half the resolution (4:2:0) instead of full (4:4:4).
     """
     sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420 if halved else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
     return {

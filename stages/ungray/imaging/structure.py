@@ -16,13 +16,13 @@ MOST_SCANS = 100
 """Of a JPEG, as libtiff has it. A progressive one has about ten; each goes over all pixels."""
 
 MOST_SEGMENTS = 5_000
-"""Of a JPEG beside its scans. A colour profile has up to 255, long XMP or a depth map some hundred."""
+"""Of a JPEG beside its scans. A color profile has up to 255, long XMP or a depth map some hundred."""
 
 MOST_CHUNKS = 5_000
 """Of a PNG beside those of pixels, and, of pixels, so many and one more for each kilobyte of the file."""
 
 MOST_PROFILES = 10
-"""Colour profiles in a PNG, which may have one; each is unpacked."""
+"""Color profiles in a PNG, which may have one; each is unpacked."""
 
 SHARED = 16 << 20
 """Bytes by which the values of a directory may exceed the file: some share bytes, damaged ones claim any."""
@@ -112,7 +112,7 @@ def _png(content: bytes) -> str:
         if kind == b"iCCP":
             profiles += 1
             if profiles > MOST_PROFILES:
-                return f"damaged: a PNG of more than {MOST_PROFILES} colour profiles"
+                return f"damaged: a PNG of more than {MOST_PROFILES} color profiles"
         elif kind == b"eXIf":
             if found := _tiff(content[start:end]):
                 return found

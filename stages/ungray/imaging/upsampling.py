@@ -1,4 +1,4 @@
-"""Predicted colour on gray photos: it is predicted small, brought up along edges, and lightness stays."""
+"""Predicted color on gray photos: it is predicted small, brought up along edges, and lightness stays."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def gray_levels(rgb: NDArray[np.uint8] | NDArray[np.uint16]) -> Gray:
 
 
 def recolor(lightness: Float, predict_ab: PredictAb, *, short_side: int, multiple: int) -> Rgb:
-    """Colour a photo: predict on a small copy, bring the colour up, keep the lightness at full resolution.
+    """Color a photo: predict on a small copy, bring the color up, keep the lightness at full resolution.
 
     Args:
         lightness: float32 (height, width) in 0..100.
@@ -58,7 +58,7 @@ def recolor(lightness: Float, predict_ab: PredictAb, *, short_side: int, multipl
     gray = np.empty(lightness.shape, np.uint16)
     kernels.gray_of_lightness(np.ascontiguousarray(lightness).reshape(-1), gray.reshape(-1))
     small = small_copy(gray, short_side=short_side, multiple=multiple)
-    return paint(gray, along_edges(small, predict_ab(small)))
+    return apply_color(gray, guided_fit(small, predict_ab(small)))
 
 
 def small_copy(gray: Gray, *, short_side: int, multiple: int) -> Float:
@@ -76,7 +76,7 @@ def small_copy(gray: Gray, *, short_side: int, multiple: int) -> Float:
     return lightness
 
 
-def along_edges(lightness: Float, ab: Float, *, radius: int = 3) -> Float:
+def guided_fit(lightness: Float, ab: Float, *, radius: int = 3) -> Float:
     """Return ab as a line in lightness around each pixel, so that it can be brought up along edges.
 
     A fast guided filter (He and Sun, 2015): in every window of 2 ``radius`` + 1 pixels ab is fitted as slope
@@ -94,15 +94,15 @@ def along_edges(lightness: Float, ab: Float, *, radius: int = 3) -> Float:
     def mean(values: Any) -> Any:
         return cv2.blur(values, (2 * radius + 1,) * 2, borderType=cv2.BORDER_REFLECT)
 
-    centred: Float = lightness - np.float32(50)  # keeps the squares small, and with them their rounding
-    mean_l = mean(centred)
-    contrast = mean(centred * centred) - mean_l * mean_l + NOISE
+    centered: Float = lightness - np.float32(50)  # keeps the squares small, and with them their rounding
+    mean_l = mean(centered)
+    contrast = mean(centered * centered) - mean_l * mean_l + NOISE
     weights = mean(contrast)
     variance = explained = np.float32(0)
     fits = []
     for plane in np.ascontiguousarray(np.moveaxis(ab, -1, 0)):  # NumPy is slow along an axis of two
         mean_plane = mean(plane)
-        covariance = mean(centred * plane) - mean_l * mean_plane
+        covariance = mean(centered * plane) - mean_l * mean_plane
         slope = covariance / contrast
         variance = variance + (mean(plane * plane) - mean_plane * mean_plane)
         explained = explained + slope * covariance
@@ -114,7 +114,7 @@ def along_edges(lightness: Float, ab: Float, *, radius: int = 3) -> Float:
     return cv2.merge([*slopes, *offsets])
 
 
-def paint(
+def apply_color(
     gray: Gray,
     fits: Float,
     *,
@@ -122,9 +122,9 @@ def paint(
     bits: int = 8,
     known: Iterable[tuple[float, float]] = (),
 ) -> NDArray[Any]:
-    """Give a gray photo the colours that :func:`along_edges` found on its small copy.
+    """Give a gray photo the colors that :func:`guided_fit` found on its small copy.
 
-    The lightness stays; where a colour is beyond sRGB, its chroma is reduced and its hue kept. A mount or
+    The lightness stays; where a color is beyond sRGB, its chroma is reduced and its hue kept. A mount or
     frame around the photo stays gray, see :mod:`ungray.imaging.borders`, unless it holds one of the places x,
     y that are ``known`` to have a color.
 
@@ -136,7 +136,7 @@ def paint(
         raise UngrayError("the model predicts no numbers (NaN or infinite): it is damaged or badly trained")
     # In Lab f(X) = f(Y) + a / 500 and f(Z) = f(Y) - b / 200 with f(Y) = (L + 16) / 116: all lines in f(Y).
     factors = np.array([saturation / 500, saturation / -200] * 2).clip(-1e30, 1e30).astype(np.float32)
-    slope, slope_z, offset, offset_z = cv2.split((fits * factors).clip(-10, 10))  # no colour is beyond 1
+    slope, slope_z, offset, offset_z = cv2.split((fits * factors).clip(-10, 10))  # no color is beyond 1
     planes = [116 * slope, 116 * slope_z, offset - 16 * slope, offset_z - 16 * slope_z]
     rgb = np.empty((height, 3 * width), np.uint8 if bits == 8 else np.uint16)
     colored = rgb.reshape(height, width, 3)
@@ -149,7 +149,7 @@ def paint(
         first, last = int(max(0, (rows.start + 0.5) * scale - 0.5)), int((rows.stop - 0.5) * scale + 0.5) + 1
         blocks = _in_blocks([plane[first:last] for plane in planes], width)
         part = np.ascontiguousarray(gray[rows])
-        kernels.paint(part, blocks, first, rows.start, scale, _gamut(), rgb[rows])
+        kernels.apply_color(part, blocks, first, rows.start, scale, _gamut(), rgb[rows])
         if border is not None:
             for some, which in border.pixels(rows):
                 if (levels := gray[some, which]).size:

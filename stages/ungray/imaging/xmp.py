@@ -1,4 +1,4 @@
-"""XMP carried from a photo to its coloured copy (ISO 16684-1)."""
+"""XMP carried from a photo to its colored copy (ISO 16684-1)."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ AB_SCALE = 110.0
 
 
 class Colorizer(nn.Module, ABC):
-    """A network that colours gray photos.
+    """A network that colors gray photos.
 
     Training calls :meth:`pairs` and the network itself; everybody else calls :meth:`predict_ab`.
     ``working_size`` is the short side in pixels of the photos it is trained on and used at; ``MULTIPLE`` is
@@ -72,7 +72,7 @@ class Colorizer(nn.Module, ABC):
         """Return ab, Lab units, (batch, 2, height, width), of outputs or targets of that height and width.
 
         Two channels are ab / 110, three are RGB in 0..1; an architecture with other ones says so itself.
-        Differentiable: losses look at chroma through it, and a discriminator at the colours.
+        Differentiable: losses look at chroma through it, and a discriminator at the colors.
         """
         return values * AB_SCALE if values.shape[1] == 2 else rgb_to_lab(values)[:, 1:]
 

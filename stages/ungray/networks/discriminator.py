@@ -10,7 +10,7 @@ from torch import Tensor, nn
 class Discriminator(nn.Module):
     """A CNN from Lab to one logit: over 0 it takes the photo for a true one.
 
-    It sees lightness beside ab, so that it judges whether colour fits what is shown, not colour alone. Four
+    It sees lightness beside ab, so that it judges whether color fits what is shown, not color alone. Four
     times a 3x3 convolution, batch-norm, leaky ReLU (Radford, Metz, Chintala 2016) and average pooling, then
     the mean over the photo: so it takes any size from ``MIN_SIDE`` on.
     """

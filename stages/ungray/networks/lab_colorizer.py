@@ -28,7 +28,7 @@ class LabColorizer(Colorizer):
         return lab[:, :1] / 50 - 1, functional.avg_pool2d(lab[:, 1:], self.shrink) / AB_SCALE
 
     def gray_target(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Return no colour; see :class:`Colorizer`."""
+        """Return no color; see :class:`Colorizer`."""
         return torch.zeros_like(targets)
 
     def predict_ab(self, lightness: Tensor, hints: Tensor | None = None) -> Tensor:

@@ -55,7 +55,7 @@ class LiteUNet(Classifier):
     The encoder is an EfficientNet-Lite (Tan, Le 2019, without squeeze-and-excitation, with ReLU6) down to a
     thirty-second of the size; the gray photo is one channel, so the first weights are summed over RGB. The
     decoder brings the answer up in four steps, each beside what the encoder saw at that size (U-Net).
-    What the encoder learnt on ImageNet, what things are, is what a colour hangs on.
+    What the encoder learned on ImageNet, what things are, is what a color hangs on.
 
     With ``classes`` (grid and temperature of :class:`AbClasses`) it says how likely each class of ab is, and
     the decoder's last step is left out, as in :class:`UNet`.

@@ -12,9 +12,9 @@ class SmallCnn(RgbColorizer):
     """Gray in, RGB out: 3x3 convolutions with ReLU, most of them at half the size, and a sigmoid at the end.
 
     The last convolution sees the gray photo too: without it the network spends its training on making the
-    photo's own detail again, which MSE on RGB counts like an error in colour.
+    photo's own detail again, which MSE on RGB counts like an error in color.
 
-    It was trained with MSE on RGB in 0..1. A larger photo is coloured through a copy of the size that it was
+    It was trained with MSE on RGB in 0..1. A larger photo is colored through a copy of the size that it was
     trained on, as with every network here.
     """
 

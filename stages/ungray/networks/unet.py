@@ -16,7 +16,7 @@ class UNet(Classifier):
     """Lightness in, ab out at half its size, or classes of ab at a quarter, then brought up.
 
     An encoder-decoder with skip connections (Ronneberger, Fischer, Brox 2015), each level two 3x3
-    convolutions with batch-norm and ReLU. The first step folds 2x2 pixels into four channels: colour is
+    convolutions with batch-norm and ReLU. The first step folds 2x2 pixels into four channels: color is
     coarse, and work at full resolution is what costs most.
 
     With ``classes`` (grid and temperature of :class:`AbClasses`) it says how likely each class of ab is. Its

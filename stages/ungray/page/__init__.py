@@ -1,4 +1,4 @@
-"""The web page: ``colorize serve`` shows a photo gray and coloured, on this machine and nowhere else."""
+"""The web page: ``colorize serve`` shows a photo gray and colored, on this machine and nowhere else."""
 
 from ungray.page.command import main
 

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from ungray.page.events import Events, Limits
 from ungray.page.examples import write_examples
-from ungray.page.layout import build, look
+from ungray.page.layout import appearance, build
 from ungray.page.models import Models
 from ungray.page.sessions import Sessions
 from ungray.page.uploads import API, Guard, Uploads
@@ -71,7 +71,7 @@ def application(models: Models, *, folder: Path, limits: Limits, host: str) -> F
         enable_monitoring=False,
         pwa=False,
         mcp_server=False,
-        **look(uploads),
+        **appearance(uploads),
     )
     if host in LOOPBACK:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK))

@@ -1,4 +1,4 @@
-"""What the page does with photos: check, colour small for showing, colour whole for downloading."""
+"""What the page does with photos: check, color small for showing, color whole for downloading."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def check(content: bytes, *, max_pixels: int) -> tuple[str, int, int]:
 
 
 def predict_shown(content: bytes, model: Colorizer) -> Prediction:
-    """Return the colours of a copy of the photo small enough to show.
+    """Return the colors of a copy of the photo small enough to show.
 
     Raises:
         PhotoError: it cannot be read.
@@ -58,17 +58,17 @@ def predict_shown(content: bytes, model: Colorizer) -> Prediction:
 def color_whole(
     content: bytes, model: Colorizer, *, format: str, saturation: float, vivid: bool
 ) -> tuple[bytes, str, bytes]:
-    """Colour a photo at its own size.
+    """Color a photo at its own size.
 
     Args:
         content: the photo's file.
-        model: what colours it.
+        model: what colors it.
         format: a key of :data:`FORMATS`.
-        saturation: what the predicted colour is multiplied by.
-        vivid: whether to take the vivid colours.
+        saturation: what the predicted color is multiplied by.
+        vivid: whether to take the vivid colors.
 
     Returns:
-        The coloured photo's file with what ``content`` says of it, its extension, and :func:`picture` of it.
+        The colored photo's file with what ``content`` says of it, its extension, and :func:`picture` of it.
 
     Raises:
         PhotoError: the photo cannot be read, or is too large for the format.
@@ -90,9 +90,9 @@ def picture(photo: photo_files.Photo, rgb: NDArray[Any]) -> bytes:
     return photo_files.encode(photo, rgb, format="jpg", quality=90)
 
 
-def coloured_name(name: str, extension: str) -> str:
-    """Return the file name of a coloured photo, such as ``aunt-coloured.jpg``."""
-    return f"{PurePath(name).stem or 'photo'}-coloured.{extension}"
+def colored_name(name: str, extension: str) -> str:
+    """Return the file name of a colored photo, such as ``aunt-colored.jpg``."""
+    return f"{PurePath(name).stem or 'photo'}-colored.{extension}"
 
 
 def _small(photo: photo_files.Photo) -> photo_files.Photo:

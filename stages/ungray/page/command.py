@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> None:
     """Serve the page as ``arguments`` say, until Ctrl-C."""
     parser = Parser(
         prog="colorize serve",
-        description="A web page on this machine that colours photos.",
+        description="A web page on this machine that colors photos.",
         epilog=EXAMPLES,
     )
     parser.add_argument("--host", default=HOST, help="the address to listen at (default: %(default)s)")

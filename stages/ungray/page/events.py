@@ -26,7 +26,7 @@ from ungray.system.terminal import FULL, say_fault
 FETCH_SECONDS = 30.0
 
 Shown = tuple[str, str]
-"""Paths of the gray and the coloured picture, as gr.ImageSlider takes them."""
+"""Paths of the gray and the colored picture, as gr.ImageSlider takes them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Limits:
 Event = TypeVar("Event", bound=Callable[..., Any])
 
 
-def told(others: int) -> Callable[[Event], Event]:
+def reported(others: int) -> Callable[[Event], Event]:
     """Show what went wrong as a message that passes, and again as the last of what the event gives.
 
     What was shown before, in the event's first ``others`` outputs, stays. Nothing fails without a sentence:
@@ -56,8 +56,8 @@ def told(others: int) -> Callable[[Event], Event]:
             except Exception as error:
                 said = _reason(error)
                 # Gradio takes such texts for HTML; a file's name may hold anything.
-                gr.Warning(html.escape(said), title="Not coloured", duration=20)
-                return *[gr.skip()] * others, f"**Not coloured.** {_plain(said)}"
+                gr.Warning(html.escape(said), title="Not colored", duration=20)
+                return *[gr.skip()] * others, f"**Not colored.** {_plain(said)}"
 
         return call  # type: ignore[return-value]
 
@@ -94,21 +94,21 @@ class Events:
         self.examples = examples
         self.limits = limits
 
-    @told(1)
+    @reported(1)
     def open_upload(
         self, path: str | None, model: str, saturation: float, vivid: bool, request: gr.Request
     ) -> tuple[Shown, str]:
-        """Take the photo that was dropped, and show it gray and coloured."""
+        """Take the photo that was dropped, and show it gray and colored."""
         if path is None:
             raise UngrayError("no photo came; drop it again")
         with _naming(PurePath(path).name):
             return self._open(*self.uploads.take(path), model, saturation, vivid, request)
 
-    @told(1)
+    @reported(1)
     def open_address(
         self, url: str, model: str, saturation: float, vivid: bool, request: gr.Request
     ) -> tuple[Shown, str]:
-        """Fetch a photo from a public address, and show it gray and coloured."""
+        """Fetch a photo from a public address, and show it gray and colored."""
         url = url.strip()
         if not url:
             raise UngrayError("type the address of a photo first, such as https://…/photo.jpg")
@@ -123,15 +123,15 @@ class Events:
             name = safe_name(url.partition("?")[0].partition("#")[0])
             return self._open(content, name, model, saturation, vivid, request)
 
-    @told(1)
+    @reported(1)
     def open_example(
         self, index: int, model: str, saturation: float, vivid: bool, request: gr.Request
     ) -> tuple[Shown, str]:
-        """Show an example gray and coloured."""
+        """Show an example gray and colored."""
         path = self.examples[index]
         return self._open(path.read_bytes(), path.name, model, saturation, vivid, request)
 
-    @told(1)
+    @reported(1)
     def change(self, model: str, saturation: float, vivid: bool, request: gr.Request) -> tuple[Any, Any]:
         """Show the same photo with other controls; the network runs only for another model."""
         session = self._session(request)
@@ -140,11 +140,11 @@ class Events:
                 return gr.skip(), gr.skip()
             return self._show(session, model, saturation, vivid), session.facts
 
-    @told(1)
+    @reported(1)
     def whole(
         self, model: str, saturation: float, vivid: bool, format: str, request: gr.Request
     ) -> tuple[str | None, str]:
-        """Return the path of the coloured photo at its own size; what its file says of it is kept."""
+        """Return the path of the colored photo at its own size; what its file says of it is kept."""
         session = self._session(request)
         with session.lock:
             if not session.name:
@@ -157,10 +157,10 @@ class Events:
                     saturation=saturation,
                     vivid=vivid,
                 )
-            name = coloring.coloured_name(session.name, extension)
+            name = coloring.colored_name(session.name, extension)
             return str(session.write("whole", encoded, name, keep=2)), session.facts
 
-    @told(2)
+    @reported(2)
     def many(
         self,
         paths: list[str] | None,
@@ -171,7 +171,7 @@ class Events:
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 (how gradio passes it)
     ) -> tuple[list[tuple[str, str]], Any, str]:
-        """Colour several photos; return pictures with names, the ZIP file, and what went wrong."""
+        """Color several photos; return pictures with names, the ZIP file, and what went wrong."""
         if not paths:
             raise UngrayError("no photo came; drop some first")
         if len(paths) > MOST_FILES:
@@ -179,7 +179,7 @@ class Events:
         session = self._session(request)
         with session.lock:
             session.drop("many")
-            archive = session.place("many", "coloured.zip")
+            archive = session.place("many", "colored.zip")
             pictures: list[tuple[str, str]] = []
             failures: list[str] = []
             names: set[str] = set()
@@ -200,11 +200,11 @@ class Events:
                     except UngrayError as error:
                         failures.append(str(error))
                         continue
-                    unique = _unlike(coloring.coloured_name(name, extension), names)
+                    unique = _unlike(coloring.colored_name(name, extension), names)
                     file.writestr(unique, encoded)
-                    seen = session.write("many", shown, "coloured.jpg")
+                    seen = session.write("many", shown, "colored.jpg")
                     pictures.append((str(seen), unique))
-        said = f"{len(pictures)} of {len(paths)} photos coloured."
+        said = f"{len(pictures)} of {len(paths)} photos colored."
         if failures:
             said += "\n" + "\n".join(f"- {_plain(failure)}" for failure in failures)
         ready = gr.update(value=str(archive), interactive=True) if pictures else gr.update(interactive=False)
@@ -246,8 +246,8 @@ class Events:
         if not session.files["gray"]:
             gray = prediction.render(saturation=0.0)
             session.write("gray", coloring.picture(photo, gray), "gray.jpg")
-        coloured = prediction.render(saturation=saturation, vivid=vivid)
-        path = session.write("shown", coloring.picture(photo, coloured), "coloured.jpg", keep=3)
+        colored = prediction.render(saturation=saturation, vivid=vivid)
+        path = session.write("shown", coloring.picture(photo, colored), "colored.jpg", keep=3)
         return str(session.files["gray"][-1]), str(path)
 
 

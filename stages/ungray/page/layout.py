@@ -15,7 +15,7 @@ from ungray.page.events import Events
 from ungray.page.uploads import MOST_FILES, Uploads
 
 INTRODUCTION = """# Ungray
-Gives a gray photo colour; a colour photo is taken as gray. The colours are a guess: plausible at best, never
+Gives a gray photo color; a color photo is taken as gray. The colors are a guess: plausible at best, never
 evidence. Photos are worked on by this machine alone, and nothing of them is kept when you close the page."""
 
 NO_PHOTO = "No photo yet."
@@ -76,7 +76,7 @@ def build(events: Events, *, max_bytes: int, max_pixels: int, queue: int) -> gr.
     """Return the page, its events bound to ``events``."""
     first = events.models.names[0]
     limits = f"up to {max_bytes / 1e6:g} MB and {max_pixels / 1e6:g} megapixels"
-    with gr.Blocks(title="Ungray: colour a photo", analytics_enabled=False) as page:
+    with gr.Blocks(title="Ungray: color a photo", analytics_enabled=False) as page:
         gr.Markdown(INTRODUCTION, elem_id="introduction")
         about = gr.Markdown(events.models.about(first), elem_id="about")
         with gr.Tab("One photo"):
@@ -137,7 +137,7 @@ def _one(events: Events, limits: str) -> gr.Dropdown:
         with gr.Column(scale=3, min_width=280):
             slider = here(
                 gr.ImageSlider(
-                    label="Gray | coloured", max_height=560, buttons=["fullscreen"], elem_id="slider"
+                    label="Gray | colored", max_height=560, buttons=["fullscreen"], elem_id="slider"
                 )
             )
             facts = gr.Markdown(NO_PHOTO, elem_id="facts")
@@ -176,11 +176,11 @@ def _several(events: Events, limits: str) -> gr.Dropdown:
     )
     gr.Markdown(f"Up to {MOST_FILES} photos, each {limits}", elem_classes="hint")
     controls, kind = _controls(events)
-    go = gr.Button("Colour all", variant="primary", elem_id="go")
+    go = gr.Button("Color all", variant="primary", elem_id="go")
     said = gr.Markdown("", elem_id="said")
     pictures = here(
         gr.Gallery(
-            label="Coloured", columns=4, object_fit="contain", buttons=["fullscreen"], elem_id="pictures"
+            label="Colored", columns=4, object_fit="contain", buttons=["fullscreen"], elem_id="pictures"
         )
     )
     archive = here(gr.DownloadButton("Download all (ZIP)", interactive=False, elem_id="archive"))
@@ -206,7 +206,7 @@ DOWNLOAD = """(file) => {
 }"""
 
 
-def look(uploads: Uploads) -> dict[str, Any]:
+def appearance(uploads: Uploads) -> dict[str, Any]:
     """Return what gradio's mount takes for the page's looks: all from here, nothing from the network."""
     here = files("ungray.page")
     script = (here / "page.js").read_text()

@@ -65,9 +65,9 @@ def about(model: Colorizer, *, card: str) -> str:
     if not said:
         said = "How good it is beside the gray photo is not known."
     few = isinstance(groups, dict) and groups.get("train", 100) < 100
-    warning = " Too few photos to learn colour from: expect odd colours." if few else ""
+    warning = " Too few photos to learn color from: expect odd colors." if few else ""
     if round(model.vivid, 2) == 1:
-        warning += " Vivid changes nothing with it: livelier colours were not found right for it."
+        warning += " Vivid changes nothing with it: livelier colors were not found right for it."
     word = word_for(model.path)
     title = TITLES[word].capitalize() if word else model.path.stem
     return f"**{title}** ({architecture}{trained}). {said}{warning}"

@@ -29,7 +29,7 @@ function refuse(event) {
   const refusal = document.createElement("p");
   refusal.className = "refusal";
   refusal.setAttribute("role", "alert");
-  refusal.textContent = `Not coloured. ${large?.name ?? `${photos.length} photos`}: ${limit.content}`;
+  refusal.textContent = `Not colored. ${large?.name ?? `${photos.length} photos`}: ${limit.content}`;
   zone.after(refusal);
 }
 for (const kind of ["change", "drop"]) window.addEventListener(kind, refuse, true);

@@ -30,7 +30,7 @@ REQUEST_PHOTOS = 4
 """A request may bring so many times the bytes of one photo."""
 
 WAITING_PHOTOS = 16
-"""Uploads that nobody has asked to colour yet may take so many times the bytes of one photo, all together."""
+"""Uploads that nobody has asked to color yet may take so many times the bytes of one photo, all together."""
 
 STALE = 600.0
 """Seconds after which such an upload is deleted."""

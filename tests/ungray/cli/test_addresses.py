@@ -59,9 +59,9 @@ def web(monkeypatch, cats):
 def test_a_photo_of_the_web_is_written_here_under_its_name(colorize, web, tmp_path, monkeypatch, files_below):
     monkeypatch.chdir(tmp_path)
     code, _, err = colorize(f"{web.address}/photos/old%20cat.jpg?size=large")
-    assert (code, err) == (0, "coloured 1 photo: old cat-coloured.jpg\n")
-    assert files_below(tmp_path) == ["old cat-coloured.jpg"]
-    assert read_rgb(tmp_path / "old cat-coloured.jpg").shape == (60, 90, 3)
+    assert (code, err) == (0, "colored 1 photo: old cat-colored.jpg\n")
+    assert files_below(tmp_path) == ["old cat-colored.jpg"]
+    assert read_rgb(tmp_path / "old cat-colored.jpg").shape == (60, 90, 3)
 
 
 def test_its_content_says_what_it_is_and_the_host_names_it_where_the_address_does_not(
@@ -87,7 +87,7 @@ def test_photos_of_one_name_never_overwrite_one_another(colorize, web, cats, tmp
     links = [f"{web.address}/photo/17", f"{web.address}/again/17"]
     code, _, err = colorize(*links, tmp_path / "17.png", "-o", tmp_path / "out")
     assert code == 1
-    assert err.startswith(f"coloured 1 photo: {tmp_path}/out/17.png; 2 failed:\n")
+    assert err.startswith(f"colored 1 photo: {tmp_path}/out/17.png; 2 failed:\n")
     assert err.count("would be written to") == 2
 
 

@@ -45,7 +45,7 @@ def test_a_bad_file_ends_nothing_and_is_named_at_the_end(colorize, scans, tmp_pa
     code, out, err = colorize(scans, tmp_path / "gone", tmp_path / "*.tif", "-o", tmp_path / "out")
     assert (code, out) == (1, "")
     first, *failed = err.splitlines()
-    assert first == "coloured 2 photos; passed over 1 .txt; 5 failed:"
+    assert first == "colored 2 photos; passed over 1 .txt; 5 failed:"
     assert [line.split(": damaged")[0] for line in failed] == [
         f"  {scans}/broken.png",
         f"  {scans}/letter.jpg: {UNKNOWN}",
@@ -70,7 +70,7 @@ def test_the_command_keeps_the_memory_it_has_freed(colorize, cats, tmp_path, mon
     assert asked == ["to"]
 
 
-def test_hostile_photos_are_refused_one_by_one_and_the_others_are_coloured(colorize, cats, tmp_path):
+def test_hostile_photos_are_refused_one_by_one_and_the_others_are_colored(colorize, cats, tmp_path):
     hostile = runpy.run_path(str(ROOT / "tests/hostile_photos.py"), run_name="hostile_photos")
     refused = {name: content for name, content in hostile["FILES"].items() if name not in hostile["HARMLESS"]}
     for number, content in enumerate(refused.values()):
@@ -78,13 +78,13 @@ def test_hostile_photos_are_refused_one_by_one_and_the_others_are_coloured(color
     shutil.copy(cats / "cat.jpg", tmp_path / "zz.jpg")
     code, out, _ = colorize(tmp_path, "-o", tmp_path / "out", "--json", "--jobs", 2)
     told = json.loads(out)
-    assert (code, told["coloured"], told["failed"]) == (1, 1, len(refused))
+    assert (code, told["colored"], told["failed"]) == (1, 1, len(refused))
     reasons = {row["reason"] for row in told["photos"] if row["status"] == "failed"}
     assert not [reason for reason in reasons if "a fault of colorize" in reason or "\n" in reason]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["zz.jpg"]
 
 
-def test_the_json_summary_has_every_photo_in_order_and_what_coloured_it(colorize, painter, scans, tmp_path):
+def test_the_json_summary_has_every_photo_in_order_and_what_colored_it(colorize, painter, scans, tmp_path):
     (scans / "letter.jpg").write_text("Dear all")
     colorize(scans / "a.jpg", "-o", tmp_path / "out/")
     code, out, err = colorize(scans, "-o", tmp_path / "out", "--json", "--vivid", "--saturation", 0.5)
@@ -98,7 +98,7 @@ def test_the_json_summary_has_every_photo_in_order_and_what_coloured_it(colorize
         "saturation": 0.5,
         "vivid": True,
         "vivid_factor": 1.6,
-        "coloured": 1,
+        "colored": 1,
         "skipped": 1,
         "planned": 0,
         "failed": 1,
@@ -107,7 +107,7 @@ def test_the_json_summary_has_every_photo_in_order_and_what_coloured_it(colorize
     assert rows == [
         (f"{scans}/a.jpg", "skipped", f"{tmp_path}/out/a.jpg", None),
         (f"{scans}/letter.jpg", "failed", None, UNKNOWN),
-        (f"{scans}/1912/summer/b.png", "coloured", f"{tmp_path}/out/1912/summer/b.png", None),
+        (f"{scans}/1912/summer/b.png", "colored", f"{tmp_path}/out/1912/summer/b.png", None),
     ]
 
 
@@ -116,7 +116,7 @@ def test_a_file_that_cannot_be_written_is_named(colorize, scans, tmp_path):
     (tmp_path / "out" / "1912").write_text("a file where a folder should be")
     code, _, err = colorize(scans, "-o", tmp_path / "out")
     assert code == 1
-    assert f"coloured 1 photo: {tmp_path}/out/a.jpg; passed over 1 .txt; 1 failed:" in err
+    assert f"colored 1 photo: {tmp_path}/out/a.jpg; passed over 1 .txt; 1 failed:" in err
     assert f"b.png: {tmp_path}/out/1912/summer/b.png cannot be written: " in err
 
 
@@ -135,12 +135,12 @@ def test_a_full_disk_ends_the_run_in_one_sentence_and_leaves_nothing_half_writte
     code, out, err = colorize(scans, "-o", tmp_path / "out", "--jobs", 1, "--json")
     assert code == 1
     assert err == (
-        f"coloured 1 photo: {tmp_path}/out/a.jpg; 1 not done yet; passed over 1 .txt\n"
+        f"colored 1 photo: {tmp_path}/out/a.jpg; 1 not done yet; passed over 1 .txt\n"
         f"error: the disk is full while writing {tmp_path}/out/1912/summer/b.png; "
         "free some space and run it again: what is done is kept"
     )
     assert [(row["photo"], row["status"]) for row in json.loads(out)["photos"]] == [
-        (f"{scans}/a.jpg", "coloured")
+        (f"{scans}/a.jpg", "colored")
     ]
     assert files_below(tmp_path / "out") == ["a.jpg"]
 
@@ -202,15 +202,15 @@ def test_ctrl_c_ends_at_once_keeps_what_is_done_and_the_next_run_goes_on(
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert err == f"coloured 1 photo: {tmp_path}/out/cat.jpg; 1 not done yet\ninterrupted\n"
-    assert json.loads(out)["coloured"] == 1
+    assert err == f"colored 1 photo: {tmp_path}/out/cat.jpg; 1 not done yet\ninterrupted\n"
+    assert json.loads(out)["colored"] == 1
     assert files_below(tmp_path / "out") == ["cat.jpg"]
     assert read_rgb(tmp_path / "out" / "cat.jpg").shape == (60, 90, 3)
     (tmp_path / "never.jpg").unlink()
     shutil.copy(cats / "cat.jpg", tmp_path / "never.jpg")
     ended = subprocess.run(**process(*arguments[:-1]), capture_output=True, text=True)
     assert ended.returncode == 0
-    assert ended.stderr.startswith(f"coloured 1 photo: {tmp_path}/out/never.jpg; skipped 1 photo")
+    assert ended.stderr.startswith(f"colored 1 photo: {tmp_path}/out/never.jpg; skipped 1 photo")
 
 
 def test_killed_in_the_middle_of_many_every_output_is_whole(process, tmp_path):
@@ -230,7 +230,7 @@ def test_killed_in_the_middle_of_many_every_output_is_whole(process, tmp_path):
 
 def test_a_progress_bar_is_shown_on_a_terminal_and_nowhere_else(process, scans, tmp_path):
     quiet = subprocess.run(**process(scans, "-o", tmp_path / "1"), capture_output=True, text=True)
-    assert (quiet.stdout, quiet.stderr) == ("", "coloured 2 photos; passed over 1 .txt\n")
+    assert (quiet.stdout, quiet.stderr) == ("", "colored 2 photos; passed over 1 .txt\n")
     ours, its = pty.openpty()
     termios.tcsetwinsize(its, (24, 80))
     running = subprocess.Popen(**process(scans, "-o", tmp_path / "2"), stderr=its)
@@ -243,7 +243,7 @@ def test_a_progress_bar_is_shown_on_a_terminal_and_nowhere_else(process, scans, 
         pass
     assert running.wait() == 0
     assert b"2/2" in shown
-    assert b"coloured 2 photos" in shown
+    assert b"colored 2 photos" in shown
 
 
 def test_a_photo_is_not_thrown_at_a_terminal(process, cats):
@@ -265,7 +265,7 @@ def test_help_has_examples_and_imports_nothing_heavy():
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in shown.stderr.splitlines()}
     assert "argparse" in imported
     assert not imported & {"torch", "numpy", "cv2", "PIL", "tqdm", "httpx", "onnxruntime", "pandas", "gradio"}
-    assert "colorize scans/ -o coloured/" in shown.stdout
+    assert "colorize scans/ -o colored/" in shown.stdout
     assert all(len(line) <= 110 for line in shown.stdout.splitlines())
     assert f"up to {photos.MAX_PIXELS / 1e6:.0f} megapixels" in " ".join(shown.stdout.split())
 

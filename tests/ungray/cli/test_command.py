@@ -18,7 +18,7 @@ from ungray.networks import Model, save_model
 
 @pytest.fixture(scope="module", params=["unet", "cnn"])
 def model(request, tiny, tmp_path_factory):
-    """An untrained model of each architecture whose last bias gives wrong colours, and plenty of them."""
+    """An untrained model of each architecture whose last bias gives wrong colors, and plenty of them."""
     network = networks.build(tiny["train"].model_copy(update={"architecture": request.param}).network())
     with torch.no_grad():
         list(network.parameters())[-1].mul_(0).add_(
@@ -37,25 +37,25 @@ def colorize(*arguments):
 def test_a_photo_of_any_size_keeps_its_size_and_lightness(model, tmp_path, size):
     photo = cv2.resize(data.astronaut(), size, interpolation=cv2.INTER_AREA)
     Image.fromarray(photo).convert("L").save(tmp_path / "gray.png")
-    colorize(tmp_path / "gray.png", "-o", tmp_path / "coloured.png", "--model", model)
-    gray, coloured = read_rgb(tmp_path / "gray.png"), read_rgb(tmp_path / "coloured.png")
-    assert coloured.shape == (size[1], size[0], 3)
-    lightness = [rgb_to_lab(p)[..., 0] for p in (gray, coloured)]
+    colorize(tmp_path / "gray.png", "-o", tmp_path / "colored.png", "--model", model)
+    gray, colored = read_rgb(tmp_path / "gray.png"), read_rgb(tmp_path / "colored.png")
+    assert colored.shape == (size[1], size[0], 3)
+    lightness = [rgb_to_lab(p)[..., 0] for p in (gray, colored)]
     level = 100 / 255 * 1.6  # the most that one 8-bit level of gray changes L by, in the darks
     assert np.abs(lightness[0] - lightness[1]).max() <= 2 * level
     assert np.abs(lightness[0] - lightness[1]).mean() < 0.5 * level
 
 
-def test_the_result_has_colour_and_a_colour_photo_is_taken_as_gray(model, tmp_path):
+def test_the_result_has_color_and_a_color_photo_is_taken_as_gray(model, tmp_path):
     photo = Image.fromarray(data.coffee())
-    photo.save(tmp_path / "colour.png")
+    photo.save(tmp_path / "color.png")
     lightness = rgb_to_lab(np.asarray(photo))[..., 0]
     zeros = np.zeros_like(lightness)
     gray = (cv2.cvtColor(np.dstack([lightness, zeros, zeros]), cv2.COLOR_Lab2RGB) * 255).round()
     Image.fromarray(gray.astype(np.uint8)).save(tmp_path / "gray.png")
-    for name in ("colour", "gray"):
+    for name in ("color", "gray"):
         colorize(tmp_path / f"{name}.png", "-o", tmp_path / f"{name}-out.png", "--model", model)
-    first, second = (read_rgb(tmp_path / f"{name}-out.png").astype(int) for name in ("colour", "gray"))
+    first, second = (read_rgb(tmp_path / f"{name}-out.png").astype(int) for name in ("color", "gray"))
     assert np.abs(first - second).mean() < 1.5
     assert np.ptp(first, axis=-1).max() > 5
 

@@ -31,15 +31,15 @@ def test_in_the_list_of_failures_each_is_a_line(colorize, evil, tmp_path):
     code, out, err = colorize(evil, "-o", tmp_path / "out")
     assert (code, out) == (1, "")
     assert (tmp_path / "out" / f"{EVIL}.jpg").exists()
-    coloured, failed = lines(err)
-    assert coloured.endswith("; 1 failed:")
+    colored, failed = lines(err)
+    assert colored.endswith("; 1 failed:")
     assert failed.startswith(f"  {evil}/{SHOWN}.png: not an image")
 
 
 def test_in_a_dry_run_and_where_one_photo_fails_or_is_skipped(colorize, evil, tmp_path):
     code, out, _ = colorize(evil, "--dry-run")
     assert code == 0
-    assert lines(out)[0] == f"{evil}/{SHOWN}.jpg -> {evil}/{SHOWN}-coloured.jpg"
+    assert lines(out)[0] == f"{evil}/{SHOWN}.jpg -> {evil}/{SHOWN}-colored.jpg"
     assert len(lines(out)) == 2
     code, _, err = colorize(evil / f"{EVIL}.png")
     assert code == 1
@@ -47,7 +47,7 @@ def test_in_a_dry_run_and_where_one_photo_fails_or_is_skipped(colorize, evil, tm
     colorize(evil / f"{EVIL}.jpg")
     code, _, err = colorize(evil / f"{EVIL}.jpg")
     assert code == 0
-    assert f"{SHOWN}-coloured.jpg" in lines(err)[0]
+    assert f"{SHOWN}-colored.jpg" in lines(err)[0]
 
 
 def test_in_wrong_usage(colorize, evil, tmp_path):

@@ -62,14 +62,14 @@ def circle(cats, tmp_path):
 
 
 @pytest.mark.parametrize("pattern", ALL)
-def test_an_unreadable_folder_is_named_and_the_other_photos_are_coloured(
+def test_an_unreadable_folder_is_named_and_the_other_photos_are_colored(
     colorize, scans, tmp_path, unreadable, pattern
 ):
     unreadable(scans / "1912")
     code, _, err = colorize(f"{scans}{pattern}", "-o", tmp_path / "out/")
     assert (code, err) == (
         1,
-        f"coloured 1 photo: {tmp_path}/out/a.jpg; passed over 1 .txt; 1 failed:\n"
+        f"colored 1 photo: {tmp_path}/out/a.jpg; passed over 1 .txt; 1 failed:\n"
         f"  {scans}/1912: cannot be read: Permission denied\n",
     )
 
@@ -81,13 +81,13 @@ def test_an_unreadable_folder_named_alone_is_not_called_empty(colorize, scans, u
 
 @pytest.mark.parametrize("output", [[], ["-o", "{tmp_path}/out/"]])
 @pytest.mark.parametrize("pattern", ALL)
-def test_a_photo_in_a_locked_folder_is_named_and_the_others_are_coloured(
+def test_a_photo_in_a_locked_folder_is_named_and_the_others_are_colored(
     colorize, scans, tmp_path, unsearchable, pattern, output
 ):
     unsearchable(scans / "1912" / "summer")
     code, _, err = colorize(f"{scans}{pattern}", *[part.format(tmp_path=tmp_path) for part in output])
     first, *failed = err.splitlines()
-    assert (code, first.split(":")[0]) == (1, "coloured 1 photo")
+    assert (code, first.split(":")[0]) == (1, "colored 1 photo")
     assert failed == [f"  {scans}/1912/summer/b.png: Permission denied"]
 
 
@@ -125,7 +125,7 @@ def test_an_output_in_a_locked_folder_is_wrong_usage(colorize, scans, tmp_path, 
 
 
 @pytest.mark.parametrize("options", [[], ["--dry-run"], ["--overwrite"]])
-def test_a_name_too_long_for_its_output_is_named_and_the_others_are_coloured(
+def test_a_name_too_long_for_its_output_is_named_and_the_others_are_colored(
     colorize, scans, tmp_path, options
 ):
     long = scans / f"{'n' * 244}.jpg"
@@ -133,10 +133,10 @@ def test_a_name_too_long_for_its_output_is_named_and_the_others_are_coloured(
     code, _, err = colorize(scans / "a.jpg", long, *options)
     assert code == 1
     assert err.splitlines()[-1] == (
-        f"  {long}: its output {long.with_suffix('')}-coloured.jpg cannot be looked at: File name too long; "
+        f"  {long}: its output {long.with_suffix('')}-colored.jpg cannot be looked at: File name too long; "
         "choose another -o"
     )
-    assert (scans / "a-coloured.jpg").exists() is (options != ["--dry-run"])
+    assert (scans / "a-colored.jpg").exists() is (options != ["--dry-run"])
     assert colorize("n" * 300) == (1, "", f"error: {'n' * 300}: File name too long")
 
 
@@ -161,10 +161,10 @@ def test_a_link_under_a_pattern_whose_folder_is_gone_is_named(colorize, scans, t
 
 
 @pytest.mark.parametrize("pattern", ["", "/**", "/**/*.png", "/*", "/**/*", "/*/*.png", "/*/**/*.png", "/*/"])
-def test_links_in_a_circle_do_not_have_a_photo_coloured_twice(colorize, circle, files_below, pattern):
+def test_links_in_a_circle_do_not_have_a_photo_colored_twice(colorize, circle, files_below, pattern):
     code, _, err = colorize(f"{circle}{pattern}")
-    assert (code, err[: len("coloured 1 photo:")]) == (0, "coloured 1 photo:")
-    assert files_below(circle) == ["cat-coloured.png", "cat.png"]
+    assert (code, err[: len("colored 1 photo:")]) == (0, "colored 1 photo:")
+    assert files_below(circle) == ["cat-colored.png", "cat.png"]
 
 
 def test_a_folder_and_a_link_to_it_are_one_folder_and_a_link_to_a_photo_is_a_photo(

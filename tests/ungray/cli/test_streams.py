@@ -105,7 +105,7 @@ def test_a_closed_stream_that_is_not_needed_is_not_missed(shell, cats, tmp_path,
 
 def test_without_standard_error_the_summary_for_programs_is_alone_on_standard_output(shell, scans, tmp_path):
     code, out, _ = shell(scans, "-o", tmp_path / "out", "--json", redirected="2>&-")
-    assert (code, json.loads(out)["coloured"]) == (0, 2)
+    assert (code, json.loads(out)["colored"]) == (0, 2)
 
 
 @pytest.mark.parametrize("options", [["-o", "-"], ["--json"], ["--dry-run"]])
@@ -125,9 +125,9 @@ def test_names_that_are_no_text_are_told_in_escapes(shell, cats, tmp_path, envir
     shutil.copy(cats / "cat.jpg", name)
     code, out, _ = shell(tmp_path, "--dry-run", redirected="", **environment)
     escaped = f"{tmp_path}/caf\\udce9"
-    assert (code, out.decode()) == (0, f"{escaped}.jpg -> {escaped}-coloured.jpg\n")
+    assert (code, out.decode()) == (0, f"{escaped}.jpg -> {escaped}-colored.jpg\n")
     code, out, err = shell(tmp_path, "--json", redirected="", **environment)
-    assert (code, err) == (0, f"coloured 1 photo: {escaped}-coloured.jpg\n")
+    assert (code, err) == (0, f"colored 1 photo: {escaped}-colored.jpg\n")
     (row,) = json.loads(out.decode("ascii"))["photos"]
     assert os.fsencode(row["photo"]) == name
 
@@ -135,6 +135,6 @@ def test_names_that_are_no_text_are_told_in_escapes(shell, cats, tmp_path, envir
 def test_a_dry_run_of_standard_input_reads_and_writes_no_photo(shell):
     code, out, err = shell("-", "--dry-run", "--json", redirected="<&-")
     (row,) = json.loads(out)["photos"]
-    assert (code, err, row["status"], row["output"]) == (0, "would colour 1 photo\n", "planned", None)
+    assert (code, err, row["status"], row["output"]) == (0, "would color 1 photo\n", "planned", None)
     code, out, _ = shell("-", "--dry-run", redirected="</dev/null")
     assert (code, out) == (0, b"- -> standard output\n")

@@ -1,4 +1,4 @@
-"""What is coloured, and where it is written."""
+"""What is colored, and where it is written."""
 
 import os
 import shutil
@@ -15,12 +15,12 @@ Base = ExifTags.Base
 @pytest.mark.parametrize(
     ("source", "written"),
     [
-        ("jpg", "cat-coloured.jpg"),
-        ("png", "cat-coloured.png"),
-        ("webp", "cat-coloured.webp"),
-        ("tif", "cat-coloured.tif"),
-        ("gif", "cat-coloured.png"),
-        ("bmp", "cat-coloured.png"),
+        ("jpg", "cat-colored.jpg"),
+        ("png", "cat-colored.png"),
+        ("webp", "cat-colored.webp"),
+        ("tif", "cat-colored.tif"),
+        ("gif", "cat-colored.png"),
+        ("bmp", "cat-colored.png"),
     ],
 )
 def test_without_o_the_photo_is_written_beside_the_photo_in_its_format(
@@ -29,7 +29,7 @@ def test_without_o_the_photo_is_written_beside_the_photo_in_its_format(
     shutil.copy(cats / f"cat.{source}", tmp_path)
     code, out, err = colorize(tmp_path / f"cat.{source}")
     assert (code, out) == (0, "")
-    assert err == f"coloured 1 photo: {tmp_path / written}\n"
+    assert err == f"colored 1 photo: {tmp_path / written}\n"
     assert files_below(tmp_path) == sorted([f"cat.{source}", written])
     with Image.open(tmp_path / written) as image:
         kept = {"jpg": "JPEG", "webp": "WEBP", "tif": "TIFF"}.get(source, "PNG")
@@ -50,11 +50,11 @@ def test_an_extension_stays_as_it_is_spelled_where_it_is_one_that_is_written(
 def test_a_photo_without_an_extension_gets_that_of_its_content(colorize, cats, tmp_path, name):
     shutil.copy(cats / "cat.png", tmp_path / name)
     code, _, err = colorize(tmp_path / name)
-    assert (code, err) == (0, f"coloured 1 photo: {tmp_path / name}-coloured.png\n")
+    assert (code, err) == (0, f"colored 1 photo: {tmp_path / name}-colored.png\n")
     code, _, err = colorize(tmp_path / name)
     assert (code, err.split(" (")[0]) == (
         0,
-        f"skipped 1 photo, coloured already: {tmp_path / name}-coloured.png",
+        f"skipped 1 photo, colored already: {tmp_path / name}-colored.png",
     )
 
 
@@ -62,7 +62,7 @@ def test_a_folder_keeps_its_structure_and_what_is_no_photo_is_left_alone(
     colorize, scans, tmp_path, files_below
 ):
     code, _, err = colorize(scans, "-o", tmp_path / "out")
-    assert (code, err) == (0, "coloured 2 photos; passed over 1 .txt\n")
+    assert (code, err) == (0, "colored 2 photos; passed over 1 .txt\n")
     assert files_below(tmp_path / "out") == ["1912/summer/b.png", "a.jpg"]
 
 
@@ -82,12 +82,12 @@ def test_a_pattern_keeps_the_folders_below_its_plain_part(colorize, scans, tmp_p
 def test_a_file_that_reads_like_a_pattern_is_that_file(colorize, cats, tmp_path):
     shutil.copy(cats / "cat.jpg", tmp_path / "scan[1].jpg")
     assert colorize(tmp_path / "scan[1].jpg")[0] == 0
-    assert (tmp_path / "scan[1]-coloured.jpg").exists()
+    assert (tmp_path / "scan[1]-colored.jpg").exists()
 
 
-def test_a_photo_named_twice_is_coloured_once(colorize, scans):
+def test_a_photo_named_twice_is_colored_once(colorize, scans):
     _, _, err = colorize(scans, scans / "a.jpg", scans / "1912" / ".." / "a.jpg")
-    assert err == "coloured 2 photos; passed over 1 .txt\n"
+    assert err == "colored 2 photos; passed over 1 .txt\n"
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_photos_of_one_name_from_two_folders_never_overwrite_one_another(coloriz
     code, _, err = colorize(*paths, "-o", tmp_path / "out")
     assert code == 1
     assert err == (
-        f"coloured 1 photo: {tmp_path}/out/a.jpg; 1 failed:\n"
+        f"colored 1 photo: {tmp_path}/out/a.jpg; 1 failed:\n"
         f"  {paths[1]}: would be written to {tmp_path}/out/a.jpg, as {paths[0]} is; "
         "name the folder above both, or another -o\n"
     )
@@ -139,42 +139,42 @@ def test_photos_of_one_name_from_two_folders_never_overwrite_one_another(coloriz
     assert files_below(tmp_path / "apart") == ["x/a.jpg", "y/a.jpg"]
 
 
-def test_a_second_run_skips_what_is_done_and_colours_what_is_new(colorize, scans, cats, files_below):
+def test_a_second_run_skips_what_is_done_and_colors_what_is_new(colorize, scans, cats, files_below):
     colorize(scans)
     first = files_below(scans)
-    before = (scans / "a-coloured.jpg").stat()
+    before = (scans / "a-colored.jpg").stat()
     shutil.copy(cats / "cat.webp", scans / "new.webp")
     code, _, err = colorize(scans, "--vivid")
     assert code == 0
     assert err == (
-        f"coloured 1 photo: {scans}/new-coloured.webp; "
-        "skipped 2 photos, coloured already (whatever the model and "
+        f"colored 1 photo: {scans}/new-colored.webp; "
+        "skipped 2 photos, colored already (whatever the model and "
         "options were; --overwrite makes them anew); left alone 2 made by an earlier run; "
         "passed over 1 .txt\n"
     )
-    assert files_below(scans) == sorted([*first, "new.webp", "new-coloured.webp"])
-    after = (scans / "a-coloured.jpg").stat()
+    assert files_below(scans) == sorted([*first, "new.webp", "new-colored.webp"])
+    after = (scans / "a-colored.jpg").stat()
     assert (before.st_mtime_ns, before.st_ino) == (after.st_mtime_ns, after.st_ino)
 
 
 def test_overwrite_makes_outputs_anew(colorize, scans):
     colorize(scans / "a.jpg")
-    pale = read_rgb(scans / "a-coloured.jpg")
+    pale = read_rgb(scans / "a-colored.jpg")
     code, _, err = colorize(scans / "a.jpg", "--saturation", 0, "--overwrite")
-    assert (code, err) == (0, f"coloured 1 photo: {scans}/a-coloured.jpg\n")
-    assert np.abs(pale.astype(int) - read_rgb(scans / "a-coloured.jpg")).max() > 10
-    assert np.ptp(read_rgb(scans / "a-coloured.jpg").astype(int), axis=-1).max() <= 3
+    assert (code, err) == (0, f"colored 1 photo: {scans}/a-colored.jpg\n")
+    assert np.abs(pale.astype(int) - read_rgb(scans / "a-colored.jpg")).max() > 10
+    assert np.ptp(read_rgb(scans / "a-colored.jpg").astype(int), axis=-1).max() <= 3
 
 
-def test_an_output_folder_inside_the_photos_folder_is_not_coloured_again(colorize, scans, files_below):
+def test_an_output_folder_inside_the_photos_folder_is_not_colored_again(colorize, scans, files_below):
     for _ in range(2):
-        assert colorize(scans, "-o", scans / "coloured")[0] == 0
-        assert files_below(scans / "coloured") == ["1912/summer/b.png", "a.jpg"]
+        assert colorize(scans, "-o", scans / "colored")[0] == 0
+        assert files_below(scans / "colored") == ["1912/summer/b.png", "a.jpg"]
 
 
-def test_an_output_of_an_earlier_run_is_coloured_where_it_is_named_alone(colorize, scans):
+def test_an_output_of_an_earlier_run_is_colored_where_it_is_named_alone(colorize, scans):
     colorize(scans / "a.jpg")
-    assert colorize(scans / "a-coloured.jpg")[2] == f"coloured 1 photo: {scans}/a-coloured-coloured.jpg\n"
+    assert colorize(scans / "a-colored.jpg")[2] == f"colored 1 photo: {scans}/a-colored-colored.jpg\n"
 
 
 @pytest.mark.parametrize("link", [None, os.link, os.symlink])
@@ -191,16 +191,16 @@ def test_a_photo_is_never_overwritten(colorize, scans, tmp_path, link):
     assert (scans / "a.jpg").read_bytes() == before
 
 
-def test_compare_shows_gray_left_and_coloured_right_beside_the_plain_outputs(
+def test_compare_shows_gray_left_and_colored_right_beside_the_plain_outputs(
     colorize, cats, tmp_path, files_below
 ):
     shutil.copy(cats / "cat.png", tmp_path)
     colorize(tmp_path / "cat.png")
     colorize(tmp_path / "cat.png", "--compare")
-    assert files_below(tmp_path) == ["cat-coloured.png", "cat-compare.png", "cat.png"]
+    assert files_below(tmp_path) == ["cat-colored.png", "cat-compare.png", "cat.png"]
     left, right = np.split(read_rgb(tmp_path / "cat-compare.png").astype(int), 2, axis=1)
     assert np.abs(left - read_rgb(tmp_path / "cat.png")).max() <= 1
-    assert np.array_equal(right, read_rgb(tmp_path / "cat-coloured.png"))
+    assert np.array_equal(right, read_rgb(tmp_path / "cat-colored.png"))
 
 
 def test_compare_has_exif_data_that_say_its_own_width(colorize, cats, tmp_path):
@@ -230,7 +230,7 @@ def test_compare_keeps_transparency(colorize, tmp_path):
 def test_a_dry_run_says_what_would_be_written_and_writes_nothing(colorize, scans, tmp_path, files_below):
     before = files_below(tmp_path)
     code, out, err = colorize(scans, "-o", tmp_path / "out", "--dry-run")
-    assert (code, err) == (0, "would colour 2 photos; passed over 1 .txt\n")
+    assert (code, err) == (0, "would color 2 photos; passed over 1 .txt\n")
     assert out.splitlines() == [
         f"{scans}/1912/summer/b.png -> {tmp_path}/out/1912/summer/b.png",
         f"{scans}/a.jpg -> {tmp_path}/out/a.jpg",

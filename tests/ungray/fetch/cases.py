@@ -19,7 +19,7 @@ LIMITS = Limits(
     deadline=12.0,
     max_bytes=5_000_000,
     max_pixels=50_000_000,
-    honour_opt_out=True,
+    honor_opt_out=True,
 )
 
 ADDRESSES = {"private.test": ["10.0.0.7"], "half-private.test": ["127.0.0.53", "10.0.0.7"], "no-dns.test": []}
@@ -55,7 +55,7 @@ def deep_png():
 
 
 def animation():
-    frames = [Image.new("P", (32, 24), colour) for colour in (1, 2, 3)]
+    frames = [Image.new("P", (32, 24), color) for color in (1, 2, 3)]
     written = io.BytesIO()
     frames[0].save(written, "GIF", save_all=True, append_images=frames[1:], duration=100)
     return written.getvalue()

@@ -27,7 +27,7 @@ LIMITS = Limits(
     deadline=20.0,
     max_bytes=5_000_000,
     max_pixels=50_000_000,
-    honour_opt_out=True,
+    honor_opt_out=True,
 )
 
 

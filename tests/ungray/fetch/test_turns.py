@@ -177,7 +177,7 @@ def test_attempts_go_further_and_further_apart_and_end_at_the_deadline(hosts, fe
     assert pauses[1] >= 0.95
 
 
-def test_opting_out_is_honoured_if_params_say_so_also_where_a_redirect_tells(hosts, fetched):
+def test_opting_out_is_honored_if_params_say_so_also_where_a_redirect_tells(hosts, fetched):
     hosts.serves("/a.jpg", X_Robots_Tag=["nofollow", "noimageai"])
     hosts.serves("/b.jpg")
     hosts.answers["/moved.jpg"] = lambda handler: handler.send(
@@ -186,7 +186,7 @@ def test_opting_out_is_honoured_if_params_say_so_also_where_a_redirect_tells(hos
     links = [hosts.link("a.test", "/a.jpg"), hosts.link("a.test", "/moved.jpg")]
     reasons = [fetched(*links)[link].reason for link in links]
     assert reasons == [f"its host opts out (X-Robots-Tag: {tag})" for tag in ("noimageai", "noindex")]
-    outcomes = fetched(*links, honour_opt_out=False)
+    outcomes = fetched(*links, honor_opt_out=False)
     assert all(outcome.sha256 for outcome in outcomes.values())
 
 

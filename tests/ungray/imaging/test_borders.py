@@ -44,7 +44,7 @@ def mounted(photo, tone, sides, *, grain=0, falls_off=0.0, jpeg=0, aslant=0.0):
 def painted(gray, *, bits=8):
     """The chroma of each pixel where the network says blue everywhere, as it does to much paper."""
     fits = np.broadcast_to(np.float32([0, 0, 5, -30]), (32, 48, 4))
-    rgb = upsampling.paint(upsampling.gray_levels(gray), np.ascontiguousarray(fits), bits=bits)
+    rgb = upsampling.apply_color(upsampling.gray_levels(gray), np.ascontiguousarray(fits), bits=bits)
     rgb = rgb if bits == 8 else np.round(rgb / 257).astype(np.uint8)
     return color.chroma(color.rgb_to_lab(rgb))
 
@@ -103,7 +103,7 @@ def test_the_border_is_where_it_is_in_a_large_scan_and_in_16_bits():
     edges = [found.top, found.bottom, found.left, found.right]
     assert [round(edge.offset) for edge in edges] == pytest.approx([151, 203, 98, 120], abs=1)
     assert painted(gray[::4, ::4], bits=16)[:30].max() < 1
-    rgb = upsampling.paint(upsampling.gray_levels(gray), np.full((32, 48, 4), 9, np.float32), bits=16)
+    rgb = upsampling.apply_color(upsampling.gray_levels(gray), np.full((32, 48, 4), 9, np.float32), bits=16)
     assert (rgb[:150] == upsampling.gray_levels(gray)[:150, :, None]).all()
 
 
@@ -166,7 +166,7 @@ def test_a_border_that_a_person_has_told_a_color_gets_one():
     gray = upsampling.gray_levels(mounted(PHOTO, 240, (30, 30, 30, 30))[0])
     fits = np.ascontiguousarray(np.broadcast_to(np.float32([0, 0, 5, -30]), (32, 48, 4)))
     for known, colored in (((10.5, 200.0), True), ((530.0, 370.0), True), ((200.0, 200.0), False)):
-        corner = upsampling.paint(gray, fits, known=[known])[:20, :20]
+        corner = upsampling.apply_color(gray, fits, known=[known])[:20, :20]
         assert bool(np.ptp(corner, axis=-1).max() > 5) == colored
 
 

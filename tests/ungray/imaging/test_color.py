@@ -1,10 +1,10 @@
-"""Colour on arrays: Lab, chroma, gray photos."""
+"""Color on arrays: Lab, chroma, gray photos."""
 
 import numpy as np
 import pytest
 from skimage.color import lab2rgb, rgb2lab
 
-from tests.ungray.colors import PHOTOS, every_fifth_colour
+from tests.ungray.colors import PHOTOS, every_fifth_color
 from ungray.imaging import color
 
 
@@ -13,7 +13,7 @@ def test_lab_of_a_photo_is_scikit_images(name):
     ours, theirs = color.rgb_to_lab(PHOTOS[name]), rgb2lab(PHOTOS[name])
     assert ours.dtype == np.float32
     assert ours.shape == PHOTOS[name].shape
-    # OpenCV interpolates the cube root in a table: off by up to 0.19 in L, 0.43 in a, over all colours.
+    # OpenCV interpolates the cube root in a table: off by up to 0.19 in L, 0.43 in a, over all colors.
     assert np.abs(ours - theirs).max() < 0.5
     assert np.abs(ours[..., 0] - theirs[..., 0]).max() < 0.2
     assert np.abs((ours - theirs).mean(axis=(0, 1))).max() < 0.1
@@ -33,8 +33,8 @@ def test_white_black_and_red_have_their_textbook_lab():
     np.testing.assert_allclose(found, [[100, 0, 0], [0, 0, 0], [53.24, 80.09, 67.20]], atol=0.5)
 
 
-def test_every_colour_comes_back_from_lab_within_one_level():
-    rgb = every_fifth_colour()
+def test_every_color_comes_back_from_lab_within_one_level():
+    rgb = every_fifth_color()
     back = color.lab_to_rgb(color.rgb_to_lab(rgb))
     assert np.abs(back.astype(int) - rgb).max() <= 1
 
@@ -60,7 +60,7 @@ def test_the_gray_photo_is_neutral_and_keeps_the_lightness(name):
     assert gray.dtype == np.uint8
     assert gray.shape == PHOTOS[name].shape
     assert np.ptp(gray.astype(int), axis=-1).max() <= 1
-    # Two neighbouring 8-bit grays are at most 0.51 apart in L, so half of that is what rounding costs.
+    # Two neighboring 8-bit grays are at most 0.51 apart in L, so half of that is what rounding costs.
     assert np.abs(rgb2lab(gray)[..., 0] - lightness).max() < 0.3
 
 

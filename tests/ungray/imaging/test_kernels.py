@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from skimage.color import lab2rgb, rgb2lab
 
-from tests.ungray.colors import PHOTOS, every_fifth_colour
+from tests.ungray.colors import PHOTOS, every_fifth_color
 from ungray.errors import UngrayError
 from ungray.imaging import jit, kernels, upsampling
 from ungray.imaging.jit import compiled
@@ -29,15 +29,15 @@ def test_every_gray_of_8_and_16_bits_stays_itself():
     assert np.abs(_gray(np.repeat(EVERY_GRAY, 3)) - EVERY_GRAY).max() <= 1
 
 
-def test_the_gray_of_a_colour_has_its_lightness():
-    rgb = every_fifth_colour()
+def test_the_gray_of_a_color_has_its_lightness():
+    rgb = every_fifth_color()
     lightness = rgb2lab(rgb)[..., 0].reshape(-1)
     of_gray = rgb2lab(GRAYS)[0, :, 0][_gray(rgb)]
     np.testing.assert_allclose(of_gray, lightness, atol=0.005)
 
 
 def test_a_fourth_channel_says_nothing():
-    rgb = np.ascontiguousarray(every_fifth_colour().reshape(-1, 3))
+    rgb = np.ascontiguousarray(every_fifth_color().reshape(-1, 3))
     padded = np.column_stack([rgb, np.arange(len(rgb)).astype(np.uint8)])
     gray = np.empty(len(rgb), np.uint16)
     kernels.gray_of_rgb(padded.reshape(-1), gray)
@@ -73,9 +73,9 @@ def test_shrunk_rows_are_means_by_area(rows, fewer):
 
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("width", [1, 511, 512, 513])
-def test_gray_painted_with_no_colour_is_that_gray(bits, width):
+def test_gray_painted_with_no_color_is_that_gray(bits, width):
     gray = np.resize(EVERY_GRAY[::7], (130, width))
-    rgb = upsampling.paint(gray, np.zeros((3, 4, 4), np.float32), bits=bits).astype(int)
+    rgb = upsampling.apply_color(gray, np.zeros((3, 4, 4), np.float32), bits=bits).astype(int)
     assert (np.ptp(rgb, axis=-1) == 0).all()
     assert np.abs(rgb[..., 0] - gray / (257 if bits == 8 else 1)).max() <= (0.51 if bits == 8 else 1)
 
@@ -102,18 +102,18 @@ def test_the_gamut_ends_where_a_little_more_chroma_is_beyond_srgb():
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_colours_that_are_no_numbers_are_refused(bad):
+def test_colors_that_are_no_numbers_are_refused(bad):
     fits = np.zeros((3, 4, 4), np.float32)
     fits[1, 2, 3] = bad
     with pytest.raises(UngrayError, match="no numbers"):
-        upsampling.paint(np.zeros((10, 10), np.uint16), fits)
+        upsampling.apply_color(np.zeros((10, 10), np.uint16), fits)
 
 
 @pytest.mark.parametrize("saturation", [1e3, 1e10, 1e300])
 def test_any_saturation_keeps_the_lightness(saturation):
     gray = upsampling.gray_levels(PHOTOS["coffee"])
     fits = np.random.default_rng(0).normal(0, 10, (12, 18, 4)).astype(np.float32)
-    shown = _gray(upsampling.paint(gray, fits, saturation=saturation, bits=16))
+    shown = _gray(upsampling.apply_color(gray, fits, saturation=saturation, bits=16))
     assert np.abs(shown.reshape(gray.shape) - gray.astype(int)).max() <= 257
 
 

@@ -1,4 +1,4 @@
-"""The figures a colouring is judged by, each held against published values or another implementation."""
+"""The figures a coloring is judged by, each held against published values or another implementation."""
 
 import cv2
 import numpy as np
@@ -175,24 +175,24 @@ def _m3(photo: np.ndarray) -> float:
     return sum(variances) ** 0.5 + 0.3 * (means[0] ** 2 + means[1] ** 2) ** 0.5
 
 
-def test_colourfulness_of_a_picture_half_red_half_blue_by_hand():
+def test_colorfulness_of_a_picture_half_red_half_blue_by_hand():
     photo = np.zeros((10, 20, 3), np.uint8)
     photo[:, :10, 0], photo[:, 10:, 2] = 255, 255
     # rg is 255 and 0: mean 127.5, deviation 127.5; yb is 127.5 and -255: mean -63.75, deviation 191.25.
     by_hand = (127.5**2 + 191.25**2) ** 0.5 + 0.3 * (127.5**2 + 63.75**2) ** 0.5
     assert by_hand == pytest.approx(272.618, abs=1e-3)
-    assert metrics.colourfulness(photo) == pytest.approx(by_hand, abs=1e-9)
+    assert metrics.colorfulness(photo) == pytest.approx(by_hand, abs=1e-9)
 
 
-def test_colourfulness_agrees_with_the_paper_written_out_again():
+def test_colorfulness_agrees_with_the_paper_written_out_again():
     for photo in (data.astronaut(), data.coffee()):
         part = np.ascontiguousarray(photo[::8, ::8])
-        assert metrics.colourfulness(part) == pytest.approx(_m3(part), abs=1e-6)
-        assert metrics.colourfulness(part) > 10
+        assert metrics.colorfulness(part) == pytest.approx(_m3(part), abs=1e-6)
+        assert metrics.colorfulness(part) > 10
 
 
-def test_a_gray_photo_has_no_colourfulness():
-    assert metrics.colourfulness(np.dstack([data.camera()] * 3)) == 0
+def test_a_gray_photo_has_no_colorfulness():
+    assert metrics.colorfulness(np.dstack([data.camera()] * 3)) == 0
 
 
 def test_ab_histograms_agree_with_numpys():
@@ -204,7 +204,7 @@ def test_ab_histograms_agree_with_numpys():
         np.testing.assert_array_equal(metrics.ab_histogram(lab), counts / counts.sum())
 
 
-def test_every_colour_of_srgb_lies_inside_an_ab_histogram():
+def test_every_color_of_srgb_lies_inside_an_ab_histogram():
     levels = np.arange(0, 256, 5, np.uint8)
     lab = rgb_to_lab(np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3))
     assert metrics.AB_EDGES[0] < lab[..., 1:].min()
@@ -222,13 +222,13 @@ def test_histogram_distance_is_the_root_of_the_jensen_shannon_divergence_in_bits
     assert 0.1 < written_out**0.5 < 1
 
 
-def test_histogram_distance_is_0_for_the_same_palette_elsewhere_and_1_for_no_colour_in_common():
+def test_histogram_distance_is_0_for_the_same_palette_elsewhere_and_1_for_no_color_in_common():
     photo = data.astronaut()
     one, mirrored = (metrics.ab_histogram(rgb_to_lab(picture)) for picture in (photo, photo[:, ::-1]))
     assert metrics.histogram_distance(one, mirrored) == 0
     red, blue = (
-        metrics.ab_histogram(rgb_to_lab(np.full((20, 20, 3), colour, np.uint8)))
-        for colour in ((200, 0, 0), (0, 0, 200))
+        metrics.ab_histogram(rgb_to_lab(np.full((20, 20, 3), color, np.uint8)))
+        for color in ((200, 0, 0), (0, 0, 200))
     )
     assert metrics.histogram_distance(red, blue) == pytest.approx(1)
 
@@ -248,7 +248,7 @@ def test_equal_photos_get_the_best_of_every_figure():
     assert found["ssim"] == pytest.approx(1, abs=1e-9)
     for figure in ("l1", "mse", "ab_mae", "ciede2000", "ciede2000_p95", "histogram_distance"):
         assert found[figure] == 0, figure
-    assert found["colourfulness"] == found["colourfulness_truth"] > 0
+    assert found["colorfulness"] == found["colorfulness_truth"] > 0
 
 
 def test_psnr_of_nearly_equal_photos_stays_at_or_below_100():
@@ -266,14 +266,14 @@ def test_judge_gives_every_figure_of_its_docstring_and_agrees_with_the_single_on
     found = metrics.judge(photo, truth)
     assert set(found) == {
         "l1", "mse", "psnr", "ssim", "ab_mae", "ciede2000", "ciede2000_p95", "histogram_distance",
-        "colourfulness", "colourfulness_truth", "chroma_truth",
+        "colorfulness", "colorfulness_truth", "chroma_truth",
     }  # fmt: skip
     assert all(type(value) is float for value in found.values())
     differences = metrics.ciede2000(rgb_to_lab(photo), rgb_to_lab(truth))
     assert found["ciede2000"] == pytest.approx(differences.mean(), rel=1e-5)
     assert found["ciede2000_p95"] == pytest.approx(np.quantile(differences, 0.95), rel=1e-5)
     assert found["ciede2000_p95"] > found["ciede2000"]
-    assert found["colourfulness"] < 1 < found["colourfulness_truth"]
+    assert found["colorfulness"] < 1 < found["colorfulness_truth"]
     assert found["psnr"] == metrics.psnr(photo, truth)
     assert found["ssim"] == metrics.ssim(photo, truth)
     assert found["chroma_truth"] == pytest.approx(chroma(rgb_to_lab(truth)).mean())

@@ -1,4 +1,4 @@
-"""Any photo in, coloured files out: depth, transparency, EXIF data, profiles."""
+"""Any photo in, colored files out: depth, transparency, EXIF data, profiles."""
 
 import io
 import json
@@ -65,9 +65,7 @@ def test_a_jpeg_of_any_kind_is_read_as_its_gray(mode):
         ("RGB", "PNG", {}, 0),
     ],
 )
-def test_a_jpeg_has_colour_at_full_resolution_unless_the_photo_had_it_at_half(
-    mode, format, options, expected
-):
+def test_a_jpeg_has_color_at_full_resolution_unless_the_photo_had_it_at_half(mode, format, options, expected):
     photo = photo_files.read(file(Image.fromarray(PHOTO).convert(mode), format, **options))
     rgb = np.dstack([photo.gray // 257] * 3).astype(np.uint8)
     assert JpegImagePlugin.get_sampling(opened(photo_files.encode(photo, rgb, format="jpg"))) == expected
@@ -213,9 +211,9 @@ PACKET = b"""<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>
 
 def with_xmp(packet, format):
     if format == "PNG":  # Pillow writes none
-        about = PngImagePlugin.PngInfo()
-        about.add_itxt("XML:com.adobe.xmp", packet.decode())
-        return file(Image.fromarray(PHOTO), "PNG", pnginfo=about)
+        metadata = PngImagePlugin.PngInfo()
+        metadata.add_itxt("XML:com.adobe.xmp", packet.decode())
+        return file(Image.fromarray(PHOTO), "PNG", pnginfo=metadata)
     if format == "TIFF":
         return file(Image.fromarray(PHOTO), "TIFF", tiffinfo={700: packet})
     return file(Image.fromarray(PHOTO), format, xmp=packet)
@@ -299,14 +297,14 @@ def test_the_resolution_is_kept_in_exif_and_in_the_files_own_header(tmp_path, so
     if target == "jpg":
         assert [tags[f"JFIF:{side}Resolution"] for side in "XY"] == [across, down]
     if target == "png":
-        metres = [tags[f"PNG:PixelsPerUnit{side}"] * 0.0254 for side in "XY"]
-        assert metres == pytest.approx([across, down], abs=0.02)
+        meters = [tags[f"PNG:PixelsPerUnit{side}"] * 0.0254 for side in "XY"]
+        assert meters == pytest.approx([across, down], abs=0.02)
     assert "ExifTool:Warning" not in tags
     if target != "webp":
         assert opened(written).info["dpi"] == pytest.approx((across, down), abs=0.02)
 
 
-def test_a_resolution_in_centimetres_stays_so_in_exif_and_is_one_in_inches_in_the_header():
+def test_a_resolution_in_centimeters_stays_so_in_exif_and_is_one_in_inches_in_the_header():
     exif = Image.Exif()
     exif[Base.XResolution], exif[Base.YResolution], exif[Base.ResolutionUnit] = 100, 100, 3
     found = opened(
@@ -324,7 +322,7 @@ def test_a_photo_of_no_resolution_gets_none(source):
     exif[Base.Make] = "Agfa"
     for options in ({}, {"exif": exif}):
         photo = photo_files.read(file(Image.fromarray(PHOTO), source, **options))
-        assert photo.about.dpi is None
+        assert photo.metadata.dpi is None
         assert Base.XResolution not in opened(photo_files.encode(photo, PHOTO, format="png")).getexif()
         assert opened(photo_files.encode(photo, PHOTO, format="jpg")).info["jfif_unit"] == 0
 
@@ -333,7 +331,7 @@ def test_a_photo_of_no_resolution_gets_none(source):
 def test_a_resolution_that_is_none_is_left_out(bad):
     image = Image.fromarray(PHOTO)
     image.info["dpi"] = bad
-    assert photo_files.from_image(image).about.dpi is None
+    assert photo_files.from_image(image).metadata.dpi is None
 
 
 @pytest.mark.parametrize("target", ["jpg", "png", "webp", "tif"])
@@ -358,8 +356,8 @@ def test_exif_data_has_the_types_of_the_standard(tmp_path, target):
     exif[ExifTags.IFD.GPSInfo] = {0: b"\2\3\0\0", 1: "N", 2: (48.0, 12.0, 30.0), 27: b"ASCII\0\0\0GPS"}
     photo = photo_files.read(file(Image.fromarray(PHOTO), "JPEG", exif=exif))
     written = photo_files.encode(photo, PHOTO.swapaxes(0, 1).copy(), format=target)
-    about = exiftool(written, tmp_path, "-validate", "-warning", "-a", "-G4")
-    assert not [said for said in about.values() if "Non-standard" in str(said)]
+    metadata = exiftool(written, tmp_path, "-validate", "-warning", "-a", "-G4")
+    assert not [said for said in metadata.values() if "Non-standard" in str(said)]
     taken = opened(written).getexif().get_ifd(ExifTags.IFD.Exif)
     assert taken[Base.MakerNote] == b"Agfa\0 of its own kind"
     assert taken[Base.ExposureBiasValue] == 0.5

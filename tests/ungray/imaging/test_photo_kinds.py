@@ -110,7 +110,7 @@ def lab_distance(read, expected):
     return distance.mean(), np.percentile(distance, 99)
 
 
-def assert_same_colours(read, expected, *, mean=0.7, p99=2.0):
+def assert_same_colors(read, expected, *, mean=0.7, p99=2.0):
     found = lab_distance(read, expected)
     assert found[0] <= mean, found
     assert found[1] <= p99, found
@@ -147,10 +147,10 @@ def test_orientation_written_by_exiftool_is_applied(tmp_path, orientation):
     command = [tool("exiftool"), "-q", "-n", f"-IFD0:Orientation={orientation}", "-overwrite_original"]
     subprocess.run([*command, *files], check=True)
     for file in files:
-        assert_same_colours(read_by_both(file), SCENE, mean=1.2, p99=4)
+        assert_same_colors(read_by_both(file), SCENE, mean=1.2, p99=4)
 
 
-# ---- colour profiles
+# ---- color profiles
 
 
 @pytest.mark.parametrize(
@@ -164,17 +164,17 @@ def test_orientation_written_by_exiftool_is_applied(tmp_path, orientation):
         ("srgb.icc", 0.6, 1),
     ],
 )
-def test_a_photo_in_another_colour_space_has_its_colours(make, name, mean, p99):
+def test_a_photo_in_another_color_space_has_its_colors(make, name, mean, p99):
     icc = profile(name)
     for file in ("a.png", "a.tif"):
-        assert_same_colours(read_by_both(make(file, icc=icc)), SCENE, mean=mean, p99=p99)
+        assert_same_colors(read_by_both(make(file, icc=icc)), SCENE, mean=mean, p99=p99)
     deep = make("b.tif", "-depth", "16", icc=icc)
-    assert_same_colours(read_rgb(deep), SCENE, mean=mean, p99=p99)
+    assert_same_colors(read_rgb(deep), SCENE, mean=mean, p99=p99)
     assert_same_gray(deep, by_magick(deep), most=1.2)  # read_rgb rounds before it converts
     jpeg = make("a.jpg", "-quality", "98", "-sampling-factor", "4:4:4", icc=icc)
-    assert_same_colours(read_by_both(jpeg), by_magick(jpeg))
+    assert_same_colors(read_by_both(jpeg), by_magick(jpeg))
     webp = make("a.webp", "-define", "webp:lossless=true", icc=icc)
-    assert_same_colours(read_by_both(webp), SCENE, mean=mean, p99=p99)
+    assert_same_colors(read_by_both(webp), SCENE, mean=mean, p99=p99)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def display_p3():
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "TIFF", "WEBP"])
-def test_a_photo_of_a_telephone_in_display_p3_has_its_colours(image_format):
+def test_a_photo_of_a_telephone_in_display_p3_has_its_colors(image_format):
     # What red, a skin tone and gray of sRGB are in Display P3, by the formulas of both.
     stored = {(234, 51, 35): (255, 0, 0), (220, 173, 143): (229, 171, 138), (90, 90, 90): (90, 90, 90)}
     for p3, srgb in stored.items():
@@ -238,7 +238,7 @@ def test_a_gray_photo_with_a_tone_curve_of_its_own_has_its_tones(make, name, fil
     assert_same_gray(path, by_magick(path) if depth else read)  # read_rgb rounds before it converts
     assert np.ptp(read, axis=2).max() <= 1
     # Gray.icc is linear light, so its 8 bits are few in the shadows.
-    assert_same_colours(read, by_magick(path), mean=0.6, p99=6)
+    assert_same_colors(read, by_magick(path), mean=0.6, p99=6)
 
 
 def test_a_gray_photo_with_a_profile_for_rgb_has_that_profiles_tones():
@@ -254,21 +254,21 @@ def test_a_gray_photo_with_a_profile_for_rgb_has_that_profiles_tones():
 
 
 @pytest.mark.parametrize("file", ["a.jpg", "a.tif", "b.tif"])
-def test_a_photo_for_print_has_its_colours_by_its_profile(make, file):
+def test_a_photo_for_print_has_its_colors_by_its_profile(make, file):
     depth = ["-depth", "16"] if file[0] == "b" else []
     path = make(file, "-quality", "98", *depth, icc=profile("default_cmyk.icc"))
     with Image.open(path) as image:
         assert image.mode == "CMYK"
-    assert_same_colours(read_by_both(path), by_magick(path), mean=1, p99=2.5)
+    assert_same_colors(read_by_both(path), by_magick(path), mean=1, p99=2.5)
 
 
 @pytest.mark.parametrize("file", ["a.jpg", "a.tif"])
-def test_a_photo_for_print_without_a_profile_has_the_plain_colours_of_its_inks(make, file):
+def test_a_photo_for_print_without_a_profile_has_the_plain_colors_of_its_inks(make, file):
     path = make(file, "-colorspace", "CMYK", "-quality", "98")
-    assert_same_colours(read_by_both(path), SCENE, mean=1, p99=3)
+    assert_same_colors(read_by_both(path), SCENE, mean=1, p99=3)
 
 
-def test_a_jpeg_of_adobe_in_luma_chroma_and_black_has_its_colours(tmp_path):
+def test_a_jpeg_of_adobe_in_luma_chroma_and_black_has_its_colors(tmp_path):
     # Stored are Y, Cb, Cr of the inks, and black inverted (Pillow inverts all four as it writes). No tool at
     # hand writes it, but all read it.
     inks = np.asarray(Image.fromarray(SCENE).convert("CMYK"))
@@ -278,8 +278,8 @@ def test_a_jpeg_of_adobe_in_luma_chroma_and_black_has_its_colours(tmp_path):
     content[content.index(b"Adobe") + 11] = 2  # the transform: YCCK
     (tmp_path / "a.jpg").write_bytes(content)
     read = read_by_both(tmp_path / "a.jpg")
-    assert_same_colours(read, by_magick(tmp_path / "a.jpg"))
-    assert_same_colours(read, SCENE, mean=1.5, p99=5)
+    assert_same_colors(read, by_magick(tmp_path / "a.jpg"))
+    assert_same_colors(read, SCENE, mean=1.5, p99=5)
 
 
 def test_a_profile_for_another_kind_of_photo_is_ignored(tmp_path):
@@ -342,14 +342,14 @@ def test_a_photo_whose_profile_is_srgb_costs_no_conversion():
         ("a.webp", ["-define", "webp:lossless=true", "(", "+clone", "-negate", ")"]),
     ],
 )
-def test_a_colour_photo_of_any_kind_is_the_scene(make, name, arguments):
+def test_a_color_photo_of_any_kind_is_the_scene(make, name, arguments):
     path = make(name, *arguments)
     read = read_by_both(path)
     assert probe(path.read_bytes())[1:] == (160, 120)
-    assert_same_colours(read, by_magick(path), mean=0.4, p99=1)
-    # A GIF has 256 colours.
+    assert_same_colors(read, by_magick(path), mean=0.4, p99=1)
+    # A GIF has 256 colors.
     mean, p99 = (4, 16) if name == "a.gif" else (0.7, 2.5)
-    assert_same_colours(read, SCENE, mean=mean, p99=p99)
+    assert_same_colors(read, SCENE, mean=mean, p99=p99)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -398,7 +398,7 @@ FLOAT = ["-define", "quantum:format=floating-point"]
 )
 def test_a_gray_photo_of_any_depth_has_its_tones(make, name, arguments):
     path = make(name, "-colorspace", "Gray", *arguments)
-    assert_same_colours(read_by_both(path), by_magick(path), mean=0.4, p99=1)
+    assert_same_colors(read_by_both(path), by_magick(path), mean=0.4, p99=1)
 
 
 @pytest.mark.parametrize("depth", [8, 16])
@@ -406,7 +406,7 @@ def test_a_scan_whose_white_is_zero_is_no_negative(tmp_path, depth):
     gray = in_gray().astype(np.uint16)
     stored = (255 - gray).astype(np.uint8) if depth == 8 else (65535 - gray * 257)
     tifffile.imwrite(tmp_path / "a.tif", stored, photometric="miniswhite")
-    assert_same_colours(read_by_both(tmp_path / "a.tif"), np.dstack([gray.astype(np.uint8)] * 3))
+    assert_same_colors(read_by_both(tmp_path / "a.tif"), np.dstack([gray.astype(np.uint8)] * 3))
 
 
 ALPHA = ["(", "-size", "160x120", "gradient:", ")", "-alpha", "off", "-compose", "CopyOpacity", "-composite"]
@@ -436,7 +436,7 @@ ALPHA = ["(", "-size", "160x120", "gradient:", ")", "-alpha", "off", "-compose",
         ("a.bmp", ["-define", "bmp:subtype=RGB555"]),
     ],
 )
-def test_alpha_is_laid_on_white_and_a_palette_has_its_colours(make, tmp_path, name, arguments):
+def test_alpha_is_laid_on_white_and_a_palette_has_its_colors(make, tmp_path, name, arguments):
     if ":" in name:
         kind, name = name.split(":")
         make(name.replace("a.", "b."), *arguments)
@@ -444,10 +444,10 @@ def test_alpha_is_laid_on_white_and_a_palette_has_its_colours(make, tmp_path, na
         path = tmp_path / name
     else:
         path = make(name, *arguments)
-    assert_same_colours(read_by_both(path), by_magick(path), mean=0.6, p99=1.5)
+    assert_same_colors(read_by_both(path), by_magick(path), mean=0.6, p99=1.5)
     photo = photo_files.read(path.read_bytes())
     if photo.alpha is not None:
-        # Where hardly anything is left of colours multiplied by alpha, 8 bits tell no more.
+        # Where hardly anything is left of colors multiplied by alpha, 8 bits tell no more.
         seen = photo.alpha > 0.7 * photo.alpha.max()
         off = np.abs(photo.gray / 257 - gray_level(by_magick(path, on_white=False)))
         assert off[seen].max() <= 1.5
@@ -458,7 +458,7 @@ def test_alpha_and_palettes_go_with_a_profile(make, arguments):
     gray = "Gray" in arguments
     options = ["-profile", profile("sgray.icc"), "-profile", profile("Gray-CIE_L.icc")] if gray else []
     path = make("a.png", *arguments, *options, icc=None if gray else profile("AdobeRGB1998.icc"))
-    assert_same_colours(read_by_both(path), by_magick(path), mean=0.8, p99=2.5)
+    assert_same_colors(read_by_both(path), by_magick(path), mean=0.8, p99=2.5)
 
 
 def test_a_gray_tone_of_16_bits_marked_as_transparent_comes_out_white():
@@ -485,8 +485,8 @@ def test_a_gray_tone_of_16_bits_marked_as_transparent_comes_out_white():
 def test_a_fourth_channel_is_taken_for_what_the_file_says_it_is(tmp_path, kind, dtype, planar):
     top = np.iinfo(dtype).max
     alpha = np.tile(np.linspace(0.5, 1, 160), (120, 1))
-    colours = SCENE / 255 * (alpha[..., None] if kind == "assocalpha" else 1)
-    stored = (np.dstack([colours, alpha]) * top + 0.5).astype(dtype)
+    colors = SCENE / 255 * (alpha[..., None] if kind == "assocalpha" else 1)
+    stored = (np.dstack([colors, alpha]) * top + 0.5).astype(dtype)
     planes = np.ascontiguousarray(np.moveaxis(stored, 2, 0))
     tifffile.imwrite(
         tmp_path / "a.tif",
@@ -512,9 +512,9 @@ def test_a_tiff_of_16_bits_in_any_compression_is_read_in_silence(tmp_path, capfd
     assert capfd.readouterr().err == ""
 
 
-def test_a_photo_in_lab_has_its_colours(make):
+def test_a_photo_in_lab_has_its_colors(make):
     # In 8 bits a step of a or b is 1.
-    assert_same_colours(read_by_both(make("a.tif", "-colorspace", "Lab")), SCENE, mean=1.5, p99=4)
+    assert_same_colors(read_by_both(make("a.tif", "-colorspace", "Lab")), SCENE, mean=1.5, p99=4)
 
 
 @pytest.mark.parametrize(
@@ -527,7 +527,7 @@ def test_a_jpeg_of_any_coding_is_read(tmp_path, options):
     ran = subprocess.run([*command, "-outfile", tmp_path / "a.jpg", tmp_path / "a.ppm"], capture_output=True)
     if ran.returncode:
         pytest.skip(f"this cjpeg knows no {options[0]}")
-    assert_same_colours(read_by_both(tmp_path / "a.jpg"), SCENE, mean=1.2, p99=4)
+    assert_same_colors(read_by_both(tmp_path / "a.jpg"), SCENE, mean=1.2, p99=4)
 
 
 # ---- what is not read says so
@@ -537,10 +537,10 @@ def test_a_jpeg_of_any_coding_is_read(tmp_path, options):
     ("options", "words"),
     [
         ({"photometric": "separated", "tags": {332: 2}}, "for other inks than those of CMYK is not read"),
-        ({"photometric": 32845}, "colours are of the kind LOGLUV is not read"),
+        ({"photometric": 32845}, "colors are of the kind LOGLUV is not read"),
         (
             {"photometric": 6, "tags": {530: (2, 2)}},
-            "YCbCr with fewer colours than pixels, but no JPEG, is not",
+            "YCbCr with fewer colors than pixels, but no JPEG, is not",
         ),
         ({"photometric": "rgb", "sampleformat": 6}, "complex samples of 8 bits .RGB. is not read"),
         ({"photometric": "rgb", "compression": 34661}, "compression JBIG is not read"),

@@ -17,7 +17,7 @@ RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
 
 def photo(height=48, width=64):
-    """A smooth colour photo, no two of its corners alike."""
+    """A smooth color photo, no two of its corners alike."""
     y, x = np.mgrid[0:height, 0:width]
     return np.stack(
         [x * 255 / (width - 1), y * 255 / (height - 1), 255 - x * 127 / width - y * 127 / height], axis=2
@@ -48,8 +48,8 @@ def difference(read, expected):
     return int(np.abs(read.astype(int) - expected.astype(int)).max())
 
 
-def assert_uniform(read, colour, *, tolerance=0):
-    assert difference(read, np.full_like(read, colour)) <= tolerance
+def assert_uniform(read, color, *, tolerance=0):
+    assert difference(read, np.full_like(read, color)) <= tolerance
     assert read.shape[2] == 3
 
 
@@ -76,7 +76,7 @@ def test_every_common_format_is_read_and_recognized(tmp_path, image_format, opti
 
 @pytest.mark.parametrize("image_format", ["GIF", "WEBP", "PNG", "TIFF"])
 def test_of_an_animation_or_several_pages_the_first_is_taken(image_format):
-    first, *others = (Image.new("RGB", (20, 10), colour) for colour in (RED, GREEN, BLUE))
+    first, *others = (Image.new("RGB", (20, 10), color) for color in (RED, GREEN, BLUE))
     options = {"lossless": True} if image_format == "WEBP" else {}
     content = encoded(first, image_format, save_all=True, append_images=others, **options)
     assert_uniform(read_rgb(content), RED)
@@ -108,28 +108,28 @@ def test_a_dark_gray_photo_of_16_bits_stays_dark():
 
 
 @pytest.mark.parametrize("extension", [".png", ".tif"])
-def test_a_colour_photo_of_16_bits_is_scaled_to_8(extension):
+def test_a_color_photo_of_16_bits_is_scaled_to_8(extension):
     wide = photo()[..., ::-1].astype(np.uint16) * 257
     assert difference(read_rgb(cv2.imencode(extension, wide)[1].tobytes()), photo()) <= 1
 
 
-def test_a_colour_tiff_of_16_bits_as_scanners_write_it_is_scaled_to_8():
+def test_a_color_tiff_of_16_bits_as_scanners_write_it_is_scaled_to_8():
     written = io.BytesIO()
     tifffile.imwrite(written, photo().astype(np.uint16) * 257, photometric="rgb")
     assert difference(read_rgb(written.getvalue()), photo()) <= 1
 
 
-def test_a_cmyk_jpeg_has_its_colours():
-    for colour in (RED, GREEN, BLUE, WHITE):
-        content = encoded(Image.new("RGB", (16, 16), colour).convert("CMYK"), "JPEG", quality=98)
-        assert_uniform(read_rgb(content), colour, tolerance=3)
+def test_a_cmyk_jpeg_has_its_colors():
+    for color in (RED, GREEN, BLUE, WHITE):
+        content = encoded(Image.new("RGB", (16, 16), color).convert("CMYK"), "JPEG", quality=98)
+        assert_uniform(read_rgb(content), color, tolerance=3)
 
 
 def test_a_bitmap_of_black_and_white_is_read():
     assert_uniform(read_rgb(encoded(Image.new("1", (9, 9), 1), "PNG")), WHITE)
 
 
-def test_a_palette_has_its_colours():
+def test_a_palette_has_its_colors():
     assert_uniform(read_rgb(encoded(Image.new("RGB", (9, 9), RED).convert("P"), "PNG")), RED)
 
 
@@ -166,9 +166,9 @@ def test_what_is_half_transparent_is_mixed_with_white():
     assert_uniform(read_rgb(encoded(Image.new("LA", (9, 9), (0, 128)), "PNG")), (127, 127, 127), tolerance=1)
 
 
-@pytest.mark.parametrize(("mode", "colour", "mark"), [("RGB", GREEN, GREEN), ("L", 9, 9)])
-def test_a_colour_marked_as_transparent_comes_out_white(mode, colour, mark):
-    assert_uniform(read_rgb(encoded(Image.new(mode, (9, 9), colour), "PNG", transparency=mark)), WHITE)
+@pytest.mark.parametrize(("mode", "color", "mark"), [("RGB", GREEN, GREEN), ("L", 9, 9)])
+def test_a_color_marked_as_transparent_comes_out_white(mode, color, mark):
+    assert_uniform(read_rgb(encoded(Image.new(mode, (9, 9), color), "PNG", transparency=mark)), WHITE)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def red_and_green_swapped():
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_an_embedded_colour_profile_is_applied(image_format):
+def test_an_embedded_color_profile_is_applied(image_format):
     content = encoded(Image.new("RGB", (16, 16), RED), image_format, icc_profile=red_and_green_swapped())
     assert_uniform(read_rgb(content), GREEN, tolerance=3)
 
@@ -332,7 +332,7 @@ def test_a_png_comes_back_exactly_as_it_was_written(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["photo.jpg", "photo.jpeg", "PHOTO.JPG", "photo.x.jpg", "日本 été.jpg"])
-def test_a_jpeg_is_written_with_its_colour_at_full_resolution(tmp_path, name):
+def test_a_jpeg_is_written_with_its_color_at_full_resolution(tmp_path, name):
     stripes = np.zeros((32, 32, 3), np.uint8)
     stripes[:, ::2], stripes[:, 1::2] = RED, BLUE
     write_rgb(tmp_path / name, stripes)

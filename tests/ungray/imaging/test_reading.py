@@ -46,7 +46,7 @@ def with_chunk(png, name, content):
 
 
 def off(content, expected):
-    """By how many levels of 8 bits, at most, either reader is off: colours, or the gray of a gray photo."""
+    """By how many levels of 8 bits, at most, either reader is off: colors, or the gray of a gray photo."""
     read = read_rgb(content).astype(float)
     expected = np.dstack([expected] * 3) if expected.ndim == 2 else expected
     assert read.shape == expected.shape
@@ -206,7 +206,7 @@ def test_a_tone_marked_as_transparent_is_so_in_gray_of_few_bits(bits):
 
 
 @pytest.mark.parametrize("top", [255, 65535])
-def test_a_palette_has_its_colours_whether_they_are_of_8_bits_or_16(top):
+def test_a_palette_has_its_colors_whether_they_are_of_8_bits_or_16(top):
     indexed = Image.fromarray(SCENE).quantize(256)
     palette = np.reshape(indexed.getpalette(), (256, 3)).T.astype(np.uint16) * (top // 255)
     content = tiff(np.asarray(indexed), photometric="palette", colormap=palette)
@@ -292,7 +292,7 @@ def photos_directory(order):
 
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("kind", [8, 9], ids=["cielab", "icclab"])
-def test_lab_of_8_and_16_bits_has_its_colours(kind, bits):
+def test_lab_of_8_and_16_bits_has_its_colors(kind, bits):
     lab_profile, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
     lab = imagecodecs.cms_transform(
         SCENE,
@@ -368,11 +368,11 @@ def test_each_page_of_a_tiff_can_be_read():
 
 def test_pages_are_written_as_one_tiff_with_what_is_said_of_each():
     pages = [photo_files.read(scans(), page) for page in range(3)]
-    colours = [np.roll(SCENE, 20 * page, axis=1) for page in range(3)]
-    content = photo_files.encode_pages(zip(pages, colours, strict=True))
+    colors = [np.roll(SCENE, 20 * page, axis=1) for page in range(3)]
+    content = photo_files.encode_pages(zip(pages, colors, strict=True))
     with tifffile.TiffFile(io.BytesIO(content)) as file:
         assert len(file.pages) == 3
-        for page, expected in zip(file.pages, colours, strict=True):
+        for page, expected in zip(file.pages, colors, strict=True):
             assert np.array_equal(page.asarray(), expected)
     with Image.open(io.BytesIO(content)) as image:
         for page in range(3):

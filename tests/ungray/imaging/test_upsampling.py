@@ -1,4 +1,4 @@
-"""Predicted colour on gray photos: lightness, the gamut, full resolution."""
+"""Predicted color on gray photos: lightness, the gamut, full resolution."""
 
 import cv2
 import numpy as np
@@ -7,7 +7,7 @@ from skimage import data
 from skimage.color import lab2rgb, rgb2lab
 from sklearn.datasets import load_sample_image
 
-from tests.ungray.colors import PHOTOS, every_fifth_colour
+from tests.ungray.colors import PHOTOS, every_fifth_color
 from ungray.imaging import color, upsampling
 
 
@@ -30,37 +30,39 @@ def _wild_lab(chroma: float) -> np.ndarray:
 def _painted(lab: np.ndarray, *, bits: int = 8) -> np.ndarray:
     """Lab as a network's answer on a photo of the very size of its small copy."""
     gray = np.uint16(257 * _gray_level(lab[..., 0]) + 0.5)
-    return upsampling.paint(gray, np.dstack([0 * lab[..., 1:], lab[..., 1:]]).astype(np.float32), bits=bits)
+    return upsampling.apply_color(
+        gray, np.dstack([0 * lab[..., 1:], lab[..., 1:]]).astype(np.float32), bits=bits
+    )
 
 
-def test_colours_a_screen_can_show_are_left_alone():
-    for rgb in (every_fifth_colour(), *PHOTOS.values()):
+def test_colors_a_screen_can_show_are_left_alone():
+    for rgb in (every_fifth_color(), *PHOTOS.values()):
         found = _painted(rgb2lab(rgb)).astype(int)
         assert np.abs(found - rgb).max() <= 2
         assert (np.abs(found - rgb) > 1).mean() < 0.001
 
 
 @pytest.mark.parametrize("chroma", [60, 90, 127])
-def test_colours_no_screen_can_show_keep_their_lightness_to_one_gray_level(chroma):
+def test_colors_no_screen_can_show_keep_their_lightness_to_one_gray_level(chroma):
     lab = _wild_lab(chroma)
     shown = rgb2lab(_painted(lab))
     assert np.abs(_gray_level(shown[..., 0]) - _gray_level(lab[..., 0])).max() <= 1
 
 
 @pytest.mark.parametrize("chroma", [60, 90, 127])
-def test_colours_no_screen_can_show_keep_their_hue_to_a_few_degrees(chroma):
+def test_colors_no_screen_can_show_keep_their_hue_to_a_few_degrees(chroma):
     lab = _wild_lab(chroma)
     shown = rgb2lab(_painted(lab))
-    colourful = color.chroma(shown) > 20  # below, one 8-bit level is several degrees
-    assert colourful.mean() > 0.3
-    turned = np.abs((_hue(shown) - _hue(lab) + 180) % 360 - 180)[colourful]
-    worst = lab[colourful][turned.argmax()]
+    colorful = color.chroma(shown) > 20  # below, one 8-bit level is several degrees
+    assert colorful.mean() > 0.3
+    turned = np.abs((_hue(shown) - _hue(lab) + 180) % 360 - 180)[colorful]
+    worst = lab[colorful][turned.argmax()]
     assert turned.max() < 4, f"Lab {worst} turned by {turned.max():.0f} degrees"
 
 
 @pytest.mark.filterwarnings("ignore:Conversion from CIE-LAB")
 @pytest.mark.parametrize("chroma", [60, 127])
-def test_colours_no_screen_can_show_lose_only_the_chroma_they_must(chroma):
+def test_colors_no_screen_can_show_lose_only_the_chroma_they_must(chroma):
     lab = _wild_lab(chroma)
     reduced = rgb2lab(_painted(lab, bits=16) / 65535).astype(np.float32)
     np.testing.assert_allclose(reduced[..., 0], lab[..., 0], atol=0.02)
@@ -82,31 +84,31 @@ def _odd_photo() -> np.ndarray:
 @pytest.mark.parametrize(
     "photo", [_odd_photo(), PHOTOS["china"], data.rocket()], ids=["flower", "china", "rocket"]
 )
-def test_a_coloured_photo_keeps_its_lightness_at_full_resolution_however_wild_the_colours(photo):
+def test_a_colored_photo_keeps_its_lightness_at_full_resolution_however_wild_the_colors(photo):
     lightness = color.rgb_to_lab(photo)[..., 0]
 
     def rainbow(small):
         angle = np.linspace(0, 20, small.size).reshape(small.shape)
         return 110 * np.dstack([np.cos(angle), np.sin(angle)]).astype(np.float32)
 
-    coloured = upsampling.recolor(lightness, rainbow, short_side=64, multiple=16)
-    assert coloured.shape == photo.shape
-    assert coloured.dtype == np.uint8
-    assert color.chroma(color.rgb_to_lab(coloured)).mean() > 20
-    off = np.abs(_gray_level(rgb2lab(coloured)[..., 0]) - _gray_level(lightness))
+    colored = upsampling.recolor(lightness, rainbow, short_side=64, multiple=16)
+    assert colored.shape == photo.shape
+    assert colored.dtype == np.uint8
+    assert color.chroma(color.rgb_to_lab(colored)).mean() > 20
+    off = np.abs(_gray_level(rgb2lab(colored)[..., 0]) - _gray_level(lightness))
     assert off.max() <= 1
 
 
-def test_a_photo_gets_its_own_colours_back_softened_when_they_are_predicted():
+def test_a_photo_gets_its_own_colors_back_softened_when_they_are_predicted():
     photo = _odd_photo()
     lab = color.rgb_to_lab(photo)
 
     def truth(small):
         return cv2.resize(lab, small.shape[::-1], interpolation=cv2.INTER_AREA)[..., 1:]
 
-    coloured = upsampling.recolor(lab[..., 0], truth, short_side=128, multiple=16)
+    colored = upsampling.recolor(lab[..., 0], truth, short_side=128, multiple=16)
     gray = color.gray_photo(lab[..., 0])
-    assert np.abs(coloured.astype(int) - photo).mean() < 0.3 * np.abs(gray.astype(int) - photo).mean()
+    assert np.abs(colored.astype(int) - photo).mean() < 0.3 * np.abs(gray.astype(int) - photo).mean()
 
 
 @pytest.mark.parametrize("multiple", [1, 4, 16, 32])
@@ -149,24 +151,24 @@ def test_the_small_copy_never_has_a_side_of_no_pixels():
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 3), (1, 50), (5, 400), (400, 5), (37, 41)])
-def test_tiny_photos_and_strips_are_coloured(height, width):
+def test_tiny_photos_and_strips_are_colored(height, width):
     lightness = color.rgb_to_lab(data.astronaut()[100 : 100 + height, 50 : 50 + width])[..., 0]
 
     def reddish(small):
         assert small.shape[0] % 16 == small.shape[1] % 16 == 0
         return np.broadcast_to(np.float32([30, 10]), (*small.shape, 2))
 
-    coloured = upsampling.recolor(lightness, reddish, short_side=64, multiple=16)
-    assert coloured.shape == (height, width, 3)
-    assert (coloured[..., 0] >= coloured[..., 1]).all()
-    off = np.abs(_gray_level(rgb2lab(coloured)[..., 0]) - _gray_level(lightness))
+    colored = upsampling.recolor(lightness, reddish, short_side=64, multiple=16)
+    assert colored.shape == (height, width, 3)
+    assert (colored[..., 0] >= colored[..., 1]).all()
+    off = np.abs(_gray_level(rgb2lab(colored)[..., 0]) - _gray_level(lightness))
     assert off.max() <= 1
 
 
 def test_the_strips_a_photo_is_painted_in_leave_no_seams(monkeypatch):
     gray = upsampling.gray_levels(PHOTOS["china"])
     fits = np.random.default_rng(0).normal(0, 10, (24, 36, 4)).astype(np.float32)
-    at_once = upsampling.paint(gray, fits, bits=16)
+    at_once = upsampling.apply_color(gray, fits, bits=16)
     monkeypatch.setattr(upsampling, "STRIP", 5 * gray.shape[1])
-    assert np.abs(upsampling.paint(gray, fits, bits=16).astype(int) - at_once).max() <= 1
+    assert np.abs(upsampling.apply_color(gray, fits, bits=16).astype(int) - at_once).max() <= 1
     assert (upsampling.gray_levels(PHOTOS["china"]) == gray).all()

@@ -1,4 +1,4 @@
-"""Classes of ab: which there are, how a colour is spread over them, and how an answer is read off them."""
+"""Classes of ab: which there are, how a color is spread over them, and how an answer is read off them."""
 
 import numpy as np
 import pytest
@@ -46,15 +46,15 @@ def test_every_photo_lies_within_half_a_diagonal_of_some_class():
     assert torch.cdist(ab, in_gamut(10)).min(dim=1).values.max() < 10 * 0.5**0.5 + 0.5
 
 
-def test_a_colour_is_spread_over_the_five_nearest_classes_the_nearest_first():
+def test_a_color_is_spread_over_the_five_nearest_classes_the_nearest_first():
     classes = _classes()
     ab = torch.tensor([[12.0, 3.0], [0.0, 0.0], [-31.2, 44.4]]).T.reshape(1, 2, 1, 3)
     numbers, weights = classes.encode(ab)
     assert numbers.shape == weights.shape == (1, 5, 1, 3)
     torch.testing.assert_close(weights.sum(1), torch.ones(1, 1, 3))
-    assert classes.centres[numbers[0, 0, 0]].tolist() == [[10, 0], [0, 0], [-30, 40]]
-    neighbours = {tuple(c) for c in classes.centres[numbers[0, :, 0, 1]].tolist()}
-    assert neighbours == {(0, 0), (10, 0), (-10, 0), (0, 10), (0, -10)}
+    assert classes.centers[numbers[0, 0, 0]].tolist() == [[10, 0], [0, 0], [-30, 40]]
+    neighbors = {tuple(c) for c in classes.centers[numbers[0, :, 0, 1]].tolist()}
+    assert neighbors == {(0, 0), (10, 0), (-10, 0), (0, 10), (0, -10)}
     # A Gaussian of sigma 5 at distance 10: exp(-2) of the middle.
     torch.testing.assert_close(
         weights[0, 1:, 0, 1], weights[0, 0, 0, 1] * torch.full((4,), np.exp(-2.0)).float()
@@ -62,7 +62,7 @@ def test_a_colour_is_spread_over_the_five_nearest_classes_the_nearest_first():
     assert (weights[:, 0] >= weights[:, 1:].amax(1) - 1e-2).all()
 
 
-def test_colours_beyond_all_classes_are_still_encoded():
+def test_colors_beyond_all_classes_are_still_encoded():
     numbers, weights = _classes().encode(torch.tensor([500.0, -500.0]).reshape(1, 2, 1, 1))
     assert weights.isfinite().all()
     assert numbers.min() >= 0
@@ -77,9 +77,9 @@ def test_what_was_encoded_is_read_back_to_a_few_lab_units():
     assert (back - ab).abs().mean() < 2
 
 
-def test_a_lower_temperature_goes_from_the_mean_of_two_colours_to_the_likelier_one():
+def test_a_lower_temperature_goes_from_the_mean_of_two_colors_to_the_likelier_one():
     classes = _classes()
-    numbers = [classes.centres.tolist().index(ab) for ab in ([60.0, 40.0], [-40.0, 40.0])]
+    numbers = [classes.centers.tolist().index(ab) for ab in ([60.0, 40.0], [-40.0, 40.0])]
     logits = torch.full((1, len(classes), 1, 1), -1e4)
     logits[0, numbers, 0, 0] = torch.log(torch.tensor([0.6, 0.4]))
     means = [classes.annealed_mean(logits, temperature=t)[0, 0, 0, 0].item() for t in (1, 0.38, 0.05)]
@@ -88,14 +88,14 @@ def test_a_lower_temperature_goes_from_the_mean_of_two_colours_to_the_likelier_o
     assert means[2] == pytest.approx(60, abs=0.1)
 
 
-def test_rare_colours_count_more_and_the_mean_weight_is_one():
+def test_rare_colors_count_more_and_the_mean_weight_is_one():
     classes = _classes()
     ab = torch.zeros(1, 2, 10, 10)
     ab[0, :, 0, 0] = torch.tensor([60.0, 40.0])
     classes.set_prior(ab)
     assert classes.prior.sum() == pytest.approx(1, abs=1e-6)
-    gray = classes.centres.tolist().index([0.0, 0.0])
-    red = classes.centres.tolist().index([60.0, 40.0])
+    gray = classes.centers.tolist().index([0.0, 0.0])
+    red = classes.centers.tolist().index([60.0, 40.0])
     ratios = []
     for rebalancing in (0.0, 0.1, 0.5, 1.0):
         rarity = classes.rarity(rebalancing)
@@ -144,7 +144,7 @@ def test_a_saved_model_keeps_prior_and_temperature_and_can_be_given_another_temp
     # Red by six to four, gray else, at every pixel.
     torch.nn.init.zeros_(network.head.weight)
     torch.nn.init.constant_(network.head.bias, -1e4)
-    numbers = [network.classes.centres.tolist().index(ab) for ab in ([60.0, 40.0], [0.0, 0.0])]
+    numbers = [network.classes.centers.tolist().index(ab) for ab in ([60.0, 40.0], [0.0, 0.0])]
     with torch.no_grad():
         network.head.bias[numbers] = torch.log(torch.tensor([0.6, 0.4]))
     network.classes.set_prior(lab.rgb_to_lab(_photos())[:, 1:])

@@ -14,12 +14,12 @@ def test_it_says_one_number_a_photo_of_any_size(size):
     assert len(set(logits.tolist())) == 3
 
 
-def test_it_pools_by_averages_and_normalises_after_every_convolution():
+def test_it_pools_by_averages_and_normalizes_after_every_convolution():
     kinds = [type(module) for module in Discriminator().modules() if not list(module.children())]
     assert kinds == [*[nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU, nn.AvgPool2d] * 4, nn.Linear]
 
 
-def test_it_learns_to_tell_gray_from_colour():
+def test_it_learns_to_tell_gray_from_color():
     torch.manual_seed(0)
     discriminator = Discriminator(width=4)
     optimizer = torch.optim.Adam(discriminator.parameters(), lr=0.01)

@@ -1,4 +1,4 @@
-"""What holds for every architecture: it trains, repeats itself, is saved, colours photos, is exported."""
+"""What holds for every architecture: it trains, repeats itself, is saved, colors photos, is exported."""
 
 import inspect
 import shutil
@@ -50,7 +50,7 @@ def test_the_same_training_gives_the_same_bytes(trained):
 
 
 @pytest.mark.parametrize("size", [(97, 131), (3, 5), (1, 1), (30, 700)])
-def test_it_colours_a_photo_of_any_size(trained, size, tmp_path):
+def test_it_colors_a_photo_of_any_size(trained, size, tmp_path):
     photo = cv2.resize(data.coffee(), size, interpolation=cv2.INTER_AREA)
     Image.fromarray(photo).convert("L").save(tmp_path / "gray.png")
     arguments = [tmp_path / "gray.png", "-o", tmp_path / "out.png", "--model", trained[0] / "a.safetensors"]

@@ -1,4 +1,4 @@
-"""The architectures, their colour conversions, and model files: good ones, damaged ones, hostile ones."""
+"""The architectures, their color conversions, and model files: good ones, damaged ones, hostile ones."""
 
 import io
 import json
@@ -106,13 +106,13 @@ def test_lab_outside_the_gamut_is_clamped_to_0_1_and_never_nan():
 @pytest.mark.parametrize("convert", [lab.rgb_to_lab, lab.lab_to_rgb])
 def test_gradients_are_finite_from_black_to_white_and_outside_the_gamut(convert):
     values = torch.tensor([0.0, 1e-6, 0.0031308, 0.04045, 0.5, 1.0])
-    colours = torch.cartesian_prod(values, values, values).T.reshape(1, 3, 6, 36)
+    colors = torch.cartesian_prod(values, values, values).T.reshape(1, 3, 6, 36)
     if convert is lab.lab_to_rgb:
-        colours = torch.cat([colours[:, :1] * 100, colours[:, 1:] * 300 - 150], dim=1)
-    colours.requires_grad_()
-    convert(colours).sum().backward()
-    assert colours.grad.isfinite().all()
-    assert (colours.grad != 0).any()
+        colors = torch.cat([colors[:, :1] * 100, colors[:, 1:] * 300 - 150], dim=1)
+    colors.requires_grad_()
+    convert(colors).sum().backward()
+    assert colors.grad.isfinite().all()
+    assert (colors.grad != 0).any()
 
 
 def test_gradients_are_those_of_finite_differences():
@@ -135,7 +135,7 @@ def test_a_network_takes_any_sides_that_are_multiples_and_gives_ab_of_that_size(
         raw = network.raw_rgb(rgb)
     assert ab.shape == (2, 2, height, width)
     assert ab.isfinite().all()
-    assert ab.abs().max() < 500  # untrained, but of the order of colours
+    assert ab.abs().max() < 500  # untrained, but of the order of colors
     assert raw.shape == rgb.shape
     assert raw.min() >= 0
     assert raw.max() <= 1
@@ -176,7 +176,7 @@ def test_the_unet_gives_back_what_its_target_says():
     assert (network.raw_rgb(rgb) - rgb).abs().mean() < 0.02
 
 
-def test_a_unet_with_no_colour_to_add_gives_the_gray_photo():
+def test_a_unet_with_no_color_to_add_gives_the_gray_photo():
     network = build(UNET).eval()
     nn.init.zeros_(network.head.weight)
     nn.init.zeros_(network.head.bias)
@@ -275,7 +275,7 @@ def test_parameters_are_counted_without_buffers_and_frozen_ones():
 # Model files
 
 
-def test_a_saved_model_colours_as_it_did(configuration, tmp_path):
+def test_a_saved_model_colors_as_it_did(configuration, tmp_path):
     network = _trained(configuration)
     path = tmp_path / "model.safetensors"
     save_model(path, Model(network, PROVENANCE))

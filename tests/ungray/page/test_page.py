@@ -75,20 +75,20 @@ def local(models, tmp_path):
 
 
 @visiting
-async def test_a_photo_is_shown_gray_and_coloured_as_the_model_says(visitor, page, cat, models):
-    (gray, coloured), said = await visitor.open("my cat.png", cat, "first")
-    gray, coloured = pixels(await visitor.fetch(gray)), pixels(await visitor.fetch(coloured))
+async def test_a_photo_is_shown_gray_and_colored_as_the_model_says(visitor, page, cat, models):
+    (gray, colored), said = await visitor.open("my cat.png", cat, "first")
+    gray, colored = pixels(await visitor.fetch(gray)), pixels(await visitor.fetch(colored))
     expected = Colorizer.load(models[0]).colorize(data.chelsea()).astype(int)
     assert said == "`my cat.png` · 451 × 300 pixels · PNG"
-    assert gray.shape == coloured.shape == (300, 451, 3)
+    assert gray.shape == colored.shape == (300, 451, 3)
     assert chroma(gray) < 1 < chroma(expected)
-    assert np.abs(coloured - expected).mean() < 3  # JPEG of quality 90
+    assert np.abs(colored - expected).mean() < 3  # JPEG of quality 90
 
 
 @visiting
-async def test_controls_change_the_colour_of_the_same_photo(visitor, page, cat):
-    (gray, coloured), said = await visitor.open("cat.png", cat, "first")
-    first = pixels(await visitor.fetch(coloured))
+async def test_controls_change_the_color_of_the_same_photo(visitor, page, cat):
+    (gray, colored), said = await visitor.open("cat.png", cat, "first")
+    first = pixels(await visitor.fetch(colored))
     found = {}
     for saturation, vivid in ((0, False), (0.05, False), (0.05, True), (0.2, False)):
         shown, still = await visitor.call(("Saturation", "input"), "first", saturation, vivid)
@@ -118,7 +118,7 @@ def test_controls_do_not_ask_the_network_again(local, tmp_path, cat, monkeypatch
 
 
 @visiting
-async def test_a_photo_of_one_pixels_height_is_coloured_as_any(visitor, page):
+async def test_a_photo_of_one_pixels_height_is_colored_as_any(visitor, page):
     for height, width in ((1, 5000), (5000, 1)):
         thin = encoded(np.full((height, width, 3), 120, np.uint8))
         shown, said = await visitor.open("thin.png", thin, "first")
@@ -163,13 +163,13 @@ async def test_the_download_has_the_photos_size_and_exif_data(visitor, page):
     lying = np.rot90(data.coffee())
     await visitor.open("grandmother.jpg", encoded(lying, "JPEG", exif=about, quality=95), "first")
     made, _ = await visitor.call(("save", "click"), "first", 1, False, "as it came")
-    assert made["orig_name"] == "grandmother-coloured.jpg"
+    assert made["orig_name"] == "grandmother-colored.jpg"
     got = await saved(visitor)
     assert got.info["icc_profile"] == srgb_profile()
     assert (got.format, got.size) == ("JPEG", (600, 400))
     assert (got.getexif()[0x010F], got.getexif().get(0x0112, 1)) == ("Box Brownie", 1)
     made, _ = await visitor.call(("save", "click"), "first", 1, False, "TIFF")
-    assert made["orig_name"] == "grandmother-coloured.tif"
+    assert made["orig_name"] == "grandmother-colored.tif"
 
 
 @visiting
@@ -177,8 +177,8 @@ async def test_several_photos_come_back_as_a_zip_and_the_bad_one_is_named(visito
     paths = await visitor.upload(("a.png", cat), ("a.png", encoded(data.coffee())), ("n<b>.jpg", b"no photo"))
     files = [file(path) for path in paths]
     pictures, ready, said = await visitor.call(("go", "click"), files, "first", 1, False, "JPEG")
-    assert [picture["caption"] for picture in pictures] == ["a-coloured.jpg", "a-coloured-2.jpg"]
-    assert said.startswith("2 of 3 photos coloured.\n- n\\_b\\_.jpg: not an image of a known format")
+    assert [picture["caption"] for picture in pictures] == ["a-colored.jpg", "a-colored-2.jpg"]
+    assert said.startswith("2 of 3 photos colored.\n- n\\_b\\_.jpg: not an image of a known format")
     archive = zipfile.ZipFile(io.BytesIO(await visitor.fetch(f"/gradio_api/file={ready['value']['path']}")))
     sizes = [Image.open(io.BytesIO(archive.read(name))).size for name in archive.namelist()]
     assert sizes == [(451, 300), (600, 400)]
@@ -190,19 +190,19 @@ async def test_a_thin_photo_among_several_takes_nothing_from_the_others(visitor,
     paths = await visitor.upload(("a.png", cat), ("thin.png", thin), ("b.png", cat))
     files = [file(path) for path in paths]
     _, ready, said = await visitor.call(("go", "click"), files, "first", 1, False, "as it came")
-    assert said == "3 of 3 photos coloured."
+    assert said == "3 of 3 photos colored."
     archive = zipfile.ZipFile(io.BytesIO(await visitor.fetch(f"/gradio_api/file={ready['value']['path']}")))
-    assert archive.namelist() == ["a-coloured.png", "thin-coloured.png", "b-coloured.png"]
+    assert archive.namelist() == ["a-colored.png", "thin-colored.png", "b-colored.png"]
 
 
 def test_a_fault_of_ours_is_a_sentence_and_the_other_photos_go_on(local, cat, monkeypatch, capsys):
     page, upload = local
-    colour, visitor = coloring.color_whole, SimpleNamespace(session_hash="x")
+    color, visitor = coloring.color_whole, SimpleNamespace(session_hash="x")
 
     def faulty(content, *arguments, **named):
         if content == b"faulty":
             raise ZeroDivisionError("of a kind\nthat nobody foresaw")
-        return colour(content, *arguments, **named)
+        return color(content, *arguments, **named)
 
     monkeypatch.setattr(coloring, "color_whole", faulty)
     monkeypatch.setattr(coloring, "predict_shown", faulty)
@@ -211,12 +211,12 @@ def test_a_fault_of_ours_is_a_sentence_and_the_other_photos_go_on(local, cat, mo
     monkeypatch.setattr(events.gr, "Warning", lambda said, **named: warned.append(said))
     paths = [upload(f"{name}.png", b"faulty" if name == "b" else cat) for name in "abc"]
     pictures, ready, said = page.many(paths, "first", 1, False, "PNG", visitor)
-    assert [name for _, name in pictures] == ["a-coloured.png", "c-coloured.png"]
-    assert zipfile.ZipFile(ready["value"]).namelist() == ["a-coloured.png", "c-coloured.png"]
+    assert [name for _, name in pictures] == ["a-colored.png", "c-colored.png"]
+    assert zipfile.ZipFile(ready["value"]).namelist() == ["a-colored.png", "c-colored.png"]
     fault = "b.png: a fault of this page, told on its terminal (ZeroDivisionError: of a kind)"
-    assert said.replace("\\", "").startswith(f"2 of 3 photos coloured.\n- {fault}")
+    assert said.replace("\\", "").startswith(f"2 of 3 photos colored.\n- {fault}")
     _, said = page.open_upload(upload("b.png", b"faulty"), "first", 1, False, visitor)
-    assert said.replace("\\", "").startswith(f"**Not coloured.** {fault}")
+    assert said.replace("\\", "").startswith(f"**Not colored.** {fault}")
     assert warned == [f"{fault}; take another photo"]
     assert capsys.readouterr().err.count("ZeroDivisionError: of a kind") == 2  # with the traceback
 
@@ -250,7 +250,7 @@ async def test_hostile_files_get_a_sentence_and_the_photo_before_stays(visitor, 
     for name, content in bad.items():
         shown, said = await visitor.open(f"{name}.jpg", content, "first")
         assert shown is None, name
-        assert said.startswith("**Not coloured.** "), name
+        assert said.startswith("**Not colored.** "), name
         assert len(said) < 250, name
         assert "\n" not in said, name
     _, said = await visitor.call(("Saturation", "input"), "first", 1, False)
@@ -311,7 +311,7 @@ def test_a_private_address_is_refused(page, address):
 
     shown, said = asyncio.run(ask())
     assert isinstance(shown, dict)  # stays as it is
-    assert said.startswith("**Not coloured.** ")
+    assert said.startswith("**Not colored.** ")
 
 
 @visiting
@@ -329,7 +329,7 @@ async def test_no_other_file_and_no_address_passes_for_an_upload(visitor, page, 
         except AssertionError:  # gradio refuses it before we are asked
             continue
         assert isinstance(shown, dict), path
-        assert said.startswith("**Not coloured.** "), path
+        assert said.startswith("**Not colored.** "), path
     assert theirs.exists()
 
 
@@ -358,7 +358,7 @@ def test_nothing_stays_when_a_visitor_leaves(page, cat):
         return mine
 
     mine = asyncio.run(visit())
-    assert {path.name for path in mine} >= {"photo", "gray.jpg", "coloured.jpg", "cat-coloured.png"}
+    assert {path.name for path in mine} >= {"photo", "gray.jpg", "colored.jpg", "cat-colored.png"}
     assert not [path for path in mine if path.exists()]
 
 

@@ -134,7 +134,7 @@ class Visitor:
         raise AssertionError("the page hung up")
 
     async def open(self, name, content, model, saturation=1, vivid=False):
-        """Drop a photo; return the addresses of its gray and coloured picture, or None, and what is said."""
+        """Drop a photo; return the addresses of its gray and colored picture, or None, and what is said."""
         (path,) = await self.upload((name, content))
         shown, said = await self.call(("drop", "upload"), file(path), model, saturation, vivid)
         return addresses(shown), said

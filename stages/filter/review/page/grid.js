@@ -170,8 +170,8 @@ export class Grid {
     else if (bottom + 8 > below) scrollBy({ top: bottom + 8 - below });
   }
 
-  /** The neighbour in the direction of an arrow key; up and down cross from group to group. */
-  neighbour(key) {
+  /** The neighbor in the direction of an arrow key; up and down cross from group to group. */
+  neighbor(key) {
     const index = this.active, group = this.group(index), column = (index - group.start) % this.columns;
     if (key === "ArrowLeft") return index - 1;
     if (key === "ArrowRight") return index + 1;

@@ -310,7 +310,7 @@ document.addEventListener("keydown", (event) => {
     "?": () => $("#guide").showModal(),
   };
   const arrow = /^Arrow|^Home$|^End$/.test(key) && (!large.shown || /Left|Right|Home|End/.test(key));
-  if (arrow && known) keys[key] = () => go(grid.neighbour(key), { focus: !large.shown });
+  if (arrow && known) keys[key] = () => go(grid.neighbor(key), { focus: !large.shown });
   // On a button they press it; else they open the photo, and close it.
   if ((key === "Enter" || key === " ") && known && !document.activeElement.matches("button")) {
     keys[key] = () => (large.shown ? large.close() : enlarge());

@@ -1,1 +1,1 @@
-"""Photo files of many kinds read into one shape: all of their pixels, alpha, colour profile, metadata."""
+"""Photo files of many kinds read into one shape: all of their pixels, alpha, color profile, metadata."""

@@ -129,14 +129,14 @@ def _by_pillow(content: bytes, kind: str) -> Raster:
         content = png.mended(content)
     with open_image(content, kind) as image:
         if kind == "JPEG" and image.mode in ("L", "RGB"):
-            colours: Any = jpeg.pixels(content, "GRAY" if image.mode == "L" else "RGB")
+            colors: Any = jpeg.pixels(content, "GRAY" if image.mode == "L" else "RGB")
             mode, alpha = image.mode, None
         else:
             if kind == "JPEG":
                 jpeg.check(content)
                 image.fp = io.BytesIO(content + jpeg.END)
             image.load()
-            mode, colours, alpha = _pixels(image, content)
+            mode, colors, alpha = _pixels(image, content)
         exif, orientation = said(image)
         info = image.info
         if kind == "PSD":
@@ -148,7 +148,7 @@ def _by_pillow(content: bytes, kind: str) -> Raster:
         return Raster(
             format=str(image.format),
             mode=mode,
-            colours=upright(colours, orientation),
+            colors=upright(colors, orientation),
             alpha=upright(alpha, orientation),
             profile=_profile(image, gray=mode == "L"),
             exif=exif,
@@ -161,7 +161,7 @@ def _by_pillow(content: bytes, kind: str) -> Raster:
 
 
 def _pixels(image: Image.Image, content: bytes) -> tuple[str, Pixels, Pixels | None]:
-    """Return mode, colours and alpha of a loaded image."""
+    """Return mode, colors and alpha of a loaded image."""
     if image.format == "PNG" and content[24] == 16:
         return _deep_png(image, content)
     if image.format == "PNG" and image.mode in ("1", "L") and "transparency" in image.info:
@@ -174,24 +174,24 @@ def _pixels(image: Image.Image, content: bytes) -> tuple[str, Pixels, Pixels | N
     if image.mode.startswith("I;16"):
         values = np.asarray(image).astype(np.uint16)
         return "L", values, None
-    colours, transparency = split_alpha(image)
-    return colours.mode, np.asarray(colours), None if transparency is None else np.asarray(transparency)
+    colors, transparency = split_alpha(image)
+    return colors.mode, np.asarray(colors), None if transparency is None else np.asarray(transparency)
 
 
 def _deep_png(image: Image.Image, content: bytes) -> tuple[str, Pixels, Pixels | None]:
-    """Return a PNG of 16 bits, which Pillow has at 8 where it has colour."""
+    """Return a PNG of 16 bits, which Pillow has at 8 where it has color."""
     import imagecodecs  # not above: few photos need it
 
     found = imagecodecs.png_decode(content)
     found = found[..., None] if found.ndim == 2 else found
     channels = 3 if found.shape[2] > 2 else 1
-    colours = found[..., :3] if channels == 3 else found[..., 0]
+    colors = found[..., :3] if channels == 3 else found[..., 0]
     alpha = found[..., -1] if found.shape[2] > channels else None
     mark = image.info.get("transparency")
     if alpha is None and mark is not None:
-        same = colours == np.asarray(mark, np.uint16)
+        same = colors == np.asarray(mark, np.uint16)
         alpha = np.where(same if channels == 1 else same.all(axis=2), 0, 65535).astype(np.uint16)
-    return ("RGB" if channels == 3 else "L"), colours, alpha
+    return ("RGB" if channels == 3 else "L"), colors, alpha
 
 
 def _profile(image: Image.Image, *, gray: bool) -> bytes | None:
@@ -229,9 +229,9 @@ def split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     alpha = None
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")
-    elif image.mode in ("RGBa", "La"):  # alpha multiplied into the colours
+    elif image.mode in ("RGBa", "La"):  # alpha multiplied into the colors
         image = image.convert(image.mode.upper())
-    elif "transparency" in image.info:  # one colour marked as transparent
+    elif "transparency" in image.info:  # one color marked as transparent
         alpha = image.convert("RGBA").getchannel("A")
     if image.mode in ("LA", "RGBA"):
         alpha = image.getchannel("A")

@@ -12,15 +12,15 @@ END = b"\xff\xd9"
 """Its last two bytes, which some files lack though all of their pixels are there."""
 
 
-def pixels(content: bytes, colours: str) -> NDArray[np.uint8]:
-    """Return the pixels of a JPEG, ``colours`` RGB (height, width, 3) or GRAY (height, width).
+def pixels(content: bytes, colors: str) -> NDArray[np.uint8]:
+    """Return the pixels of a JPEG, ``colors`` RGB (height, width, 3) or GRAY (height, width).
 
     Raises:
         PhotoError: pixels are missing or damaged.
         ValueError: no JPEG, or of a kind that libjpeg does not know.
     """
-    found = _decoded(content, colours)
-    return found[..., 0] if colours == "GRAY" else found
+    found = _decoded(content, colors)
+    return found[..., 0] if colors == "GRAY" else found
 
 
 def check(content: bytes) -> None:
@@ -35,15 +35,15 @@ def check(content: bytes) -> None:
         raise PhotoError(f"damaged: {error}") from None
 
 
-def _decoded(content: bytes, colours: str, **options: int) -> NDArray[np.uint8]:
+def _decoded(content: bytes, colors: str, **options: int) -> NDArray[np.uint8]:
     content += END
     try:
-        return simplejpeg.decode_jpeg(content, colours, strict=True, **options)
+        return simplejpeg.decode_jpeg(content, colors, strict=True, **options)
     except ValueError as error:
         if is_damage(str(error)):
             raise PhotoError(f"damaged: {error}") from None
         # A header that is not as it should be, or bytes between the parts: all pixels are there.
-        return simplejpeg.decode_jpeg(content, colours, strict=False, **options)
+        return simplejpeg.decode_jpeg(content, colors, strict=False, **options)
 
 
 def is_damage(said: str) -> bool:

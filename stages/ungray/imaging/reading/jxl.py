@@ -57,12 +57,12 @@ def read(content: bytes) -> Raster:
         profile = image.info.get("icc_profile")
         if not getattr(image, "jpeg", False):
             orientation = 1  # it is set upright as it is read
-    colours: Any = found[..., :3] if channels == 3 else found[..., 0]
+    colors: Any = found[..., :3] if channels == 3 else found[..., 0]
     alpha = found[..., channels] if found.shape[2] > channels else None
     return Raster(
         format="JXL",
         mode="RGB" if channels == 3 else "L",
-        colours=upright(colours, orientation),
+        colors=upright(colors, orientation),
         alpha=upright(alpha, orientation),
         profile=profile,
         exif=exif,

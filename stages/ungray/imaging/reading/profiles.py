@@ -1,4 +1,4 @@
-"""Colours of any ICC profile brought to sRGB, in 8 bits by Pillow's Little CMS, in 16 by imagecodecs'."""
+"""Colors of any ICC profile brought to sRGB, in 8 bits by Pillow's Little CMS, in 16 by imagecodecs'."""
 
 from __future__ import annotations
 
@@ -51,19 +51,19 @@ def of_gamma(gamma: float, primaries: tuple[float, ...] | None, *, gray: bool) -
     try:
         if gray:
             return imagecodecs.cms_profile("gray", gamma=1 / gamma)
-        white, *colours = np.reshape(SRGB_PRIMARIES if primaries is None else primaries, (4, 2)).tolist()
+        white, *colors = np.reshape(SRGB_PRIMARIES if primaries is None else primaries, (4, 2)).tolist()
         return imagecodecs.cms_profile(
             "rgb",
             whitepoint=(*white, 1.0),
-            primaries=[number for colour in colours for number in (*colour, 1.0)],
+            primaries=[number for color in colors for number in (*color, 1.0)],
             gamma=1 / gamma,
         )
-    except (imagecodecs.CmsError, ValueError):  # of no colour space
+    except (imagecodecs.CmsError, ValueError):  # of no color space
         return None
 
 
 def to_srgb_image(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return ``image`` (mode L, RGB, CMYK or LAB) in mode RGB, its colours converted to sRGB."""
+    """Return ``image`` (mode L, RGB, CMYK or LAB) in mode RGB, its colors converted to sRGB."""
     if profile and image.mode == "L":
         return image.point(_tones(profile)).convert("RGB")
     if profile and image.mode != "LAB":
@@ -73,15 +73,15 @@ def to_srgb_image(image: Image.Image, profile: bytes | None) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def to_srgb_deep(colours: NDArray[np.uint16], profile: bytes | None) -> NDArray[np.uint16]:
+def to_srgb_deep(colors: NDArray[np.uint16], profile: bytes | None) -> NDArray[np.uint16]:
     """Return gray (height, width) or RGB (height, width, 3) of 16 bits in sRGB.
 
     It stays as it is if the profile is damaged or for another kind of photo. Gray comes out gray.
     """
     kind = {b"GRAY": "gray", b"RGB ": "rgb"}.get(profile[16:20]) if profile else None
-    gray = colours.ndim == 2
+    gray = colors.ndim == 2
     if profile is None or kind is None or (kind == "gray" and not gray):
-        return colours
+        return colors
     import imagecodecs
 
     try:
@@ -89,12 +89,12 @@ def to_srgb_deep(colours: NDArray[np.uint16], profile: bytes | None) -> NDArray[
             tones = np.arange(65536, dtype=np.uint16)[None]
             if kind == "rgb":  # that profile's tones, in three equal channels
                 tones = np.repeat(tones[..., None], 3, axis=2)
-            return _converted(tones, profile, kind)[0, :, 1][colours]
+            return _converted(tones, profile, kind)[0, :, 1][colors]
         with ThreadPoolExecutor(cv2.getNumThreads()) as pool:
-            bands = (colours[rows] for rows in _bands(colours))
+            bands = (colors[rows] for rows in _bands(colors))
             return np.concatenate(list(pool.map(lambda band: _converted(band, profile, kind), bands)))
     except imagecodecs.CmsError:
-        return colours
+        return colors
 
 
 def lab_to_srgb(lab: NDArray[np.float32], *, dtype: Any) -> NDArray[Any]:
@@ -152,12 +152,12 @@ def _to_srgb_from(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | Non
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         srgb = ImageCms.createProfile("sRGB")
         convert = ImageCms.buildTransform(source, srgb, mode, "RGB")
-        colours = Image.fromarray(_COLOURS).convert(mode)
-        change = np.asarray(convert.apply(colours)).astype(int) - np.asarray(colours.convert("RGB"))
+        colors = Image.fromarray(_COLORS).convert(mode)
+        change = np.asarray(convert.apply(colors)).astype(int) - np.asarray(colors.convert("RGB"))
     except (ImageCms.PyCMSError, OSError):
         return None
     return convert if np.abs(change).max() > 1 else None
 
 
-_COLOURS = np.stack(np.meshgrid(*[np.arange(0, 256, 15)] * 3), axis=-1).reshape(18, -1, 3).astype(np.uint8)
-"""Colours all over sRGB, by which a profile is known to be sRGB."""
+_COLORS = np.stack(np.meshgrid(*[np.arange(0, 256, 15)] * 3), axis=-1).reshape(18, -1, 3).astype(np.uint8)
+"""Colors all over sRGB, by which a profile is known to be sRGB."""

@@ -30,16 +30,16 @@ TURNS: dict[int, Any] = {
 class Raster:
     """A decoded photo, upright. Every pixel came out of the file: nothing was filled in.
 
-    ``format`` a key of :data:`ungray.imaging.reading.formats.FORMATS`; ``colours`` uint8 or uint16, (height,
+    ``format`` a key of :data:`ungray.imaging.reading.formats.FORMATS`; ``colors`` uint8 or uint16, (height,
     width) in mode L or (height, width, channels) in mode RGB, CMYK or LAB, the two last of 8 bits; ``alpha``
-    of the same type (height, width); ``profile`` an ICC profile of the colours; ``exif`` as in the file, not
+    of the same type (height, width); ``profile`` an ICC profile of the colors; ``exif`` as in the file, not
     yet looked through; ``turned``: it was stored lying on its side; ``dpi`` of the file's own header; ``xmp``
-    as in the file; ``halved``: a JPEG whose colour has half the resolution; ``pages`` that the file has.
+    as in the file; ``halved``: a JPEG whose color has half the resolution; ``pages`` that the file has.
     """
 
     format: str
     mode: str
-    colours: Pixels
+    colors: Pixels
     alpha: Pixels | None = None
     profile: bytes | None = None
     exif: Image.Exif = field(default_factory=Image.Exif)

@@ -33,12 +33,12 @@ def read(content: bytes) -> Raster:
 
         check_pixels(file.sizes.width, file.sizes.height)
         try:
-            colours = file.postprocess(
+            colors = file.postprocess(
                 output_bps=16, use_camera_wb=True, output_color=rawpy.ColorSpace.sRGB, no_auto_bright=False
             )
         except rawpy.LibRawError as error:
             raise PhotoError(f"damaged: {_line(error)}") from None
-    return Raster(format="RAW", mode="RGB", colours=colours, exif=_exif(content))
+    return Raster(format="RAW", mode="RGB", colors=colors, exif=_exif(content))
 
 
 def _exif(content: bytes) -> Image.Exif:

@@ -35,7 +35,7 @@ CHANNELS: dict[int, int] = {
     PHOTOMETRIC.CIELAB: 3,
     PHOTOMETRIC.ICCLAB: 3,
 }
-"""The kinds of colour that are read, and how many samples each has beside extra ones."""
+"""The kinds of color that are read, and how many samples each has beside extra ones."""
 
 FORMS = {1: "", 2: "signed ", 3: "floating-point ", 4: "", 5: "complex ", 6: "complex "}
 """What samples are, by their SampleFormat."""
@@ -130,13 +130,13 @@ def read(content: bytes, page: int = 0) -> Raster:
     check_pixels(directory.imagewidth, directory.imagelength)
     _check_kind(directory)
     samples = _samples(directory, content)
-    mode, colours, alpha = _colours(directory, samples)
+    mode, colors, alpha = _colors(directory, samples)
     exif, orientation, xmp = _said(directory, content)
     profile = directory.tags.valueof(34675)
     return Raster(
         format="TIFF",
         mode=mode,
-        colours=upright(colours, orientation),
+        colors=upright(colors, orientation),
         alpha=upright(alpha, orientation),
         profile=bytes(profile) if profile and mode != "LAB" and not _is_lab(directory) else None,
         exif=exif,
@@ -163,7 +163,7 @@ def _check_kind(directory: TiffPage) -> None:
     kind, samples, bits = directory.photometric, directory.samplesperpixel, directory.bitspersample
     if kind not in CHANNELS:
         name = PHOTOMETRIC(kind).name if kind in set(PHOTOMETRIC) else f"number {kind}"
-        raise PhotoError(f"a TIFF whose colours are of the kind {name} is not read; save it as RGB")
+        raise PhotoError(f"a TIFF whose colors are of the kind {name} is not read; save it as RGB")
     if directory.compression not in set(COMPRESSION):
         raise PhotoError(f"a TIFF of compression {directory.compression} is not read; save it with another")
     if directory.compression != 1 and directory.compression not in TIFF.DECOMPRESSORS:
@@ -171,7 +171,7 @@ def _check_kind(directory: TiffPage) -> None:
         raise PhotoError(f"a TIFF of compression {name} is not read; save it with another")
     if directory.is_subsampled and directory.compression not in JPEGS:
         raise PhotoError(
-            "a TIFF of YCbCr with fewer colours than pixels, but no JPEG, is not read; save it as RGB"
+            "a TIFF of YCbCr with fewer colors than pixels, but no JPEG, is not read; save it as RGB"
         )
     if directory.imagedepth != 1:
         raise PhotoError("a TIFF of a body, not of a picture, is not read")
@@ -279,8 +279,8 @@ def _fax_file(directory: TiffPage, data: bytes, rows: int, columns: int) -> byte
     return file.getvalue() + data
 
 
-def _colours(directory: TiffPage, samples: NDArray[Any]) -> tuple[str, Pixels, Pixels | None]:
-    """Return mode, colours and alpha; see :class:`Raster`."""
+def _colors(directory: TiffPage, samples: NDArray[Any]) -> tuple[str, Pixels, Pixels | None]:
+    """Return mode, colors and alpha; see :class:`Raster`."""
     kind, channels = directory.photometric, CHANNELS[directory.photometric]
     extra = [int(one) for one in directory.extrasamples] or [2]  # a fourth sample of which nothing is said
     place = next((at for at, one in enumerate(extra) if one in (1, 2)), None)
@@ -291,16 +291,16 @@ def _colours(directory: TiffPage, samples: NDArray[Any]) -> tuple[str, Pixels, P
         return "RGB", _from_lab(directory, samples[..., :3]), alpha
     if kind == PHOTOMETRIC.PALETTE:
         return "RGB", _from_palette(directory, samples[..., 0]), alpha
-    colours = _levels(directory, samples[..., :channels] if channels > 1 else samples[..., 0])
+    colors = _levels(directory, samples[..., :channels] if channels > 1 else samples[..., 0])
     if kind == PHOTOMETRIC.MINISWHITE:
-        colours = np.iinfo(colours.dtype).max - colours
+        colors = np.iinfo(colors.dtype).max - colors
     if kind == PHOTOMETRIC.SEPARATED:
-        colours = to_8_bits(colours)
+        colors = to_8_bits(colors)
     if kind == PHOTOMETRIC.YCBCR and directory.compression not in JPEGS:
-        colours = np.asarray(Image.fromarray(to_8_bits(colours), "YCbCr").convert("RGB"))
+        colors = np.asarray(Image.fromarray(to_8_bits(colors), "YCbCr").convert("RGB"))
     if alpha is not None and extra[place or 0] == 1:
-        colours = _divided(colours, alpha)
-    return {1: "L", 3: "RGB", 4: "CMYK"}[channels], colours, alpha
+        colors = _divided(colors, alpha)
+    return {1: "L", 3: "RGB", 4: "CMYK"}[channels], colors, alpha
 
 
 def _levels(directory: TiffPage, values: NDArray[Any]) -> Pixels:
@@ -366,14 +366,14 @@ def _from_lab(directory: TiffPage, samples: NDArray[Any]) -> Pixels:
     return profiles.lab_to_srgb(lab, dtype=np.uint8 if bits == 8 else np.uint16)
 
 
-def _divided(colours: Pixels, alpha: Pixels) -> Pixels:
-    """Return colours that alpha was multiplied into as they were before."""
-    top = np.iinfo(colours.dtype).max
-    divided = np.empty_like(colours)
+def _divided(colors: Pixels, alpha: Pixels) -> Pixels:
+    """Return colors that alpha was multiplied into as they were before."""
+    top = np.iinfo(colors.dtype).max
+    divided = np.empty_like(colors)
     for row, part in enumerate(alpha.astype(np.uint32)):
-        part = part if colours.ndim == 2 else part[:, None]
-        whole = colours[row] * np.uint32(top) + part // 2
-        divided[row] = np.where(part == 0, colours[row], (whole // np.maximum(part, 1)).clip(0, top))
+        part = part if colors.ndim == 2 else part[:, None]
+        whole = colors[row] * np.uint32(top) + part // 2
+        divided[row] = np.where(part == 0, colors[row], (whole // np.maximum(part, 1)).clip(0, top))
     return divided
 
 
