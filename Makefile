@@ -37,7 +37,7 @@ wheel: $(LIGHT)/installed  ## build dist/ungray-*.whl, the base model inside
 	@ls dist
 
 # The base model, which training starts from; all else is made here.
-data/base/colorizer.%: | $(VENV)/installed
+data/base/colorizer.safetensors data/base/colorizer.onnx: | $(VENV)/installed
 	@dvc pull --quiet $@.dvc
 
 # The first time on a machine every stage really runs, even those whose results came with the clone; after that only

@@ -33,6 +33,23 @@ def required(requirements):
     return found
 
 
+def without_packages(folder):
+    """The Python of a new environment in ``folder``."""
+    venv.create(folder, with_pip=False)
+    return folder / "bin/python"
+
+
+def link_packages(python, names):
+    """Link the distributions ``names`` of this environment into that of ``python``."""
+    (packages,) = python.parents[1].glob("lib/python*/site-packages")
+    for name in names:
+        files = distribution(name).files or []
+        for top in {file.parts[0] for file in files if file.parts[0] not in ("..", "__pycache__")}:
+            link = packages / top
+            if not link.exists():
+                link.symlink_to(distribution(name).locate_file(top).resolve())
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     """The wheel that ``make wheel`` builds."""
@@ -47,8 +64,12 @@ def wheel(tmp_path_factory):
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             if (ROOT / name).is_file():
                 shutil.copy2(ROOT / name, source / name)
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*command, "--wheel-dir", folder, source], check=True, timeout=300)
+    # As pip does: with setuptools alone, `stages` and this folder cannot be imported.
+    python = without_packages(folder / "builder")
+    link_packages(python, {"setuptools"})
+    build = "from setuptools.build_meta import build_wheel; build_wheel('..')"
+    done = run(python, "-P", "-c", build, cwd=source)
+    assert done.returncode == 0, done.stderr
     (built,) = folder.glob("*.whl")
     return built
 
@@ -56,20 +77,14 @@ def wheel(tmp_path_factory):
 @pytest.fixture(scope="module")
 def empty(wheel, tmp_path_factory):
     """An environment with the wheel and what it requires, and nothing else: its Python."""
-    folder = tmp_path_factory.mktemp("empty")
-    venv.create(folder, with_pip=False)
-    (packages,) = folder.glob("lib/python*/site-packages")
+    python = without_packages(tmp_path_factory.mktemp("empty"))
+    (packages,) = python.parents[1].glob("lib/python*/site-packages")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(packages)
     (about,) = packages.glob("ungray-*.dist-info/METADATA")
     requirements = re.findall(r"^Requires-Dist: ((?:(?!; extra).)*)$", about.read_text(), re.M)
-    for name in required(requirements):
-        files = distribution(name).files or []
-        for top in {file.parts[0] for file in files if file.parts[0] not in ("..", "__pycache__")}:
-            link = packages / top
-            if not link.exists():
-                link.symlink_to(distribution(name).locate_file(top).resolve())
-    return folder / "bin/python"
+    link_packages(python, required(requirements))
+    return python
 
 
 def run(python, *arguments, cwd):
