@@ -89,7 +89,7 @@ def _threads(has: dict[str, Any], cost: Cost) -> str:
     busy += f"now, one does {single:.3g}"
     if single > cost.photos_per_second:
         return f"{busy}: set machine.threads to 1 for as long as that lasts"
-    return f"{busy}; with more to do beside it, one could be many times as fast: machine.threads sets it"
+    return f"{busy}; machine.threads sets how many there are"
 
 
 def _memory(params: Params, has: dict[str, Any], cost: Cost) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from stages.evaluate.methods import colorize_with
 from stages.storage import tables
@@ -18,6 +17,7 @@ from ungray.errors import UngrayError
 from ungray.imaging import duplicates, metrics, photos
 from ungray.imaging.color import Rgb, gray_photo, rgb_to_lab
 from ungray.imaging.reading.formats import NAMES, SUFFIXES
+from ungray.system.progress import Bar
 from ungray.system.terminal import tell
 
 LEAST_SIDE = 11
@@ -111,7 +111,7 @@ def judge_candidates(
         :func:`ungray.imaging.metrics.judge`.
     """
     rows, looks = [], []
-    for path in tqdm(paths, desc="compare", unit="photo", disable=None):
+    for path in Bar(paths, desc="compare", unit="photo"):
         photo = load_photo(path, short_side=short_side)
         looks.append(duplicates.look(photo.truth))
         made = {name: colorize(photo) for name, colorize in candidates.items()}

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from stages.evaluate.bootstrap import compare
 from stages.evaluate.candidates import by_name, load_photo
@@ -22,6 +21,7 @@ from ungray.errors import UngrayError
 from ungray.hints import Hint
 from ungray.imaging import metrics
 from ungray.imaging.color import Float, Rgb, gray_photo, lab_to_rgb, rgb_to_lab
+from ungray.system.progress import Bar
 from ungray.system.terminal import Parser, tell
 
 DOC = """\
@@ -83,7 +83,7 @@ def judge_hints(colorizer: Colorizer, paths: Sequence[Path], *, seed: int) -> pd
         mean CIEDE2000 to the hints' colors at their places.
     """
     rows = []
-    for rank, path in enumerate(tqdm(paths, desc="hints", unit="photo", disable=None)):
+    for rank, path in enumerate(Bar(paths, desc="hints", unit="photo")):
         truth = load_photo(path, short_side=256).truth
         lab = rgb_to_lab(truth)
         known = places(truth, count=max(NUMBERS), seed=[seed, rank])

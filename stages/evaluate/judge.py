@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from stages.evaluate.methods import Colorize
 from ungray.imaging import metrics, photos
 from ungray.imaging.color import Rgb, rgb_to_lab
 from ungray.networks.base import Colorizer
-from ungray.system.terminal import tell
+from ungray.system.progress import Bar
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ def judge(
 ) -> Judgment:
     """Judge ``methods`` on the photos of ``test``, rows of index.csv, one photo in memory at a time."""
     rows, sums = [], {name: np.zeros(()) for name in (*methods, "truth")}
-    for row in _one_by_one(test):
+    for row in Bar(test.itertuples(), total=len(test), desc="evaluate", unit="photo"):
         truth = photos.read_rgb(prepared / str(row.file))
         true_lab = rgb_to_lab(truth)
         raw = raw_errors(network, truth)
@@ -50,16 +48,6 @@ def judge(
             rows.append(about | metrics.judge(colored, truth) | (raw if method == "model" else {}))
             sums[method] = sums[method] + metrics.ab_histogram(rgb_to_lab(colored))
     return Judgment(pd.DataFrame(rows), {name: total / len(test) for name, total in sums.items()})
-
-
-def _one_by_one(test: pd.DataFrame) -> Iterator[Any]:
-    """Yield the rows of ``test`` and say how far it is: a bar in a terminal, elsewhere a line each tenth."""
-    bar = tqdm(test.itertuples(), total=len(test), desc="evaluate", unit="photo", disable=None)
-    tenth = -(-len(test) // 10)
-    for number, row in enumerate(bar, start=1):
-        yield row
-        if bar.disable and (number % tenth == 0 or number == len(test)):
-            tell(f"evaluate: {number} of {len(test)} photos judged")
 
 
 @torch.inference_mode()

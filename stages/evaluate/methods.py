@@ -14,6 +14,7 @@ from ungray.imaging import photos
 from ungray.imaging.color import Float, Rgb, gray_photo, rgb_to_lab
 from ungray.imaging.upsampling import recolor
 from ungray.networks import Model, predictor
+from ungray.system.progress import Bar
 
 Colorize = Callable[[Float], Rgb]
 """Takes lightness (height, width) in 0..100, returns the colored photo, uint8 RGB (height, width, 3)."""
@@ -50,12 +51,14 @@ def mean_ab(train: pd.DataFrame, prepared: Path, *, shards: Shards | None = None
     They are loose files below ``prepared``, or in ``shards``, of which one at a time is in memory.
     """
     if shards is None:
-        means = {file: _mean_ab(prepared / file) for file in train["file"]}
+        files = Bar(train["file"], desc="evaluate, mean color", unit="photo")
+        means = {file: _mean_ab(prepared / file) for file in files}
     else:
+        names = Bar(sorted(set(train["shard"])), desc="evaluate, mean color", unit="shard")
         wanted = set(train["file"])
         means = {
             file: _mean_ab(content)
-            for name in sorted(set(train["shard"]))
+            for name in names
             for file, content in shards.read(name).items()
             if file in wanted
         }

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from stages.evaluate.candidates import by_name, groups_of, load_photo, without_known
 from stages.evaluate.params import Params
@@ -23,6 +22,7 @@ from ungray.imaging import duplicates, metrics
 from ungray.imaging.color import Float, PredictAb, gray_photo, rgb_to_lab
 from ungray.imaging.upsampling import recolor
 from ungray.networks.base import Colorizer
+from ungray.system.progress import Bar
 from ungray.system.terminal import Parser, tell
 
 DOC = """\
@@ -87,7 +87,7 @@ def judge_saturations(
         UngrayError: a photo cannot be read, is too small, or has no color to judge by.
     """
     rows, looks = [], []
-    for file, path in tqdm(paths.items(), desc="front", unit="photo", disable=None):
+    for file, path in Bar(paths.items(), desc="pareto", unit="photo"):
         truth = load_photo(path, short_side=short_side).truth
         looks.append(duplicates.look(truth))
         true_lab, colorfulness = rgb_to_lab(truth), metrics.colorfulness(truth)

@@ -18,6 +18,7 @@ from stages.evaluate.params import Params
 from ungray.errors import UngrayError
 from ungray.imaging import photos
 from ungray.imaging.color import rgb_to_lab
+from ungray.system.progress import Bar
 
 Pair = tuple[Tensor, Tensor]
 """A colored photo and its truth, uint8 RGB (1, 3, height, width)."""
@@ -64,7 +65,7 @@ def fid(feature: nn.Module, pairs: Iterator[Pair]) -> float:
 
 
 def _pairs(colorize: Colorize, test: pd.DataFrame, prepared: Path) -> Iterator[Pair]:
-    for file in test["file"]:
+    for file in Bar(test["file"], desc="evaluate, FID or LPIPS", unit="photo"):
         truth = photos.read_rgb(prepared / str(file))
         yield _batch(colorize(rgb_to_lab(truth)[..., 0])), _batch(truth)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from stages.evaluate.bootstrap import compare
 from stages.evaluate.candidates import by_name, load_photo
@@ -18,6 +17,7 @@ from ungray.colorizer import Colorizer
 from ungray.errors import UngrayError
 from ungray.imaging import metrics
 from ungray.imaging.color import gray_photo, rgb_to_lab
+from ungray.system.progress import Bar
 from ungray.system.terminal import Parser, tell
 
 DOC = """\
@@ -99,7 +99,7 @@ def judge_sets(
     """
     rows = []
     for name, folder in folders.items():
-        for path in tqdm(by_name(folder).values(), desc=name, unit="photo", disable=None):
+        for path in Bar(by_name(folder).values(), desc=name, unit="photo"):
             truth = load_photo(path, short_side=short_side).truth
             made = {
                 GRAY: gray_photo(rgb_to_lab(truth)[..., 0]),

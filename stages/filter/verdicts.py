@@ -15,6 +15,7 @@ from stages.filter.review.decisions import Decision
 from stages.runtime.processes import Workers
 from ungray.errors import UngrayError
 from ungray.imaging import duplicates
+from ungray.system.terminal import tell
 
 COLUMNS = [
     "file",
@@ -118,6 +119,7 @@ def _find_duplicates(
     """
     usable = table.index[table["check"] == ""]
     part = table.loc[usable]
+    tell(f"filter: looking for copies among {len(part)} photos")
     equal = duplicates.same(part["sha256"].tolist())
     distance = params.near_duplicate_distance
     alike = equal + duplicates.near(part["phash"].tolist(), distance=distance)

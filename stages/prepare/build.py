@@ -20,6 +20,7 @@ from ungray.errors import UngrayError
 from ungray.imaging import photos
 from ungray.imaging.duplicates import Hashes
 from ungray.system.files import sha256
+from ungray.system.progress import Bar
 
 INDEX = ["file", "split", "photo", "query", "group", "copy", "size", "rotation", "digest", "base_knows"]
 """``photo`` is the first 16 digits of the original's SHA-256, ``copy`` 0 for the photo itself, 1, 2 ... for
@@ -126,7 +127,9 @@ def _write(
     try:
         placing = [background.submit(place, job) for job in known]
         written |= _checked(new, map_photos(make, new, workers=workers, title="prepare"))
-        placed = dict(zip(known, (future.result() for future in placing), strict=True))
+        results = (future.result() for future in placing)
+        counted = Bar(results, total=len(known), desc="prepare, from the cache", unit="photo")
+        placed = dict(zip(known, counted, strict=True))
     finally:
         background.shutdown(cancel_futures=True)
     damaged = [job for job, whole in placed.items() if not whole]

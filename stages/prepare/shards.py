@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ungray.system.files import whole_file
+from ungray.system.progress import Bar
 
 
 def assign(index: pd.DataFrame, *, photos: int) -> pd.Series:
@@ -37,7 +38,7 @@ def assign(index: pd.DataFrame, *, photos: int) -> pd.Series:
 def pack(index: pd.DataFrame, prepared: Path) -> None:
     """Write the shards that ``index`` names to ``prepared``; the folder of loose train photos goes."""
     train = index[index["split"] == "train"].sort_values("digest", kind="stable")
-    for shard, rows in train.groupby("shard"):
+    for shard, rows in Bar(train.groupby("shard"), desc="prepare, shards", unit="shard"):
         with (
             whole_file(prepared / str(shard)) as unfinished,
             tarfile.open(unfinished, "w", format=tarfile.USTAR_FORMAT) as archive,

@@ -16,12 +16,12 @@ from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 import cv2
-from tqdm import tqdm
 
 from stages.runtime import scheduler
 from ungray.errors import UngrayError
 from ungray.imaging import decoding
 from ungray.system.limits import cores
+from ungray.system.progress import Bar
 from ungray.system.terminal import take_charge
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ class Chunk(Protocol):
 def map_photos(
     work: Callable[[T], R], items: Sequence[T], *, workers: Workers, title: str, unit: str = "photo"
 ) -> Iterator[R]:
-    """Yield ``work(item)`` for every item, in the order of ``items``, with a progress bar on a terminal.
+    """Yield ``work(item)`` for every item, in the order of ``items``, and say how far it is.
 
     ``work`` must be a function that can be pickled and must not raise for a bad photo but return what is
     wrong with it. The first few items are worked on right here; the others too, where processes would cost
@@ -67,7 +67,7 @@ def map_photos(
         UngrayError: a worker died of the work, or the scheduler is of no use.
     """
     workers = workers or cores()
-    with tqdm(total=len(items), desc=title, unit=unit, disable=None) as bar:
+    with Bar(total=len(items), desc=title, unit=unit) as bar:
         for result in _map(work, items, workers=workers, title=title):
             bar.update()
             yield result

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import io
-import sys
 import urllib
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import HTTPError
 
 from bing_image_downloader import bing as package
-from tqdm import tqdm
 
 from stages.scrape import last_commit, searches
 from stages.scrape.bing_pages import ResultsPages
@@ -25,7 +23,8 @@ from stages.scrape.source import Link
 from stages.storage import cache
 from stages.storage.tables import cell
 from ungray.errors import UngrayError
-from ungray.system.terminal import printable, tell
+from ungray.system.progress import Bar
+from ungray.system.terminal import say, tell
 
 LICENSES = {
     "any": "",
@@ -119,7 +118,7 @@ def gather(params: Params, raw: Path) -> Iterator[Attempt | Link]:
         _take_up_last_commit(store)
     found = failed_in_a_row = 0
     trouble = ""
-    for query in tqdm(params.queries, desc="search", unit="query", disable=None):
+    for query in Bar(params.queries, desc="search", unit="query"):
         search = store / _fingerprint(query, params)
         answers = searches.known(search, upto=params.refresh)
         if params.refresh not in answers:
@@ -128,7 +127,8 @@ def gather(params: Params, raw: Path) -> Iterator[Attempt | Link]:
             failed_in_a_row = failed_in_a_row + 1 if failure else 0
             if failure:
                 trouble = failure
-                tqdm.write(printable(f"{query}: {failure}"), file=sys.stderr)
+                with Bar.external_write_mode():
+                    say(f"{query}: {failure}")
                 yield Attempt(
                     source="bing", query=query, rank=0, status="refused", reason=failure, license=license
                 )

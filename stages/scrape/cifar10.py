@@ -10,12 +10,12 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from stages.scrape import datasets, pickled
 from stages.scrape.manifest import Attempt, keep
 from stages.scrape.params import Params
 from ungray.errors import UngrayError
+from ungray.system.progress import Bar
 
 PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
 
@@ -44,7 +44,7 @@ def gather(params: Params, raw: Path) -> Iterator[Attempt]:
     for split, batches in parts.items():
         for batch, _ in batches:
             pixels, labels = _read(folder / batch, classes=len(classes))
-            bar = tqdm(labels, desc=batch, unit="photo", disable=None)
+            bar = Bar(labels, desc=batch, unit="photo")
             for number, (rgb, label) in enumerate(zip(pixels, bar, strict=True)):
                 ranks[classes[label]] += 1
                 yield keep(

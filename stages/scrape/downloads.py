@@ -23,6 +23,7 @@ from stages.storage import cache
 from ungray.errors import UngrayError
 from ungray.fetch import Limits, Outcome, blob_path, fetch_all
 from ungray.system.files import sha256
+from ungray.system.progress import Bar
 from ungray.system.terminal import say, tell
 
 SILENCE = ("timed out", "no connection", "no name server answered", "unknown host")
@@ -59,7 +60,7 @@ def download(links: Sequence[Link], params: Params, raw: Path, *, taken_out: Tak
             for entry in _fetch(todo, journal, params, store, taken_out):
                 settled[entry.url] = entry
                 bar.done(entry.url, fetched=bool(entry.sha256))
-    for link in links:
+    for link in Bar(links, desc="copy", unit="photo"):
         if gone := taken_out.at(link.url):
             yield Attempt(status="refused", reason=REASON, sha256=gone, **asdict(link))
         else:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from scipy.io import loadmat
-from tqdm import tqdm
 
 from stages.scrape import datasets
 from stages.scrape.manifest import Attempt, keep
 from stages.scrape.params import Params
 from ungray.errors import UngrayError
+from ungray.system.progress import Bar
 
 PAGE = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
 
@@ -47,7 +47,7 @@ def gather(params: Params, raw: Path) -> Iterator[Attempt]:
     ):
         raise UngrayError(f"{folder}: labels and split name photos or flowers that are not there")
     ranks: Counter[str] = Counter()
-    for number in tqdm(sorted(splits), desc="flowers102", unit="photo", disable=None):
+    for number in Bar(sorted(splits), desc="flowers102", unit="photo"):
         flower, file = Flowers102.classes[labels[number - 1] - 1], f"jpg/image_{number:05d}.jpg"
         ranks[flower] += 1
         about: dict[str, Any] = {

@@ -8,12 +8,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from stages.scrape.manifest import Attempt, keep
 from stages.scrape.params import Params
 from ungray.errors import UngrayError
 from ungray.imaging.reading.formats import NAMES, SUFFIXES
+from ungray.system.progress import Bar
 
 MAX_BYTES = 2_000_000_000
 """A larger file is no photo that could be worked with, and would not fit into memory."""
@@ -39,7 +38,7 @@ def gather(params: Params, raw: Path) -> Iterator[Attempt]:
             status="refused",
             reason=f"folder cannot be read: {reason}",
         )
-    bar = tqdm(found, desc="copy", unit="photo", disable=None)
+    bar = Bar(found, desc="copy", unit="photo")
     for parent, paths in groupby(bar, key=lambda path: path.parent):
         for rank, path in enumerate(paths, start=1):
             about: dict[str, Any] = {

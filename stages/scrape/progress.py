@@ -1,4 +1,4 @@
-"""How far the downloads are: a bar, and a line for each query that is done. Quiet where nobody looks on."""
+"""How far the downloads are: a bar and a line for each query that is done, or a line a minute."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from tqdm import tqdm
-
 from stages.scrape.source import Link
+from ungray.system.progress import Bar
 from ungray.system.terminal import printable
 
 
-class QueryBar(tqdm):
-    """A bar over the addresses in ``links``; a line for each query whose last one is done."""
+class QueryBar(Bar):
+    """A bar over the addresses in ``links``; on a terminal a line for each query whose last one is done."""
 
     def __init__(self, links: Iterable[Link]) -> None:
         self.queries: dict[str, set[str]] = defaultdict(set)
@@ -23,8 +22,7 @@ class QueryBar(tqdm):
         self.left = Counter(query for queries in self.queries.values() for query in queries)
         self.asked, self.fetched = self.left.copy(), Counter[str]()
         self.began: dict[str, float] = {}
-        quiet = None if self.queries else True
-        super().__init__(total=len(self.queries), desc="download", unit="photo", disable=quiet)
+        super().__init__(total=len(self.queries), desc="download", unit="photo", hidden=not self.queries)
 
     def done(self, url: str, *, fetched: bool) -> None:
         """Count ``url`` as done."""

@@ -1,4 +1,4 @@
-"""The progress of a training: a bar, a line per epoch, DVCLive's curves, grids of fixed val photos."""
+"""The progress of a training: a bar or a line a minute, a line per epoch, DVCLive's curves, photo grids."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pandas as pd
 from dvclive import Live
-from tqdm import tqdm
 
 from stages.train.objective import CURVES
 from stages.train.params import Params
@@ -23,6 +22,7 @@ from ungray.imaging.upsampling import recolor
 from ungray.networks import predictor
 from ungray.networks.base import Colorizer
 from ungray.system.files import whole_file
+from ungray.system.progress import Bar
 from ungray.system.terminal import tell
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class Progress(NoProgress):
         self._live = Live(str(report), dvcyaml=None, save_dvc_exp=False)
         if not params.adversarial.weight:
             _leave_empty(Path(self._live.plots_dir) / "metrics")
-        self._bar: tqdm = None
+        self._bar = Bar(desc="train", unit="photo", hidden=True)
         self._started, self._seen, self._steps = 0.0, 0, 0
 
     def start(self, state: State, network: Colorizer, *, steps: int) -> None:
@@ -181,7 +181,7 @@ class Progress(NoProgress):
         for epoch, record in enumerate(state.log, start=1):
             self._log(epoch, record, grid=epoch % self._params.grid_every == 0)
         seen = self._photos_of(state.epoch * self._batches_an_epoch + state.batch)
-        self._bar = tqdm(initial=seen, desc=_title(state), unit="photo", disable=None)
+        self._bar = Bar(initial=seen, desc=_title(state), unit="photo")
         self._started, self._seen = time.monotonic(), 0
         self.plan(steps)
 
@@ -206,7 +206,7 @@ class Progress(NoProgress):
         if not last:
             self._bar.set_description_str(_title(state))
         self._bar.set_postfix_str(_losses(record))
-        with tqdm.external_write_mode():
+        with Bar.external_write_mode():
             tell(
                 f"train: epoch {state.epoch}/{-(-self._steps // self._batches_an_epoch)}: "
                 f"{_losses(record)}, {_figure(record)}{self._pace(state, last=last)}"
@@ -218,8 +218,7 @@ class Progress(NoProgress):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Write what DVCLive still holds."""
-        if self._bar is not None:
-            self._bar.close()
+        self._bar.close()
         if kind is None:
             self._live.end()
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 from optuna.trial import FrozenTrial
-from tqdm import tqdm
 
 from stages.command import TIMINGS
 from stages.tune.charts import draw_charts
@@ -17,17 +16,18 @@ from stages.tune.report import best, table, write_tables
 from stages.tune.study import results
 from stages.tune.trial import Search
 from ungray.system.files import whole_file
+from ungray.system.progress import Bar
 from ungray.system.terminal import tell
 
 
 class Progress:
-    """Tells of trials as they finish, whoever did them: a line each, and a progress bar on a terminal."""
+    """Tells of trials as they finish, whoever did them: a line each, and how far the search is."""
 
     def __init__(self, search: Search) -> None:
         self._search = search
         self._known = set(results(search.study, search.params.trials))
         total = search.params.trials
-        self.bar = tqdm(total=total, initial=len(self._known), desc="tune", unit="trial", disable=None)
+        self.bar = Bar(total=total, initial=len(self._known), desc="tune", unit="trial")
 
     def __call__(self) -> None:
         """Tell what is new."""
@@ -36,7 +36,7 @@ class Progress:
         self._known |= found.keys()
         rows = table(found, self._search.params).set_index("trial")
         for slot in new:
-            with tqdm.external_write_mode():
+            with Bar.external_write_mode():
                 tell(self._line(slot, rows.loc[slot].to_dict(), found))
         self.bar.update(len(new))
 

@@ -55,11 +55,7 @@ def test_another_folder_gets_the_same_bytes_which_name_neither(judged, tmp_path)
         assert str(judged).encode() not in content
         assert str(again).encode() not in content
     assert done.stdout.count("too few photos to tell better from worse") == 2
-    said = done.stdout.splitlines()  # where no terminal shows a bar, lines tell how far it is
-    judged_lines = [line for line in said if line.endswith("photos judged")]
-    assert judged_lines[-1] == "evaluate: 4 of 4 photos judged"
-    assert len(judged_lines) > 1
-    assert "evaluate: drawing grids and charts" in said
+    assert "evaluate: drawing grids and charts" in done.stdout.splitlines()
 
 
 def test_what_is_missing_is_named_with_the_stage_that_makes_it(judged, tmp_path):

@@ -59,7 +59,7 @@ COMMANDS = {
         PYTHON, "-m", "stages.evaluate", "compare", "data/models/colorizer.safetensors",
         "data/models/colorizer.safetensors", "--photos", "photos",
     ],
-    "front": [PYTHON, "-m", "stages.evaluate", "front", "data/models/colorizer.safetensors"],
+    "pareto": [PYTHON, "-m", "stages.evaluate", "pareto", "data/models/colorizer.safetensors"],
     "take_out": ["sh", "-c", f"{PYTHON} -m stages.scrape.take_out $(ls data/raw/*/* | head -n 1)"],
 }  # fmt: skip
 SERVERS = ("colorize serve", "review")

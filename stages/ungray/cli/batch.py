@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
 
 from ungray.cli.inputs import Task
 from ungray.cli.outputs import FORMATS, OTHERS
@@ -24,6 +23,7 @@ from ungray.cli.summary import Result
 from ungray.errors import UngrayError
 from ungray.imaging import exif, photo_files, photos
 from ungray.system.files import whole_file
+from ungray.system.progress import Bar
 from ungray.system.terminal import FULL, write_out
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Batch:
         self.unreported: dict[Task, Result] = {}
 
     def run(self, tasks: list[Task], report: Callable[[Result], None]) -> None:
-        """Color ``tasks`` and ``tell`` of each as it is done, with a progress bar on a terminal.
+        """Color ``tasks`` and ``tell`` of each as it is done, with a progress bar or a line a minute.
 
         A photo that fails is told like the others. After an exception, Ctrl-C above all, nothing more is
         written and no thread is waited for; what was written is whole.
@@ -75,9 +75,7 @@ class Batch:
         running: set[Future[Result]] = set()
         pool = ThreadPoolExecutor(self.jobs, "colorize")
         try:
-            # None: shown on a terminal alone; tqdm doesn't ask whether there is standard error at all.
-            hidden = None if sys.stderr else True
-            with tqdm(total=len(tasks), desc="colorize", unit="photo", disable=hidden) as bar:
+            with Bar(total=len(tasks), desc="colorize", unit="photo") as bar:
                 while True:
                     # Few at a time: a hundred thousand photos are no more to remember than ten.
                     for task in islice(waiting, 2 * self.jobs - len(running)):
