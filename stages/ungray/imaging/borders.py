@@ -48,10 +48,17 @@ RATHER_LEVEL = 0.85
 FAINT, STRAIGHT, VERY_STRAIGHT = 0.25, 0.6, 0.7
 """Of an edge that is seen on one straight line, since a photo may be of its border's tone here and there:
 where all sides are of one tone, where three have such an edge, where only two have."""
-TOGETHER = 1.5
-"""Of the four edges where all sides are of one tone, taken together."""
+TOGETHER, FAINT_TOGETHER = 1.5, 1.9
+"""Of the four edges where all sides are of one tone, taken together; where only means of blocks show it."""
 EARLY = 0.05
 """Of an edge where something begins before it."""
+
+BLOCKS = 24
+"""Parts of a side whose means show a fainter edge than single samples do: a gray sky in a gray mount."""
+LEAST_JUMP, JUMP_TO_NOISE = 1.0, 4.5
+"""Levels of 8 bits by which such a mean changes at an edge at least; and over what it does in a border."""
+BLOCK = 9
+"""Pixels before an edge in which JPEG's blocks of 8 show its ringing."""
 
 OPPOSITE = ({0, 1}, {2, 3})
 """The sides are top, bottom, left and right."""
@@ -132,8 +139,8 @@ def find(gray: Gray) -> Border | None:
     """Return the border around a gray photo, uint16 (height, width), levels of the sRGB curve; None without.
 
     A border is nearly of one tone on each side, alike on opposite ones, and ends in a straight, sharp edge on
-    two opposite sides at least. Where it does on three, the fourth is taken to be as deep as the least of
-    these, if it is of that tone.
+    two opposite sides at least; the edge may be faint where all four sides are alike. Where it does on three,
+    the fourth is taken to be as deep as the least of these, if it is of that tone.
     """
     height, width = gray.shape
     edges = [NONE] * 4
@@ -188,6 +195,9 @@ def _edges(gray: Gray) -> list[Edge] | None:
     traces = {n: _trace(sides[n], tone) for n, tone in enumerate(tones) if tone is not None}
     means = {n: trace.tone for n, trace in traces.items()}
     seen = _seen(traces)
+    if len(traces) == 4 and max(means.values()) - min(means.values()) <= ALIKE:
+        traces = {n: _fainter(sides[n], trace) for n, trace in traces.items()}
+        seen = _seen(traces, together=TOGETHER if seen else FAINT_TOGETHER)
     if not seen:
         return None
     edges = [traces[n].edge if n in seen else NONE for n in range(4)]
@@ -198,14 +208,17 @@ def _edges(gray: Gray) -> list[Edge] | None:
     return edges
 
 
-def _seen(traces: Mapping[int, _Trace]) -> set[int]:
-    """Return the sides, 0 to 3, whose traced edges are those of a border; none where there is no border."""
+def _seen(traces: Mapping[int, _Trace], *, together: float = TOGETHER) -> set[int]:
+    """Return the sides, 0 to 3, whose traced edges are those of a border; none where there is no border.
+
+    ``together`` is how much of four edges is enough where all sides are of one tone.
+    """
     straight = {n for n, trace in traces.items() if trace.share >= STRAIGHT}
     very = {n for n, trace in traces.items() if trace.share >= VERY_STRAIGHT and trace.early <= EARLY}
     faint = {n for n, trace in traces.items() if trace.share >= FAINT and trace.early <= EARLY} | straight
     tones = [trace.tone for trace in traces.values()]
     if len(traces) == 4 and max(tones) - min(tones) <= ALIKE:
-        return faint if sum(traces[n].share for n in faint) >= TOGETHER else set()
+        return faint if sum(traces[n].share for n in faint) >= together else set()
     opposite = [
         pair for pair in OPPOSITE if pair <= straight and np.ptp([traces[n].tone for n in pair]) <= ALIKE
     ]
@@ -282,6 +295,37 @@ def _trace(side: _Side, tone: Float) -> _Trace:
         last - first + 1
     )
     return _Trace(begins, _in_pixels(side, line.edge, on_it), share, early, mean)
+
+
+def _fainter(side: _Side, trace: _Trace) -> _Trace:
+    """Return the trace by means of blocks where ``trace`` has no edge, or a straight one lies before its."""
+    samples = side.samples()
+    width = samples.shape[1] // BLOCKS
+    if len(samples) < LEAST or width < 3:
+        return trace
+    means = samples[:, : BLOCKS * width].reshape(len(samples), BLOCKS, width).mean(axis=2)
+    jumps = np.abs(means[2:] - means[:-2])
+    noise = np.median(jumps[:3]) / 0.67
+    over = jumps > max(LEAST_JUMP, JUMP_TO_NOISE * noise)
+    blocks = np.flatnonzero(over.any(axis=0))
+    if len(blocks) < BLOCKS * FAINT:
+        return trace
+    first = over.argmax(axis=0)[blocks]
+    steepest = np.minimum(first[:, None] + np.arange(4), len(jumps) - 1)
+    begins = first + jumps[steepest, blocks[:, None]].argmax(axis=1) + 1.5
+    line, near = _straight(blocks.astype(float), begins, tolerance=1.25)
+    depth = line.offset + line.slope * blocks
+    length = blocks[-1] - blocks[0] + 1
+    share, early = float(near.sum() / length), float((begins < depth - 2).sum() / length)
+    known = trace.share >= STRAIGHT or (trace.share >= FAINT and trace.early <= EARLY)
+    if share < (STRAIGHT if known else FAINT) or early > EARLY or length < BLOCKS * 0.3 or depth.min() < 2.5:
+        return trace
+    slope = line.slope / width
+    edge = Edge((line.offset - slope * (width - 1) / 2) * side.step, slope)
+    pixels = side.pixels.shape[1]
+    if known and edge.depths(pixels).mean() > trace.edge.depths(pixels).mean() - max(BLOCK, 3 * side.step):
+        return trace
+    return _Trace(trace.begins, edge, share, early, trace.tone)
 
 
 def _jump(samples: Float, begins: NDArray[np.intp], columns: NDArray[np.intp]) -> float:

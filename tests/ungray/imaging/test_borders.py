@@ -96,6 +96,34 @@ def test_a_caption_and_dust_on_the_mount_and_a_white_sky_that_runs_into_it():
     assert painted(gray)[border].max() < 1
 
 
+def _gray_sky(height, width, difference):
+    """A photo, uint8, whose sky differs so much from level 150; hills and a field below it are rough."""
+    y, x = np.arange(height)[:, None], np.arange(width)
+    hills = 0.55 * height + 12 * np.sin(x / 40)
+    field = 110 + 30 * np.sin(x / 5) * np.cos(y / 4)
+    gray = np.where(y < hills, 150 - difference + 3 * y / height, field)
+    return np.dstack([gray.clip(0, 255).astype(np.uint8)] * 3)
+
+
+@pytest.mark.parametrize("difference", [-4, 4, 8])
+def test_a_gray_sky_that_runs_into_a_gray_mount(difference):
+    sides = (60, 35, 45, 50)
+    gray, border = mounted(_gray_sky(320, 480, difference), 150, sides, grain=1.5, jpeg=90)
+    chroma = painted(gray)
+    assert chroma[border].mean() < 1
+    photo = chroma[sides[0] : -sides[1], sides[2] : -sides[3]]
+    assert np.mean(photo > 1) > 0.98
+
+
+def test_fog_that_is_a_little_darker_than_the_mount():
+    fog = cv2.GaussianBlur(np.random.default_rng(1).normal(0, 1, (320, 480)), (0, 0), 20)
+    fog = np.dstack([(145 + 2.5 * fog / np.abs(fog).max()).astype(np.uint8)] * 3)
+    gray, border = mounted(fog, 150, (40, 60, 35, 45), grain=1.5, falls_off=0.02)
+    chroma = painted(gray)
+    assert chroma[border].mean() < 1
+    assert np.mean(chroma[42:-62, 37:-47] > 1) > 0.98
+
+
 def test_the_border_is_where_it_is_in_a_large_scan_and_in_16_bits():
     large = cv2.resize(PHOTO, None, fx=6, fy=6, interpolation=cv2.INTER_CUBIC)
     gray, _ = mounted(large, 235, (151, 203, 98, 120), grain=2)
@@ -135,7 +163,14 @@ def _studio():
     return 200 - 70 * (x * x + y * y)
 
 
+def _clouds():
+    noise = np.random.default_rng(2).normal(0, 1, (300, 400))
+    soft = cv2.GaussianBlur(noise, (0, 0), 12)
+    return 150 + 3 * soft / soft.std() + noise
+
+
 SCENES = {
+    "gray clouds": _clouds(),
     "moon": _moon(),
     "object on white": _object_on_white(),
     "sea under an empty sky": _sea_under_an_empty_sky(),
