@@ -1,62 +1,42 @@
-"""Bing's results pages, asked for with patience and read with care.
-
-:class:`ResultsPages` stands where the package bing-image-downloader has ``urllib``. The package asks for a
-page once, reads it whole, must find UTF-8 in it, cuts links out of it by a regular expression, and moves on
-by one result a page. It is given pages of numbers instead of links, one for each photo of the true page.
-"""
+"""Results pages of a search, asked for with patience and read with care."""
 
 from __future__ import annotations
 
-import io
 import re
 import threading
 import time
 import urllib.error
-import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from http.client import HTTPException, HTTPResponse
-from types import SimpleNamespace
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from stages.scrape.results_page import results
 from ungray.fetch.responses import FetchError, Unpacking, seconds_to_wait
 
 MAX_PAGE = 8_000_000
 """Bytes of a results page; a real one has under a million."""
-
-REPEATS = 3
-"""Pages in a row without a new link after which the results are at their end."""
 
 CHARSET = re.compile(
     r"utf-?(8|16)|us-ascii|iso-?8859-\d+|latin-?1|windows-125\d|gb\w+|big5|shift_jis|euc-\w+|koi8-\w"
 )
 """Names of character sets that pages come in; any other page is read as UTF-8. Python knows stranger ones."""
 
-CAPTCHA = re.compile(r"captcha|are you a (robot|human)|unusual traffic|solve the challenge|turnstile", re.I)
-
 
 class ResultsPages:
-    """The results pages of one search.
-
-    ``links`` holds each photo found so far, once: its address and the page that shows it. ``offset`` is the
-    number of results on the pages so far, ``last`` the text of the last page.
+    """Asks for results pages.
 
     Args:
         attempts: how often a page that fails is asked for.
         delay: seconds before every request; a failed one is repeated after twice as long, then four times ...
-        deadline: seconds in all until a page is given up.
+        timeout: seconds in which nothing comes until a request is given up.
+        deadline: seconds in all until it is given up.
     """
 
-    def __init__(self, *, attempts: int, delay: float, deadline: float) -> None:
-        self.links: list[tuple[str, str]] = []
-        self._numbers: dict[str, int] = {}
-        self._found = 0
-        self.offset = 0
-        self.last = ""
+    def __init__(self, *, attempts: int, delay: float, timeout: float, deadline: float) -> None:
         self.delay = delay
+        self.timeout = timeout
         self.deadline = deadline
         self._retrying = Retrying(
             stop=stop_after_attempt(attempts),
@@ -65,64 +45,26 @@ class ResultsPages:
             reraise=True,
         )
 
-    def as_urllib(self) -> SimpleNamespace:
-        """Return what the package takes for the module ``urllib``."""
-        request = SimpleNamespace(Request=urllib.request.Request, urlopen=self.urlopen)
-        return SimpleNamespace(parse=urllib.parse, request=request)
-
-    def urlopen(self, request: urllib.request.Request, timeout: float) -> io.BytesIO:
-        """Return the next page that has a new link, or the last one; numbers stand for links (:meth:`link`).
+    def text(self, url: str, headers: Mapping[str, str]) -> str:
+        """Return the page at ``url``.
 
         Raises:
             OSError, HTTPException, ValueError: the page cannot be had.
         """
-        found: list[tuple[str, str]] = []
-        for _ in range(REPEATS):
-            self.last = self._retrying(self._ask, request, timeout)
-            found = results(self.last)
-            self.offset += len(found)
-            if not found or any(url not in self._numbers for url, _ in found):
-                break
-        self._found = len(found)
-        for url, shown_by in found:
-            if self._numbers.setdefault(url, len(self.links)) == len(self.links):
-                self.links.append((url, shown_by))
-        numbers = dict.fromkeys(self._numbers[url] for url, _ in found)
-        return io.BytesIO("".join(f"murl&quot;:&quot;{number}&quot;" for number in numbers).encode())
+        return self._retrying(self._ask, urllib.request.Request(url, headers=dict(headers)))
 
-    def link(self, number: str) -> tuple[str, str]:
-        """Return what the package found as ``number``: the photo's address and the page that shows it."""
-        return self.links[int(number)]
-
-    def trouble(self) -> str:
-        """Say what is wrong with the last page; nothing if it may be the end of the results."""
-        if self._found:
-            return ""
-        if CAPTCHA.search(self.last):
-            return "search failed: Bing asks for a captcha, so wait some hours or use another network"
-        if self.links:
-            return ""
-        if not self.last.strip():
-            return "search failed: Bing sent an empty answer"
-        return "search found nothing for these words and filters"
-
-    def _ask(self, request: urllib.request.Request, timeout: float) -> str:
+    def _ask(self, request: urllib.request.Request) -> str:
         time.sleep(self.delay)
-        parts = urllib.parse.urlsplit(request.full_url)
-        asked = dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True))
-        asked["first"] = str(self.offset)
-        url = parts._replace(query=urllib.parse.urlencode(asked)).geturl()
-        asking = urllib.request.Request(url, headers=dict(request.headers))
         try:
-            return _within(self.deadline, lambda: self._page(asking, timeout))
+            return _within(self.deadline, lambda: self._page(request))
         except TimeoutError as error:
             # A socket's own message names seconds without a word; a Future's says nothing at all.
             raise TimeoutError(
                 str(error) or f"a results page took longer than {self.deadline:g} seconds"
             ) from None
 
-    def _page(self, request: urllib.request.Request, timeout: float) -> str:
-        with urllib.request.urlopen(request, timeout=timeout) as response:
+    def _page(self, request: urllib.request.Request) -> str:
+        with urllib.request.urlopen(request, timeout=self.timeout) as response:
             try:
                 body = self._body(response)
             except FetchError as error:

@@ -1,24 +1,25 @@
-"""A Bing image search through the package bing-image-downloader, for its links only.
+"""A Bing image search by the package bing-image-downloader, for its links only.
 
-The package's own downloading trusts every link (file:, private addresses, bodies of any size) and is not
-used.
+The package says how Bing is asked. Its own downloading trusts every link (file:, private addresses, bodies of
+any size) and is not used; nor is its loop over the pages, which asks for a page once, reads it whole, must
+find UTF-8 in it, cuts links out by a regular expression, and moves on by one result a page.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-import urllib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import HTTPError
+from urllib.parse import urlencode
 
-from bing_image_downloader import bing as package
+from bing_image_downloader.bing import Bing
 
 from stages.scrape import last_commit, searches
 from stages.scrape.bing_pages import ResultsPages
 from stages.scrape.manifest import Attempt
 from stages.scrape.params import Params
+from stages.scrape.results_page import results
 from stages.scrape.source import Link
 from stages.storage import cache
 from stages.storage.tables import cell
@@ -37,6 +38,13 @@ LICENSES = {
 }
 """Bing's code for each license filter."""
 
+ADDRESS = "https://www.bing.com/images/async"
+
+REPEATS = 3
+"""Pages in a row without a new link after which the results are at their end."""
+
+CAPTCHA = re.compile(r"captcha|are you a (robot|human)|unusual traffic|solve the challenge|turnstile", re.I)
+
 LONGEST_REASON = 200
 """Letters of what went wrong with a search."""
 
@@ -44,32 +52,53 @@ SHORT_OF_PATIENCE = 3
 """After so many failed searches in a row, each further query is asked once only: the network may be down."""
 
 
-class LinkSearch(package.Bing):
-    """The package's search, which collects ``links`` (address, page that shows it) and downloads nothing."""
+class LinkSearch(Bing):
+    """A search that collects ``links``: the address of each photo, once, and of the page that shows it."""
 
     def __init__(self, query: str, *, params: Params, attempts: int) -> None:
-        self.links: list[tuple[str, str]] = []
-        self.pages = ResultsPages(attempts=attempts, delay=params.delay, deadline=params.deadline)
         adult = "on" if params.safe_search else "off"
         super().__init__(query, params.limit, Path(), adult, params.timeout, filters(params), verbose=False)
-
-    def get_filter(self, shorthand: str) -> str:
-        """Return Bing's filter codes as they are, where the package knows short names for a few."""
-        return shorthand
-
-    def download_image(self, link: str) -> None:
-        """Collect ``link``."""
-        self.links.append(self.pages.link(link))
-        self.download_count += 1
+        self.pages = ResultsPages(
+            attempts=attempts, delay=params.delay, timeout=params.timeout, deadline=params.deadline
+        )
+        self.links: dict[str, str] = {}
+        self.trouble = ""
+        """What is wrong with the last page; empty if it may be the end of the results."""
 
     def run(self) -> None:
-        """Search, until there are ``limit`` links or no more."""
-        package.urllib = self.pages.as_urllib()
-        try:
-            with contextlib.redirect_stdout(io.StringIO()):
-                super().run()
-        finally:
-            package.urllib = urllib
+        """Search, until there are ``limit`` links or no more.
+
+        Raises:
+            OSError, HTTPException, ValueError: a page cannot be had; the links of those before are there.
+        """
+        offset = repeats = 0
+        while len(self.links) < self.limit and repeats < REPEATS:
+            asked = {
+                "q": self.query,
+                "first": offset,
+                "count": self.limit,
+                "adlt": self.adult,
+                "qft": self.filter,
+            }
+            page = self.pages.text(f"{ADDRESS}?{urlencode(asked)}", self.headers)
+            found, before = results(page), len(self.links)
+            if not found:
+                self.trouble = self._trouble(page)
+                break
+            offset += len(found)
+            for url, shown_by in found:
+                if len(self.links) < self.limit:
+                    self.links.setdefault(url, shown_by)
+            repeats = 0 if len(self.links) > before else repeats + 1
+
+    def _trouble(self, page: str) -> str:
+        if CAPTCHA.search(page):
+            return "search failed: Bing asks for a captcha, so wait some hours or use another network"
+        if self.links:
+            return ""
+        if not page.strip():
+            return "search failed: Bing sent an empty answer"
+        return "search found nothing for these words and filters"
 
 
 def filters(params: Params) -> str:
@@ -92,8 +121,8 @@ def ask(query: str, params: Params, *, attempts: int) -> tuple[list[tuple[str, s
     try:
         search.run()
     except Exception as error:  # whatever a server makes Python's HTTP client raise
-        return search.links, f"search failed: {_reason(error)}"
-    return search.links, "" if len(search.links) >= params.limit else search.pages.trouble()
+        search.trouble = f"search failed: {_reason(error)}"
+    return list(search.links.items()), search.trouble
 
 
 def _reason(error: Exception) -> str:

@@ -239,7 +239,7 @@ class ToPort(urllib.request.HTTPSHandler):
 
 @pytest.fixture
 def send_bing_to(monkeypatch):
-    """A function that sends the package's searches to a port of this machine for the rest of the test."""
+    """A function that sends searches to a port of this machine for the rest of the test."""
 
     def send(port):
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), ToPort(port))
