@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.scrape import datasets, pickled
+from stages.scrape import datasets
 from stages.scrape.manifest import Attempt, keep
 from stages.scrape.params import Params
 from ungray.errors import UngrayError
@@ -60,7 +61,7 @@ def gather(params: Params, raw: Path) -> Iterator[Attempt]:
 
 
 def _classes(path: Path, key: str) -> list[str]:
-    classes = pickled.read(path).get(key)
+    classes = read_pickle(path).get(key)
     if not isinstance(classes, list) or not all(isinstance(name, str) and name for name in classes):
         raise UngrayError(f"{path} names no classes; get it again from its makers")
     return classes
@@ -68,7 +69,7 @@ def _classes(path: Path, key: str) -> list[str]:
 
 def _read(path: Path, *, classes: int) -> tuple[NDArray[np.uint8], list[int]]:
     """Return the photos of a batch, uint8 RGB (photos, 32, 32, 3), and the number of each one's class."""
-    batch: dict[str, Any] = pickled.read(path)
+    batch = read_pickle(path)
     pixels, labels = batch.get("data"), batch.get("labels")
     if not (
         isinstance(pixels, np.ndarray)
@@ -79,3 +80,54 @@ def _read(path: Path, *, classes: int) -> tuple[NDArray[np.uint8], list[int]]:
         raise UngrayError(f"{path} is no batch of CIFAR-10 (rows of 3072 bytes and their labels)")
     # Contiguous: OpenCV takes no transposed view.
     return np.ascontiguousarray(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)), labels
+
+
+def read_pickle(path: Path) -> dict[str, Any]:
+    """Return the dictionary pickled at ``path``, its arrays as uint8; nothing that it names is called.
+
+    torchvision would load it with pickle itself, which runs what the file's maker wrote, unless its checksum
+    is the original's; that of an excerpt is not.
+
+    Raises:
+        UngrayError: missing, damaged, no dictionary, or it names anything but arrays.
+    """
+    try:
+        with path.open("rb") as file:
+            content = _Unpickler(file, encoding="latin1").load()  # Python 2's strings, as torchvision does
+        return {key: value.array() if isinstance(value, _Stored) else value for key, value in content.items()}
+    except FileNotFoundError:
+        raise UngrayError(f"{path} is missing; scrape.dataset_folder must hold it") from None
+    except Exception as error:  # damaged and hostile pickles raise anything
+        raise UngrayError(
+            f"{path} is damaged ({type(error).__name__}: {error}); get it again from its makers"
+        ) from None
+
+
+class _Stored:
+    """Stands in for NumPy's arrays and types, whose own would take flags in the file at their word."""
+
+    def __init__(self, *_: Any) -> None:
+        self.state: tuple[Any, ...] = ()
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.state = state
+
+    def array(self) -> NDArray[np.uint8]:
+        _, shape, _, fortran, content = self.state
+        content = content.encode("latin1") if isinstance(content, str) else content
+        return np.frombuffer(content, np.uint8).reshape(shape, order="F" if fortran else "C")
+
+
+STAND_INS: dict[str, Any] = {
+    **dict.fromkeys(("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"), _Stored),
+    **dict.fromkeys(("numpy.ndarray", "numpy.dtype"), _Stored),
+    "_codecs.encode": lambda text, _: text.encode("latin1"),  # how Python 3 writes bytes for Python 2
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module_name: str, global_name: str) -> Any:
+        name = f"{module_name}.{global_name}"
+        if name not in STAND_INS:
+            raise pickle.UnpicklingError(f"it would call {name}, which no data set needs")
+        return STAND_INS[name]

@@ -17,6 +17,16 @@ from ungray.system.progress import Bar
 
 PAGE = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
 
+CHECKSUMS = {
+    "102flowers.tgz": "52808999861908f626f3c1f4e79d11fa",
+    "imagelabels.mat": "e0620be6f572b9609742df49c70aed4d",
+    "setid.mat": "a5357ecc9cb78c4bef273ce3793fc85c",
+}
+"""MD5 of the files on :data:`PAGE`, as torchvision has them."""
+
+SPLITS = {"train": "trnid", "val": "valid", "test": "tstid"}
+"""The names in setid.mat."""
+
 
 def gather(params: Params, raw: Path) -> Iterator[Attempt]:
     """Take every photo as it comes, in the order of their numbers; yield a row for each, the flower as query.
@@ -25,22 +35,19 @@ def gather(params: Params, raw: Path) -> Iterator[Attempt]:
     """
     from torchvision.datasets import Flowers102  # takes seconds, and the other sources do without
 
-    files = Flowers102._file_dict
     folder = datasets.find(
         datasets.DataSet(
             source="flowers102",
             folder="flowers-102",
-            downloads=[(Flowers102._download_url_prefix + name, md5) for name, md5 in files.values()],
+            downloads=[(PAGE + name, md5) for name, md5 in CHECKSUMS.items()],
             unpack_into="flowers-102",
-            checksums=dict(files[kind] for kind in ("label", "setid")),
+            checksums={name: CHECKSUMS[name] for name in ("imagelabels.mat", "setid.mat")},
         ),
         params,
     )
-    labels = _numbers(folder / files["label"][0], "labels")
+    labels = _numbers(folder / "imagelabels.mat", "labels")
     splits = {
-        number: split
-        for split, name in Flowers102._splits_map.items()
-        for number in _numbers(folder / files["setid"][0], name)
+        number: split for split, name in SPLITS.items() for number in _numbers(folder / "setid.mat", name)
     }
     if not all(0 < number <= len(labels) for number in splits) or not all(
         0 < label <= len(Flowers102.classes) for label in labels

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import savemat
-from torchvision.datasets import CIFAR10, Flowers102
+from torchvision.datasets import CIFAR10
 
-from stages.scrape import gather, manifest, pickled
+from stages.scrape import cifar10, flowers102, gather, manifest
 from stages.storage.tables import read
 from ungray.errors import UngrayError
 from ungray.imaging import photos
@@ -176,9 +176,8 @@ def flowers_host(host, flowers, monkeypatch):
     packed = archive({name: content for name, content in flowers.items() if name.startswith("jpg/")})
     served = {"102flowers.tgz": packed, **{name: flowers[name] for name in ("imagelabels.mat", "setid.mat")}}
     host.files |= {f"/{name}": content for name, content in served.items()}
-    monkeypatch.setattr(Flowers102, "_download_url_prefix", host.url("/"))
-    kinds = {kind: (name, md5(served[name])) for kind, (name, _) in Flowers102._file_dict.items()}
-    monkeypatch.setattr(Flowers102, "_file_dict", kinds)
+    monkeypatch.setattr(flowers102, "PAGE", host.url("/"))
+    monkeypatch.setattr(flowers102, "CHECKSUMS", {name: md5(content) for name, content in served.items()})
     return host
 
 
@@ -336,7 +335,7 @@ HOSTILE = {
     "eval": b"cbuiltins\neval\n(S'1'\ntR.",
     "getattr": b"cbuiltins\ngetattr\n(S'a'\nS'upper'\ntR.",
     "a module's attribute by path": b"\x80\x04\x8c\x05numpy\x8c\rcore.os.system\x93.",
-    "import of a module": b"cstages.scrape.pickled\npickle\n.",
+    "import of a module": b"cstages.scrape.cifar10\npickle\n.",
     "numpy's own loader": b"cnumpy\nload\n(S'x'\ntR.",
     "a class by instance": b"(ios\nsystem\n.",
     "an extension code": b"\x80\x02\x82\x01.",
@@ -348,7 +347,7 @@ HOSTILE = {
 def test_no_pickle_reaches_anything_but_arrays(kind, tmp_path):
     (tmp_path / "batch").write_bytes(HOSTILE[kind])
     with pytest.raises(UngrayError, match="batch"):
-        pickled.read(tmp_path / "batch")
+        cifar10.read_pickle(tmp_path / "batch")
 
 
 def test_flags_for_numpy_in_a_pickle_reach_no_numpy(tmp_path):
@@ -359,7 +358,7 @@ def test_flags_for_numpy_in_a_pickle_reach_no_numpy(tmp_path):
         b"\x89U\x08AAAAAAAAtbs."
     )
     (tmp_path / "batch").write_bytes(pickle_of_pointers)
-    array = pickled.read(tmp_path / "batch")["data"]
+    array = cifar10.read_pickle(tmp_path / "batch")["data"]
     assert (array.dtype, array.tolist()) == (np.uint8, [65] * 8)
 
 
@@ -368,7 +367,7 @@ def test_flags_for_numpy_in_a_pickle_reach_no_numpy(tmp_path):
 def test_arrays_that_python_3_pickled_are_read_too(protocol, order, tmp_path):
     array = np.array(pixels(1), order=order)
     (tmp_path / "batch").write_bytes(pickle.dumps({"data": array, "labels": [1, 2]}, protocol))
-    content = pickled.read(tmp_path / "batch")
+    content = cifar10.read_pickle(tmp_path / "batch")
     np.testing.assert_array_equal(content["data"], array)
     assert content["labels"] == [1, 2]
 
