@@ -28,6 +28,7 @@ def describe(places: dict[str, Path]) -> dict[str, Any]:
     from stages.train.device import multiplies_bf16
 
     allowed = limits()
+    processor = torch.cpu.get_capabilities()
     memory = psutil.virtual_memory()
     total, free = memory.total, memory.available
     if allowed.memory is not None and allowed.memory < total:
@@ -40,8 +41,8 @@ def describe(places: dict[str, Path]) -> dict[str, Any]:
         "memory": {"total": total, "free": free, "limited_by_container": total < memory.total},
         "disk_free": {name: shutil.disk_usage(_existing(path)).free for name, path in places.items()},
         "bf16": {
-            "amx": bool(torch.cpu._is_amx_tile_supported()),
-            "avx512_bf16": bool(torch.cpu._is_avx512_bf16_supported()),
+            "amx": processor.get("amx_bf16", False),
+            "avx512_bf16": processor.get("avx512_bf16", False),
             "gpu": bool(torch.cuda.is_available() and multiplies_bf16("cuda")),
         },
         "gpus": [_gpu(number) for number in range(torch.cuda.device_count())],

@@ -37,7 +37,8 @@ def multiplies_bf16(device: str) -> bool:
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device == "cpu":
-        return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
+        has = torch.cpu.get_capabilities()  # names of the processor's kind alone
+        return has.get("amx_bf16", False) or has.get("avx512_bf16", False)
     return False
 
 

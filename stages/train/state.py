@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from stages.train.params import Params
 from ungray.networks.base import Colorizer
@@ -113,6 +114,7 @@ class Ema:
         decay = min(self.decay, (1 + step) / (10 + step))
         mine, theirs = self.network.state_dict(), network.state_dict()
         floats = [name for name, value in mine.items() if value.is_floating_point()]
-        torch._foreach_lerp_([mine[n] for n in floats], [theirs[n] for n in floats], 1 - decay)
+        average = get_ema_multi_avg_fn(decay)
+        average([mine[n] for n in floats], [theirs[n] for n in floats], step)
         for name in mine.keys() - set(floats):
             mine[name].copy_(theirs[name])

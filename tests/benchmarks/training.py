@@ -71,7 +71,11 @@ def main() -> None:
         count = options.batches * options.batch_size
         paths = prepare(options.photos, Path(folder), count=count, shipped=shipped)
         missed = measure(shipped, paths, options)
-    sys.exit(missed and torch.cpu._is_amx_tile_supported())
+    sys.exit(missed and _has_amx())
+
+
+def _has_amx() -> bool:
+    return torch.cpu.get_capabilities().get("amx_bf16", False)
 
 
 def measure(shipped: dict[str, Any], paths: list[Path], options: argparse.Namespace) -> bool:
@@ -105,7 +109,7 @@ def measure(shipped: dict[str, Any], paths: list[Path], options: argparse.Namesp
     rates = {name: len(paths) / statistics.median(taken) for name, taken in seconds.items()}
     print(
         f"{len(paths)} photos an epoch, batches of {options.batch_size}, {torch.get_num_threads()} threads, "
-        f"{precision}, AMX {torch.cpu._is_amx_tile_supported()}; medians of {options.repeats} (spread)"
+        f"{precision}, AMX {_has_amx()}; medians of {options.repeats} (spread)"
     )
     for name, taken in seconds.items():
         spread = f"({len(paths) / max(taken):.1f} to {len(paths) / min(taken):.1f})"
