@@ -1,17 +1,43 @@
 """Loops over the pixels of photos, compiled by Numba: one pass, where arrays would need forty.
 
-All of them are in this file, since what is compiled is kept until it changes; see :mod:`ungray.imaging.jit`.
+All of them are in this file: what is compiled is kept until it changes. Constants of other files, here those
+of the sRGB standard, must not change without it.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
 
 from ungray.imaging.color import RGB_TO_XYZ, WHITE, XYZ_TO_RGB, Float
-from ungray.imaging.jit import compiled, inlined
+
+OPTIONS: dict[str, Any] = {"fastmath": True, "error_model": "numpy"}
+"""Sums in any order, and no check of a division by zero: without them there are no vector instructions."""
+
+inlined = numba.njit(inline="always", **OPTIONS)
+"""For what only compiled functions call."""
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile a function when it is first called, and keep what was compiled for later processes.
+
+    It runs without Python's lock, so that threads can work at once. It is kept in the ``__pycache__`` beside
+    this file, or in the user's cache where that can't be written; where neither can, a warning says so.
+    """
+    try:
+        return numba.njit(nogil=True, cache=True, **OPTIONS)(function)
+    except RuntimeError:  # no folder can be written
+        warnings.warn(
+            "compiled loops can't be kept, so every start compiles them anew, which takes seconds: neither "
+            "their folder nor the user's cache can be written; NUMBA_CACHE_DIR can name another folder",
+            stacklevel=1,
+        )
+        return numba.njit(nogil=True, **OPTIONS)(function)
+
 
 ZERO, HALF, ONE, TWO, TINY, TOP = map(np.float32, (0, 0.5, 1, 2, 1e-12, 65535))
 
