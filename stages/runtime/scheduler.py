@@ -197,7 +197,7 @@ def check_address(address: str) -> None:
     if not _is_safe(address):
         raise UngrayError(
             f"machine.scheduler: {address} is not of this machine alone, and whoever reaches a scheduler can "
-            "run code there; take tls:// with certificates (README.md, Several machines)"
+            "run code there; take tls:// with certificates (stages/runtime/README.md)"
         )
 
 
@@ -228,7 +228,7 @@ def _check_security(security: Security, *, encrypted: bool) -> None:
     if found is None:
         raise UngrayError(
             f"machine.scheduler: tls:// wants certificates, which Dask's configuration does not name; set "
-            f"{names} (README.md, Several machines)"
+            f"{names} (stages/runtime/README.md)"
         )
 
 

@@ -75,7 +75,7 @@ def test_with_verify_a_damaged_object_is_not_pulled(server, owner, tmp_path):
     said = colleague.dvc(*secrets(server.credentials), ["pull"], fails=True)
     assert "Checkout failed for following targets:\nphotos" in said
     assert not (colleague.path / "photos").exists()
-    # The way out that README gives: without the folder's list gone as well, DVC takes all of it for pushed.
+    # The way out that data/README.md gives: without the folder's list gone as well, DVC takes all of it for pushed.
     damaged.unlink()
     (listing,) = (path for path in server.objects().values() if path.suffix == ".dir")
     listing.unlink()
@@ -117,8 +117,8 @@ def test_the_bundled_folder_on_a_web_server_is_pulled_from_and_takes_nothing(bun
 
 
 def readmes_commands():
-    """The commands in README's table of remotes, by the name of the remote."""
-    section = (ROOT / "README.md").read_text().split("### Remotes for a team")[1].split("\n#")[0]
+    """The commands in data/README.md's table of remotes, by the name of the remote."""
+    section = (ROOT / "data/README.md").read_text().split("## Remotes for a team")[1].split("\n#")[0]
     rows = [line.split(" | ") for line in section.splitlines() if "`dvc remote add" in line]
     return {row[0].strip("| "): re.findall(r"`dvc ([^`]+)`", " ".join(row)) for row in rows}
 

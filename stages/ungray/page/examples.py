@@ -20,7 +20,7 @@ PHOTOGRAPHS = {
     "coffee": ("skimage.data", "coffee.png"),
     "rocket": ("skimage.data", "rocket.jpg"),
 }
-"""Name, package and file; licenses stand in stages/scrape/sample.py and in the README."""
+"""Name, package and file; licenses stand in stages/scrape/sample.py and data/README.md."""
 
 LONG_SIDE = 640
 
