@@ -75,7 +75,7 @@ def test_with_verify_a_damaged_object_is_not_pulled(server, owner, tmp_path):
     said = colleague.dvc(*secrets(server.credentials), ["pull"], fails=True)
     assert "Checkout failed for following targets:\nphotos" in said
     assert not (colleague.path / "photos").exists()
-    # The way out that data/README.md gives: without the folder's list gone as well, DVC takes all of it for pushed.
+    # The way out of data/README.md: without the folder's list gone as well, DVC takes all of it for pushed.
     damaged.unlink()
     (listing,) = (path for path in server.objects().values() if path.suffix == ".dir")
     listing.unlink()
