@@ -14,8 +14,9 @@ from stages.scrape.manifest import Attempt
 from stages.storage import blocklist, cache, tables
 from stages.storage.blocklist import BLOCKED, COLUMNS, Blocked, encoded, read
 from ungray.imaging import decoding, duplicates, photos
+from ungray.imaging.decoding import Decoder
 from ungray.imaging.duplicates import Look
-from ungray.system.files import whole_file
+from ungray.system.files import sha256, whole_file
 
 REASON = "taken out"
 STAYING = ["source", "query", "rank", "sha256"]
@@ -58,11 +59,26 @@ class TakenOut:
             return checksum
         if not self._blocked.has_looks or not path.is_file():
             return ""
+        if checksum in self._known:
+            return self._known[checksum]
+        try:
+            return self.copied_from(path.read_bytes())
+        except photos.PhotoError:
+            return ""
+
+    def copied_from(self, content: bytes, decoder: Decoder | None = None) -> str:
+        """As :meth:`by`, for the bytes of a file; ``decoder`` decodes them, if given.
+
+        Raises:
+            PhotoError: they cannot be decoded.
+        """
+        checksum = sha256(content)
+        if checksum in self._checksums:
+            return checksum
+        if not self._blocked.has_looks:
+            return ""
         if checksum not in self._known:
-            try:
-                look = decoding.limited(_look, path.read_bytes())
-            except photos.PhotoError:
-                return ""
+            look = (decoder.run if decoder else decoding.limited)(_look, content)
             self._known[checksum], self._new = self._blocked.like(look), True
         return self._known[checksum]
 

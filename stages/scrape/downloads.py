@@ -91,11 +91,9 @@ def _fetch(
     """
     in_doubt: list[Entry] = []
     answered: set[str] = set()
-    for outcome in fetch_all(urls, limits=_limits(params), store=store):
-        entry = _entry(outcome, journal.about(outcome.url), params)
-        if entry.sha256 and (gone := taken_out.by(entry.sha256, blob_path(store, entry.sha256))):
-            blob_path(store, entry.sha256).unlink(missing_ok=True)
-            entry = replace(entry, sha256=gone)
+    for outcome in fetch_all(urls, limits=_limits(params), store=store, unwanted=taken_out.copied_from):
+        known = [] if outcome.sha256 in taken_out else journal.about(outcome.url)
+        entry = _entry(outcome, known, params)
         in_doubt.append(entry)
         if not entry.reason.startswith(SILENCE):
             answered.add(_host(entry.url))

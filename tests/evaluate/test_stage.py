@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,6 +42,12 @@ def test_it_writes_tables_pictures_the_film_and_the_report(judged):
     photos = pd.read_csv(judged / "reports/photos.csv")
     assert set(photos["method"]) == {"model", "base", "gray", "mean_ab"}
     assert photos["size_tercile"].str.startswith(("low", "middle", "high")).all()
+
+
+def test_the_tables_have_the_columns_that_dvc_draws(judged):
+    plots = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]["evaluate"]["plots"]
+    for (name, drawn), *_ in (tuple(plot.items()) for plot in plots):
+        assert {drawn["x"], drawn["y"]} <= set(pd.read_csv(judged / name, nrows=0).columns), name
 
 
 def test_another_folder_gets_the_same_bytes_which_name_neither(judged, tmp_path):

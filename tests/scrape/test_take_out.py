@@ -1,5 +1,6 @@
 import io
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from stages.storage import tables
 from stages.storage.blocklist import address_mark, encoded
 from ungray.errors import UngrayError
 from ungray.imaging import duplicates, photos
-from ungray.system.files import sha256
+from ungray.system.files import sha256, whole_file
 
 ROOT = Path(__file__).parents[2]
 ADDRESS = "https://photos.example/jane-doe/portrait.jpg"
@@ -552,12 +553,21 @@ def kept_bytes(tree):
 
 @pytest.mark.parametrize("copy", COPIES, indirect=True)
 def test_a_copy_from_another_address_is_not_kept_and_not_asked_for_again(
-    bing, tree, portrait, scrape_params, copy
+    bing, tree, portrait, scrape_params, copy, monkeypatch
 ):
     path, checksum = portrait
     run(path)
     bing.own["/copy"] = copy
     bing.finds("cats", "/copy", "/photo/3.jpg")
+    kept = []
+
+    @contextmanager
+    def seen(path, **options):
+        with whole_file(path, **options) as partial:
+            yield partial
+            kept.append(partial.read_bytes())
+
+    monkeypatch.setattr("ungray.fetch.whole_file", seen)
 
     def scrape():
         shutil.rmtree(tree / "data/raw")
@@ -569,6 +579,8 @@ def test_a_copy_from_another_address_is_not_kept_and_not_asked_for_again(
     assert [(row.status, row.reason) for row in rows] == [("refused", "taken out"), ("kept", "")]
     assert (rows[0].sha256, rows[0].url, rows[0].file) == (checksum, "", "")
     assert sha256(copy) not in kept_bytes(tree)
+    assert len(kept) == 1, "the copy's bytes were not kept for a moment"
+    assert copy not in kept
     assert scrape() == rows
     assert bing.fetched["/copy"] == 1
 

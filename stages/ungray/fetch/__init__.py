@@ -34,6 +34,7 @@ from ungray.fetch.addresses import Resolve, is_public, look_up
 from ungray.fetch.hosts import Hosts, host_name, web_address
 from ungray.fetch.responses import FetchError, TryLaterError, body, check_status, opt_out
 from ungray.imaging.decoding import Decoder
+from ungray.imaging.photos import PhotoError
 from ungray.system.files import sha256, whole_file
 
 MAX_REDIRECTS = 5
@@ -79,6 +80,11 @@ class Outcome:
     fetched_at: str
 
 
+Unwanted = Callable[[bytes, Decoder], str]
+"""Takes a photo's file and what decodes it; returns the checksum it goes by instead, empty if none; may
+raise a PhotoError, which refuses the photo."""
+
+
 def blob_path(store: Path, sha256: str) -> Path:
     """Return where in ``store`` the photo of that checksum lies."""
     return store / sha256[:2] / sha256
@@ -89,6 +95,7 @@ def fetch_all(
     *,
     limits: Limits,
     store: Path,
+    unwanted: Unwanted | None = None,
     resolve: Resolve = look_up,
     is_public: Callable[[str], bool] = is_public,
 ) -> Iterator[Outcome]:
@@ -102,6 +109,8 @@ def fetch_all(
         urls: the links, each once.
         limits: see :class:`Limits`.
         store: the folder of fetched photos, made if needed.
+        unwanted: is asked about each photo before it is kept. A checksum it returns is the outcome's, and
+            nothing of the photo's own is kept.
         resolve: gives the IP addresses of a host name.
         is_public: says which IP addresses may be asked; a host with any other is refused.
 
@@ -113,7 +122,15 @@ def fetch_all(
     done: SimpleQueue[Outcome | None] = SimpleQueue()
     loop = asyncio.new_event_loop()
     work = loop.create_task(
-        _fetch_all(list(urls), done.put, limits=limits, store=store, resolve=resolve, is_public=is_public)
+        _fetch_all(
+            list(urls),
+            done.put,
+            limits=limits,
+            store=store,
+            unwanted=unwanted,
+            resolve=resolve,
+            is_public=is_public,
+        )
     )
 
     def run() -> None:
@@ -142,6 +159,7 @@ async def _fetch_all(
     *,
     limits: Limits,
     store: Path,
+    unwanted: Unwanted | None,
     resolve: Resolve,
     is_public: Callable[[str], bool],
 ) -> None:
@@ -169,7 +187,7 @@ async def _fetch_all(
                 is_public=is_public,
             )
         ) as hosts:
-            fetcher = _Fetcher(hosts, limits, store, decoder, queue)
+            fetcher = _Fetcher(hosts, limits, store, unwanted, decoder, queue)
             try:
                 async with asyncio.TaskGroup() as lanes:
                     # Those with the most photos first: one alone at the end would take long.
@@ -192,11 +210,18 @@ class _Fetcher:
     """Fetches photos one by one into ``store``; what they share is here."""
 
     def __init__(
-        self, hosts: Hosts, limits: Limits, store: Path, decoder: Decoder, queue: ThreadPoolExecutor
+        self,
+        hosts: Hosts,
+        limits: Limits,
+        store: Path,
+        unwanted: Unwanted | None,
+        decoder: Decoder,
+        queue: ThreadPoolExecutor,
     ) -> None:
         self.hosts = hosts
         self.limits = limits
         self.store = store
+        self.unwanted = unwanted
         self.decoder = decoder
         self.queue = queue
         self.now = asyncio.get_running_loop().time
@@ -272,6 +297,12 @@ class _Fetcher:
         received.seek(0)
         content = received.read()
         check_photo(content, max_pixels=self.limits.max_pixels, decoder=self.decoder, seconds=seconds)
+        try:
+            instead = self.unwanted(content, self.decoder) if self.unwanted else ""
+        except PhotoError as error:  # interrupted, or nobody knows what it shows
+            raise FetchError(str(error)) from None
+        if instead:
+            return instead
         checksum = sha256(content)
         path = blob_path(self.store, checksum)
         if not path.exists():
