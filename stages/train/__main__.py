@@ -6,6 +6,7 @@ Stopped by Ctrl-C or killed, it goes on from its last checkpoint when started ag
   torchrun --nproc-per-node 2 -m stages.train
   dvc exp run -S train.lr=0.0005
   dvc exp run -S train.epochs=1000 -S train.minutes=30 -S train.ema=0.999 -S train.keep=best
+  dvc exp run -S train.schedule=stable -S train.epochs=1000 -S train.minutes=240   on from one of 120 minutes
   dvc exp run -S train.architecture=cnn -S train.working_size=256
 """
 

@@ -40,7 +40,7 @@ class Checkpoint:
         best: Best,
         fabric: Fabric,
     ) -> None:
-        self._path, self._fingerprint = path, fingerprint
+        self.path, self._fingerprint = path, fingerprint
         self._objective, self._ema, self._best, self._fabric = objective, ema, best, fabric
 
     def save(self, state: State) -> None:
@@ -60,7 +60,7 @@ class Checkpoint:
             "ema": self._ema.network.state_dict() if self._ema else None,
             "best": self._best.weights,
         }
-        write(self._path, saved)
+        write(self.path, saved)
 
     def restore(self) -> State:
         """Load the file into all that training consists of; return its place, the start if there is no file.
@@ -68,12 +68,12 @@ class Checkpoint:
         One that is damaged or of another training is set aside as ``<name>.damaged`` and said so; training
         starts afresh.
         """
-        if not self._path.exists():
+        if not self.path.exists():
             return State()
         untrained = copy.deepcopy(self._objective.state_dict())
         unaveraged = copy.deepcopy(self._ema.network.state_dict()) if self._ema else None
         try:
-            saved = read(self._path)
+            saved = read(self.path)
             if saved["fingerprint"] != self._fingerprint:
                 raise ValueError("it belongs to a training with other params, data or code")
             mine = saved["ranks"][self._fabric.global_rank]
@@ -97,8 +97,8 @@ class Checkpoint:
         self._fabric.barrier()  # every process has tried to read it
         if not self._fabric.is_global_zero:
             return
-        aside = self._path.with_suffix(".damaged")
-        self._path.replace(aside)
+        aside = self.path.with_suffix(".damaged")
+        self.path.replace(aside)
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         say(f"train: the checkpoint is damaged ({reason}), now {aside}; training starts afresh")
 

@@ -18,6 +18,7 @@ from stages.train import distributed, schedule
 from stages.train.checkpoints import Checkpoint
 from stages.train.data import Pixels, ahead, batch_count, mixed_batches
 from stages.train.failures import check_loss, check_val, memory_named
+from stages.train.legs import keep
 from stages.train.objective import build_objective
 from stages.train.params import Params
 from stages.train.progress import NoProgress
@@ -60,7 +61,8 @@ class Photos:
 class Training:
     """One training of ``network``, in place: on from ``checkpoint`` if there is one, else from the start.
 
-    ``checkpoint`` is written as often as ``machine`` says, and when interrupted.
+    ``checkpoint`` is written as often as ``machine`` says, when interrupted, and before the learning rate of
+    the schedule ``stable`` falls: then it goes to ``legs`` as well, see :mod:`stages.train.legs`.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Training:
         checkpoint: Path,
         fingerprint: str,
         progress: NoProgress,
+        legs: Path | None = None,
     ) -> None:
         self.params, self.machine, self.photos, self.fabric, self.progress = (
             params,
@@ -82,6 +85,7 @@ class Training:
             fabric,
             progress,
         )
+        self.legs = legs
         self.objective = build_objective(params, network, fabric)
         self.ema = Ema(network, params.ema) if params.ema else None
         self.network = network
@@ -159,12 +163,21 @@ class Training:
         for numbers, batch in ahead(drawn):
             if self.step == self.steps:
                 break
+            if schedule.decay_begins(params, self.step, self.steps):
+                self._keep_leg()
             self._train_step(batch, numbers)
             self.progress.step(len(batch))
             self.clock.step()
             if not state.planned_steps and self._planning_is_due():
                 self._plan()
             self._save_if_due(stop)
+
+    def _keep_leg(self) -> None:
+        """Keep what a longer training can begin from."""
+        self.clock.save(self.checkpoint)
+        if self.legs and self.fabric.is_global_zero:
+            keep(self.checkpoint.path, self.legs, step=self.step)
+        self.clock.pause()
 
     def _save_if_due(self, stop: list[int]) -> None:
         """Save a checkpoint where it is time to; end the training where a signal asks for it."""

@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 from stages.params import Machine
 from stages.storage import cache, tables
 from stages.storage.shards import Shards
+from stages.train import legs
 from stages.train.checkpoints import report_differences
 from stages.train.data import Pixels, Streamed, batch_count, load_pixels
 from stages.train.device import start_fabric
@@ -81,8 +82,17 @@ def run(
     settings["start"] = start
     fingerprint = cache.fingerprint(settings)
     work = cache.folder("train", fingerprint)
+    kept = legs.folder(work, settings)
+    batches_an_epoch = batch_count(photos.train, params.batch_size)
     progress = NoProgress()
     if fabric.is_global_zero:
+        legs.begin(
+            params,
+            work / "checkpoint.pt",
+            kept,
+            fingerprint=fingerprint,
+            batches_an_epoch=batches_an_epoch,
+        )
         report_differences(work, settings | {"report": str(report)})
         progress = Progress(
             params,
@@ -91,12 +101,13 @@ def run(
                 params, work=work, val=val, prepared=prepared, degradation=photos.degradation
             ),
             photos_an_epoch=len(photos.files),
-            batches_an_epoch=batch_count(photos.train, params.batch_size),
+            batches_an_epoch=batches_an_epoch,
         )
         where = device if fabric.world_size == 1 else f"{fabric.world_size} x {device}"
         _announce(params, network, photos, where=f"{where}, {precision}")
         if start:
             tell(f"train: {describe(start, network)}")
+    fabric.barrier()  # the checkpoint that all read is there
     training = Training(
         params,
         machine,
@@ -104,6 +115,7 @@ def run(
         photos=photos,
         fabric=fabric,
         checkpoint=work / "checkpoint.pt",
+        legs=kept,
         fingerprint=fingerprint,
         progress=progress,
     )

@@ -89,6 +89,13 @@ def lr_factor(params: Params, step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - start) / (steps - start)))
 
 
+def decay_begins(params: Params, step: int, steps: int) -> bool:
+    """Return whether ``step`` (from 0) of ``steps`` is the first whose learning rate "stable" makes fall."""
+    if params.schedule != "stable" or step <= params.warmup_steps:
+        return False
+    return lr_factor(params, step - 1, steps) == 1 > lr_factor(params, step, steps)
+
+
 PACE_STEPS = 10
 """Last steps whose time is known; the first steps of a training are slower."""
 

@@ -1,5 +1,7 @@
 """How long training goes on, what the learning rate does in that time, and which weights are kept."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -104,6 +106,37 @@ def test_a_training_ended_by_minutes_is_repeated_exactly_by_its_number_of_steps(
     weights = result.model.network.state_dict()
     for name, value in again.model.network.state_dict().items():
         assert torch.equal(value, weights[name])
+
+
+# A longer training goes on from a shorter one
+
+
+@pytest.mark.parametrize(
+    ("shorter", "steps"),
+    [({"steps": 30, "decay": 0.25}, 23), ({"minutes": 0.001, "decay": 0.25}, 21)],
+    ids=["steps", "minutes"],
+)
+def test_a_longer_training_goes_on_where_the_rate_of_a_shorter_one_began_to_fall(
+    trained, here, capsys, shorter, steps
+):
+    def train(report, **changes):
+        usual = {"epochs": 1000, "schedule": "stable", "ema": 0.9, "keep": "best"}
+        result, model = trained(report, **(usual | changes))
+        written = {p.relative_to(here / report): p.read_bytes() for p in (here / report).rglob("*.*")}
+        return result.state.log, model, written, capsys.readouterr().out
+
+    longer = {"steps": 50, "minutes": 1000.0, "decay": 0.2}
+    train("shorter", **shorter)
+    *continued, said = train("continued", **longer)
+    assert f"the first {steps} steps are those of a shorter training" in said
+    assert "going on from" in said
+    assert "the first" not in train("other", **longer, lr=0.002)[-1]
+    if "steps" in shorter:
+        assert "the first" not in train("again", **shorter)[-1], "the same training again is a whole one"
+    shutil.rmtree(here / ".cache/legs")
+    *whole, said = train("whole", **longer)
+    assert "the first" not in said
+    assert continued == whole
 
 
 # Stopping early, the best epoch, the average
