@@ -84,7 +84,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         "-S", "--set", metavar="KEY=VALUE", action="append", default=[],
-        help="a value instead of params.yaml's, as train.batch_size=64; can be given again",
+        help="a value instead of params.yaml's, as train.batch_size=64; may be repeated",
     )  # fmt: skip
     parser.add_argument(
         "--photos", metavar="N", type=int, help="train photos and copies (those in data/prepared)"

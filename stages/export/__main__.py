@@ -1,4 +1,4 @@
-"""Hand over the trained model: data/models/colorizer.onnx, checked against torch, and its card.
+"""Export the trained model: data/models/colorizer.onnx, checked against torch, and the model card.
 
 Examples:
 

@@ -6,7 +6,7 @@ Examples:
   dvc exp run -S prepare.rotated_copies=0     no rotated copies
   dvc exp run -S prepare.fit=squash           whole photos, out of proportion
   dvc exp run -S 'prepare.extra_sizes=[128]'  train photos at half the size too
-  python -m stages.prepare hashes data/base   note what the base model there was trained on
+  python -m stages.prepare hashes data/base   write the hashes of what the base model there was trained on
 """
 
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Run a recipe: print the `dvc exp run -n NAME -S ...` that it stands for, then run it.
 
-Without a name, list the recipes. What follows the name is set on top. Run again on the same commit it is
-experiment NAME-2, NAME-3 and so on. Examples:
+Without a name, list the recipes. Values after the name override the recipe's. Run again on the same commit,
+it is experiment NAME-2, NAME-3 and so on. Examples:
 
   python -m stages.recipes
   python -m stages.recipes bing-cnn
@@ -26,7 +26,7 @@ def main() -> None:
         description=__doc__,
     )
     parser.add_argument("name", nargs="?", help="a recipe")
-    parser.add_argument("settings", nargs="*", metavar="key=value", help="set on top of it")
+    parser.add_argument("settings", nargs="*", metavar="key=value", help="overrides a value of the recipe")
     parser.add_argument("--dry-run", action="store_true", help="check and print the command, run nothing")
     asked = parser.parse_args()
     if not asked.name:

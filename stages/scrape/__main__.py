@@ -6,7 +6,7 @@ The source is `scrape.source` in params.yaml. Examples:
   dvc repro scrape                                            the same, if anything changed
   dvc exp run -S scrape.source=folder -S scrape.folder=/photos
   dvc exp run -S scrape.source=bing -S scrape.license=share   photos that may be shared, says Bing
-  dvc exp run -S scrape.refresh=1                             search anew, and keep what was found before
+  dvc exp run -S scrape.refresh=1                             search again, and keep what was found before
 """
 
 from pathlib import Path

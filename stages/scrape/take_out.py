@@ -1,4 +1,4 @@
-"""Take photos out for good, because their owner asked: nothing of them stays, and they never come in again.
+"""Remove photos for good, because their owner asked: nothing of them stays, and they are never kept again.
 
 A PHOTO is a file of data/raw or data/prepared, any copy of it, its SHA-256 or the first 16 digits of that (as
 in file names), or its URL in data/manifest.csv. Examples:
@@ -40,7 +40,7 @@ def main() -> None:
         description=__doc__,
     )
     parser.add_argument("photos", nargs="+", metavar="PHOTO")
-    parser.add_argument("--near", action="store_true", help="take out what looks like it, too")
+    parser.add_argument("--near", action="store_true", help="remove what looks like it, too")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, do nothing")
     given = parser.parse_args()
 

@@ -1,6 +1,6 @@
 """Train the network that params.yaml describes; write data/models/colorizer.safetensors and reports/train.
 
-Stopped by Ctrl-C or killed, it goes on from its last checkpoint when started again. Examples:
+Interrupted by Ctrl-C or killed, it resumes at its last checkpoint when it is started again. Examples:
 
   python -m stages.train
   torchrun --nproc-per-node 2 -m stages.train

@@ -1,14 +1,14 @@
-"""Search good params for training by random trials, as the section `tune` of params.yaml says.
+"""Search for good hyperparameters by random trials, as the section `tune` of params.yaml says.
 
 Each trial draws values from `tune.space`, trains for `tune.epochs` on data/prepared and is scored by the
-color difference of the val photos, CIEDE2000, lower is better. (Accuracy, which classifiers are searched by,
+color difference of the val photos, CIEDE2000, lower is better. (Accuracy, by which classifiers are compared,
 says nothing here: color is a number per pixel, and no number is ever hit exactly.) Trials lie in a database,
-SQLite in .cache or any that `tune.storage` names. Stopped by Ctrl-C or killed, the search goes on when it is
-started again. Started on many machines with one `tune.storage`, they share the trials. It writes
+SQLite in .cache or any that `tune.storage` names. Interrupted by Ctrl-C or killed, the search resumes when
+it is started again. Started on many machines with one `tune.storage`, they share the trials. It writes
 reports/tune/: trials.csv, best.yaml, history.png, importance.png, slices.png. Examples:
 
-  python -m stages.tune                  does the trials that are still to do
-  python -m stages.tune --workers 2      does them in two processes, each with half of the cores
+  python -m stages.tune                  runs the trials that are left
+  python -m stages.tune --workers 2      runs them in two processes, each with half of the cores
   python -m stages.tune show             prints the table so far
   python -m stages.tune apply            writes the best values into params.yaml
 """
@@ -42,7 +42,7 @@ def search(arguments: Sequence[str]) -> None:
         prog="python -m stages.tune",
         description=__doc__,
     )
-    parser.add_argument("--workers", type=int, default=1, help="processes that do trials (default 1)")
+    parser.add_argument("--workers", type=int, default=1, help="processes that run trials (default 1)")
     workers = parser.parse_args(arguments).workers
     if workers < 1:
         raise UngrayError(f"--workers {workers} is not allowed: it must be 1 or more")

@@ -22,7 +22,7 @@ PORT = 8420
 EXAMPLES = """examples:
   python -m stages.filter review                         opens the page in your browser
   python -m stages.filter review --no-browser --port 9000
-  ssh -L 8420:127.0.0.1:8420 there                       looks at the photos of another machine
+  ssh -L 8420:127.0.0.1:8420 there                       reviews the photos of another machine
 
 Decisions go to data/review.csv at once; `dvc repro` applies them.
 """
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> None:
         epilog=EXAMPLES,
     )
     parser.add_argument("--port", type=int, help=f"default: {PORT}, or a free one if it is taken")
-    parser.add_argument("--no-browser", action="store_true", help="only say the address")
+    parser.add_argument("--no-browser", action="store_true", help="only print the address")
     chosen = parser.parse_args(arguments)
 
     # Here, not above: the stage itself needs no server.

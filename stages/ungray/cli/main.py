@@ -23,18 +23,17 @@ EXAMPLES = """examples:
   colorize scans/ --compare --dry-run        what would be written: gray and colored side by side
   colorize serve                             the web page, on this machine alone; see colorize serve --help
 
-A photo whose output is there already is skipped, whatever model and options made it; --overwrite makes it
-anew. A photo itself is never overwritten. Its lightness is kept as it is, at full resolution; only color
-is added, and a color photo is taken as gray. The colors are a guess: plausible at best, never evidence of
-what was there.
+A photo whose output exists is skipped, whatever model and options made it; --overwrite makes it again. A
+photo itself is never overwritten. Its lightness stays as it is, at full resolution; only color is added,
+and a color photo is taken as gray. The colors are a guess: plausible at best, never evidence of what was
+there.
 
 A link to a photo is a photo of its own. A link to a folder is followed where you name it or a * of a pattern
-does, not where it lies below a folder or is met by **. No photo is colored twice, whatever links lead to
-its folder.
+matches it, not below a folder and not by **. No photo is colored twice, whatever links lead to its folder.
 
-exit codes: 0 all is well, 1 some photo failed (the others are done), 2 wrong usage, 130 interrupted
+exit codes: 0 success, 1 some photo failed (the others are done), 2 wrong usage, 130 interrupted
 
-Ungray (the project behind this command) trains such models on your own photos: see its README.
+Ungray (the project behind this command) trains such models on your own photos: see its README.md.
 """
 
 
@@ -113,21 +112,21 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--format",
         choices=("jpg", "png", "webp", "tif"),
-        help="of the outputs (default: the photo's own; HEIC becomes JPEG, AVIF WebP, other kinds PNG)",
+        help="format of the outputs (default: the photo's own; HEIC becomes JPEG, AVIF WebP, other kinds PNG)",
     )
     group.add_argument(
         "--quality",
         type=_number(int, 1, 100),
         default=95,
         metavar="Q",
-        help="of JPEG and WebP, 1 to 100 (default: 95)",
+        help="quality of JPEG and WebP, 1 to 100 (default: 95)",
     )
     group.add_argument(
         "--pages",
         action="store_true",
-        help="of a TIFF of several pages all, into one TIFF (default: the first)",
+        help="color all pages of a TIFF, into one TIFF (default: the first page)",
     )
-    group.add_argument("--overwrite", action="store_true", help="make outputs anew that are there already")
+    group.add_argument("--overwrite", action="store_true", help="make outputs again that exist already")
 
 
 def _add_running(group: argparse._ArgumentGroup) -> None:
@@ -136,7 +135,7 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
         type=_number(int, 1, 256),
         default=0,
         metavar="N",
-        help="photos in work at a time (default: one per core, 4 at most)",
+        help="photos at a time (default: one per core, 4 at most)",
     )
     group.add_argument("--dry-run", action="store_true", help="say what would be written, and write nothing")
     group.add_argument("--json", action="store_true", help="print a summary for programs on standard output")

@@ -67,7 +67,7 @@ class Summary:
         if count["skipped"]:
             said.append(
                 f"skipped {_photos(count['skipped'])}, colored already{_where(self.of('skipped'))}"
-                " (whatever the model and options were; --overwrite makes them anew)"
+                " (whatever the model and options were; --overwrite makes them again)"
             )
         if self.own:
             said.append(f"left alone {self.own} made by an earlier run")

@@ -36,8 +36,8 @@ EXAMPLES = """examples:
   colorize serve --model mine --model base
   ssh -L 8430:127.0.0.1:8430 there                      uses the page of another machine
 
-Photos stay on this machine, in a folder of their own that goes with the session; Ctrl-C ends the page.
-Whoever can reach the address can use it: with another --host than the default, that is your whole network.
+Photos stay on this machine, in a temporary folder that is removed with the session; Ctrl-C ends the page.
+Everybody who reaches the address can use it: with another --host, that is your whole network.
 """
 
 
@@ -54,18 +54,18 @@ def main(arguments: Sequence[str]) -> None:
         "--model",
         action="append",
         metavar="MODEL",
-        help="to offer: base, mine (the one trained here) or a file; may be repeated, the first is chosen",
+        help="a model to offer: base, mine (trained here) or a file; may be repeated, the first is selected",
     )
     parser.add_argument(
-        "--max-bytes", type=_count, default=MAX_BYTES, help="of one photo's file (default: %(default)s)"
+        "--max-bytes", type=_count, default=MAX_BYTES, help="largest file of a photo (default: %(default)s)"
     )
     parser.add_argument(
-        "--max-pixels", type=_count, default=MAX_PIXELS, help="of one photo (default: %(default)s)"
+        "--max-pixels", type=_count, default=MAX_PIXELS, help="largest photo (default: %(default)s)"
     )
     parser.add_argument(
         "--queue", type=_count, default=QUEUE, help="how many requests may wait (default: %(default)s)"
     )
-    parser.add_argument("--no-browser", action="store_true", help="only say the address")
+    parser.add_argument("--no-browser", action="store_true", help="only print the address")
     chosen = parser.parse_args(arguments)
     run_command(
         lambda: serve(

@@ -149,7 +149,7 @@ def test_a_second_run_skips_what_is_done_and_colors_what_is_new(colorize, scans,
     assert err == (
         f"colored 1 photo: {scans}/new-colored.webp; "
         "skipped 2 photos, colored already (whatever the model and "
-        "options were; --overwrite makes them anew); left alone 2 made by an earlier run; "
+        "options were; --overwrite makes them again); left alone 2 made by an earlier run; "
         "passed over 1 .txt\n"
     )
     assert files_below(scans) == sorted([*first, "new.webp", "new-colored.webp"])
