@@ -24,9 +24,7 @@ def base_model() -> Path:
     (md5,) = re.findall(r"md5: ([0-9a-f]{32})", MODEL.with_suffix(".onnx.dvc").read_text())
     kept = ROOT / "data/remote/files/md5" / md5[:2] / md5[2:]
     if not kept.is_file():
-        raise SystemExit(
-            f"error: the base model is neither {MODEL} nor {kept}; `git checkout data` brings it"
-        )
+        raise FileNotFoundError(f"no base model: neither {MODEL} nor {kept}; `git checkout data` brings it")
     return kept
 
 

@@ -207,5 +207,5 @@ def test_photos_that_stay_small_train_and_are_judged(collection, tiny, tmp_path,
         test=index[index["split"] == "test"],
         prepared=tmp_path / "data/prepared",
     )
-    assert {"model", "gray", "mean_ab"} == set(judged.photos["rival"])
+    assert {"model", "gray", "mean_ab"} == set(judged.photos["method"])
     assert judged.photos[["ciede2000", "psnr"]].notna().all(axis=None)

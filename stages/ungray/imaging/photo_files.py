@@ -36,7 +36,7 @@ class Photo:
     """A photo made gray.
 
     ``gray`` uint16 (height, width), levels of the sRGB curve (a photo of 8 bits has every 257th, or between
-    them where it was colored); ``alpha`` uint8 or uint16 (height, width); ``about``: EXIF data, XMP and
+    them where it was colored); ``alpha`` uint8 or uint16 (height, width); ``metadata``: EXIF data, XMP and
     resolution; ``bits`` 8 or 16; ``format`` a value of :data:`ungray.imaging.photos.FORMATS`; ``halved``: it
     was a JPEG whose color has half the resolution (4:2:0), as most cameras write them; ``pages`` of its
     file.

@@ -55,8 +55,8 @@ def test_another_process_reads_what_this_one_would_and_is_kept_for_the_next_phot
     assert (decoding.limited(read_rgb, PHOTO) == read_rgb(PHOTO)).all()
     here, there = photo_files.read(PHOTO), decoding.limited(photo_files.read, PHOTO)
     assert (here.gray == there.gray).all()
-    assert (here.alpha, here.about, here.bits, here.format, here.halved) == (
-        (there.alpha, there.about, there.bits, there.format, there.halved)
+    assert (here.alpha, here.metadata, here.bits, here.format, here.halved) == (
+        (there.alpha, there.metadata, there.bits, there.format, there.halved)
     )
 
 
@@ -172,7 +172,7 @@ def test_stopping_ends_the_waiting_at_once_and_for_good():
 LEFT = """
 import sys
 from ungray.imaging import decoding
-from tests import decoding_works as works
+from tests.ungray.imaging import decoding_works as works
 content = open(sys.argv[1], "rb").read()
 print(decoding.limited(works.size, content)[0], flush=True)
 if sys.argv[2] == "slow":

@@ -417,7 +417,7 @@ def test_alpha_of_a_newer_kind_is_kept(kind):
 def test_exif_data_of_a_newer_kind_are_kept(kind):
     photo = photo_files.read(saved(SCENE, kind, **turned(kind)))
     exif = Image.Exif()
-    exif.load(photo.about.exif)
+    exif.load(photo.metadata.exif)
     assert exif[ExifTags.Base.Make] == "Agfa"
     assert exif[ExifTags.Base.Orientation] == 1
 
@@ -514,7 +514,7 @@ def test_a_raw_file_of_a_camera_is_developed():
     read = read_rgb(negative())
     assert np.corrcoef(read.ravel(), SCENE.ravel())[0, 1] > 0.97
     photo = photo_files.read(negative())
-    assert (photo.bits, photo.format, photo.about.exif is not None) == (16, "raw", True)
+    assert (photo.bits, photo.format, photo.metadata.exif is not None) == (16, "raw", True)
     with pytest.raises(PhotoError, match="damaged"):
         read_rgb(negative()[:20000])
 
