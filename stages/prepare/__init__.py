@@ -1,1 +1,1 @@
-"""What training sees: photos of one size, split so that nothing leaks, with rotated copies in train."""
+"""Prepares training data: photos of one size, split without leakage, with rotated copies in train."""

@@ -1,4 +1,4 @@
-"""Builds ``data/prepared``: the photos of each split and ``index.csv``, which says what each file is."""
+"""Builds ``data/prepared``: the photos of each split, and ``index.csv``, which describes each file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.prepare import known, shards, store
+from stages.prepare import shards, store, train_hashes
 from stages.prepare.params import Params
 from stages.prepare.split import SPLITS, split
 from stages.prepare.views import View, make, views
@@ -23,19 +23,22 @@ from ungray.system.files import sha256
 from ungray.system.progress import Bar
 
 INDEX = ["file", "split", "photo", "query", "group", "copy", "size", "rotation", "digest", "base_knows"]
-"""``photo`` is the first 16 digits of the original's SHA-256, ``copy`` 0 for the photo itself, 1, 2 ... for
-its copies (rotated, of another size, or both), ``size`` the side in pixels, ``rotation`` in degrees,
-``digest`` the first 16 digits of the prepared file's own SHA-256, ``base_knows`` that of
-:func:`stages.prepare.known.mark`. Where there are shards, one more column:
-``shard``, the archive that has the file under its name without folder; empty for val and test."""
+"""The columns of ``index.csv``. ``photo``: the first 16 digits of the original's SHA-256. ``copy``: 0 for the
+photo itself, 1, 2 ... for its copies (rotated, of another size, or both). ``size``: the side in pixels.
+``rotation``: in degrees. ``digest``: the first 16 digits of the prepared file's own SHA-256. ``base_knows``:
+see :func:`stages.prepare.train_hashes.mark`. If there are shards, one more column, ``shard``: the archive
+that contains the file, under its name without folder; empty for val and test."""
 
 
 @dataclass(frozen=True)
 class Built:
-    """What was built: the index, sorted by file, and how many photos were
+    """The result of :func:`run`.
 
-    ``left_out``: kept by the filter, but on the wrong side of what their data set gives (see :func:`split`);
-    ``reused``: taken from the working cache as they were.
+    Attributes:
+        index: the content of ``index.csv``, sorted by file.
+        left_out: the number of photos that the filter kept, but whose group belongs to another split than
+            the one their data set assigns (see :func:`split`).
+        reused: the number of photos taken unchanged from the working cache.
     """
 
     index: pd.DataFrame
@@ -45,7 +48,7 @@ class Built:
 
 @dataclass(frozen=True)
 class Job:
-    """One photo to prepare, and the digest of each of its views that the working cache has, empty if not."""
+    """One photo to prepare. ``digests``: for each view the digest in the working cache; empty if missing."""
 
     source: str
     checksum: str
@@ -67,18 +70,18 @@ def run(
 ) -> Built:
     """Write every kept photo of ``verdicts`` to ``prepared/<split>/`` or a shard, and ``index.csv``.
 
-    ``cached`` is the folder of :mod:`stages.prepare.store`: views that are there are not made again.
-    ``base_hashes`` and ``near_distance`` are for :func:`stages.prepare.known.mark`.
+    ``cached`` is the folder of :mod:`stages.prepare.store`: views found there are not made again.
+    ``base_hashes`` and ``near_distance`` are for :func:`stages.prepare.train_hashes.mark`.
 
     Raises:
         UngrayError: a split would get no photo, or a photo cannot be read.
     """
-    sides = split(
+    splits = split(
         verdicts, salt=params.split_salt, val_fraction=params.val_fraction, test_fraction=params.test_fraction
     )
-    kept = verdicts.assign(split=sides)[verdicts["verdict"] == "kept"]
+    kept = verdicts.assign(split=splits)[verdicts["verdict"] == "kept"]
     left_out = kept["split"] == ""
-    # By hand, a photo that is there twice may have been kept twice.
+    # Two files with the same bytes may both have been kept by hand.
     kept = kept[~left_out].sort_values("file").drop_duplicates("sha256")
     if empty := [name for name in SPLITS if not (kept["split"] == name).any()]:
         raise UngrayError(
@@ -86,7 +89,7 @@ def run(
             f"{' and '.join(empty)} would be empty; add photos, or change prepare.val_fraction, "
             "test_fraction or split_salt in params.yaml"
         )
-    marks = known.mark(kept, base_hashes, distance=near_distance)
+    marks = train_hashes.mark(kept, base_hashes, distance=near_distance)
     digests = store.digests(cached)
     jobs = [
         _job(raw / file, checksum, split=name, digests=digests, params=params)
@@ -98,8 +101,8 @@ def run(
     rows = []
     for job, query, group, mark in zip(jobs, kept["query"], kept["group"], marks, strict=True):
         for copy, (view, digest) in enumerate(zip(job.views, written[job], strict=True)):
-            about = (f"{job.split}/{view.name}", job.split, job.checksum[:16], query, group)
-            rows.append((*about, copy, view.size, view.rotation, digest, mark))
+            start = (f"{job.split}/{view.name}", job.split, job.checksum[:16], query, group)
+            rows.append((*start, copy, view.size, view.rotation, digest, mark))
     index = pd.DataFrame(rows, columns=INDEX).sort_values("file", ignore_index=True)
     if params.shard_photos:
         index["shard"] = shards.assign(index, photos=params.shard_photos)
@@ -110,30 +113,31 @@ def run(
 
 def _job(source: Path, checksum: str, *, split: str, digests: dict[str, str], params: Params) -> Job:
     photo = checksum[:16]
-    wanted = tuple(views(photo, split=split, params=params))
-    known = tuple(digests.get(store.key(photo, view, params), "") for view in wanted)
-    return Job(str(source), checksum, split, wanted, known)
+    of_photo = tuple(views(photo, split=split, params=params))
+    cached = tuple(digests.get(store.key(photo, view, params), "") for view in of_photo)
+    return Job(str(source), checksum, split, of_photo, cached)
 
 
 def _write(
     jobs: Sequence[Job], *, params: Params, prepared: Path, cached: Path, workers: Workers
 ) -> dict[Job, list[str]]:
-    """Write the views of all photos; return their digests."""
-    place = partial(_place, params=params, prepared=prepared, cached=cached)
+    """Write the views of all photos; return their digests by photo."""
+    link = partial(_link_cached, params=params, prepared=prepared, cached=cached)
     make = partial(_make, params=params, prepared=prepared, cached=cached)
-    known, new = [job for job in jobs if all(job.digests)], [job for job in jobs if not all(job.digests)]
+    in_cache = [job for job in jobs if all(job.digests)]
+    new = [job for job in jobs if not all(job.digests)]
     written: dict[Job, list[str]] = {}
-    background = ThreadPoolExecutor(1)  # places what is known while the rest is made
+    background = ThreadPoolExecutor(1)  # links the cached views while the others are made
     try:
-        placing = [background.submit(place, job) for job in known]
+        linking = [background.submit(link, job) for job in in_cache]
         written |= _checked(new, map_photos(make, new, workers=workers, title="prepare"))
-        results = (future.result() for future in placing)
-        counted = Bar(results, total=len(known), desc="prepare, from the cache", unit="photo")
-        placed = dict(zip(known, counted, strict=True))
+        results = (future.result() for future in linking)
+        counted = Bar(results, total=len(in_cache), desc="prepare, from the cache", unit="photo")
+        linked = dict(zip(in_cache, counted, strict=True))
     finally:
         background.shutdown(cancel_futures=True)
-    damaged = [job for job, whole in placed.items() if not whole]
-    written |= {job: list(job.digests) for job in known}
+    damaged = [job for job, intact in linked.items() if not intact]
+    written |= {job: list(job.digests) for job in in_cache}
     return written | _checked(damaged, map_photos(make, damaged, workers=workers, title="prepare again"))
 
 
@@ -146,25 +150,25 @@ def _checked(jobs: Sequence[Job], results: Iterable[list[str] | str]) -> dict[Jo
     return digests
 
 
-def _place(job: Job, *, params: Params, prepared: Path, cached: Path) -> bool:
-    """Place all views of one photo from the working cache; return False if one of them is damaged."""
+def _link_cached(job: Job, *, params: Params, prepared: Path, cached: Path) -> bool:
+    """Link all views of one photo from the working cache; return False if one of them is damaged."""
     keys = (store.key(job.checksum[:16], view, params) for view in job.views)
     targets = (prepared / job.split / view.name for view in job.views)
     return all(
-        store.place(cached, key, digest, target)
+        store.link(cached, key, digest, target)
         for key, digest, target in zip(keys, job.digests, targets, strict=True)
     )
 
 
 def _make(job: Job, *, params: Params, prepared: Path, cached: Path) -> list[str] | str:
-    """Write all views of one photo, there and to the working cache; return their digests.
+    """Write all views of one photo to ``prepared`` and the working cache; return their digests.
 
-    Returns what is wrong with the photo if it cannot be read.
+    Returns an error message instead if the photo cannot be read.
     """
     try:
         original = Path(job.source).read_bytes()
         if sha256(original) != job.checksum:
-            return "not the photo that was filtered"
+            return "this file changed after it was filtered"
         made = make(original, job.views, params)
     except (photos.PhotoError, OSError) as error:
         return str(error)
@@ -172,5 +176,5 @@ def _make(job: Job, *, params: Params, prepared: Path, cached: Path) -> list[str
     for view, content in zip(job.views, made, strict=True):
         key = store.key(job.checksum[:16], view, params)
         digests.append(store.write(cached, key, content))
-        store.place(cached, key, digests[-1], prepared / job.split / view.name)
+        store.link(cached, key, digests[-1], prepared / job.split / view.name)
     return digests

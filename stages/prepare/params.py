@@ -13,7 +13,7 @@ Size = Annotated[int, Field(ge=32, le=1024, description="pixels")]
 
 
 class Params(Section):
-    """How kept photos are made ready."""
+    """How kept photos are prepared for training."""
 
     photo_size: Size
     extra_sizes: Annotated[tuple[Size, ...], Field(strict=False, max_length=4)]

@@ -1,8 +1,8 @@
 """Train photos packed into shards: tar archives in the layout of WebDataset.
 
-A shard is a plain tar archive of JPEG files; WebDataset reads a file's name up to its first dot as the
+A shard is a plain tar archive of JPEG files. WebDataset takes a file's name up to its first dot as the
 photo's key (Aizman, Maltby, Breuel, "High performance I/O for large scale deep learning", 2019). The same
-photos give the same bytes.
+photos always give the same bytes.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from ungray.system.progress import Bar
 
 
 def assign(index: pd.DataFrame, *, photos: int) -> pd.Series:
-    """Return the shard of each row of ``index``, at most ``photos`` in one; empty for val and test.
+    """Return the shard of each row of ``index``, with at most ``photos`` in one; empty for val and test.
 
-    Photos of a shard are of one size, as those of a batch are. They follow each other by digest, which is as
-    good as drawn by lot: the rotated copies of a photo lie in different shards.
+    All photos of a shard have one size, as those of a batch do. They are sorted by digest, which is as good
+    as a random order: the rotated copies of a photo are spread over the shards.
     """
     shards = pd.Series("", index=index.index)
     train, made = index[index["split"] == "train"], 0
@@ -36,7 +36,7 @@ def assign(index: pd.DataFrame, *, photos: int) -> pd.Series:
 
 
 def pack(index: pd.DataFrame, prepared: Path) -> None:
-    """Write the shards that ``index`` names to ``prepared``; the folder of loose train photos goes."""
+    """Write the shards that ``index`` names to ``prepared``; delete the folder of loose train photos."""
     train = index[index["split"] == "train"].sort_values("digest", kind="stable")
     for shard, rows in Bar(train.groupby("shard"), desc="prepare, shards", unit="shard"):
         with (
@@ -45,7 +45,7 @@ def pack(index: pd.DataFrame, prepared: Path) -> None:
         ):
             for file in rows["file"]:
                 content = (prepared / file).read_bytes()
-                member = tarfile.TarInfo(Path(file).name)  # no time, no owner
+                member = tarfile.TarInfo(Path(file).name)  # without time and owner, which would differ
                 member.size = len(content)
                 archive.addfile(member, io.BytesIO(content))
     shutil.rmtree(prepared / "train")

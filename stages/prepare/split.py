@@ -1,4 +1,4 @@
-"""The split into train, val and test: decided by duplicate group and salted hash, before any augmentation."""
+"""The split into train, val and test, by duplicate group and salted hash, before any augmentation."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from ungray.system.files import sha256
 SPLITS = ("train", "val", "test")
 
 
-def side(key: str, *, salt: str, val_fraction: float, test_fraction: float) -> str:
-    """Return train, val or test for one photo: the same for ever, whatever other photos there are."""
-    place = int(sha256(f"{salt}/{key}".encode())[:13], 16) / 16**13
-    if place < test_fraction:
+def split_of(key: str, *, salt: str, val_fraction: float, test_fraction: float) -> str:
+    """Return train, val or test for one photo; it never changes, whatever other photos are added."""
+    fraction = int(sha256(f"{salt}/{key}".encode())[:13], 16) / 16**13
+    if fraction < test_fraction:
         return "test"
-    return "val" if place < test_fraction + val_fraction else "train"
+    return "val" if fraction < test_fraction + val_fraction else "train"
 
 
 def split(verdicts: pd.DataFrame, *, salt: str, val_fraction: float, test_fraction: float) -> pd.Series:
     """Return the split of every row of ``verdicts``, empty for rows without a group and for those left out.
 
-    A group goes where the most test-ward of its photos falls, rejected duplicates included. So a photo keeps
-    its side as the collection grows, and only where a new photo shows two groups to be one do they join,
-    toward test, never back. Files cut from one photograph count as that one photograph.
+    Each photo gets a split by its hash. A group is in test if any of its photos is (rejected duplicates
+    count), else in val if any is, else in train. So a photo keeps its split as the collection grows, with one
+    exception: if a new photo shows that two groups are one, they merge, toward test and never back. Files
+    cut from one photograph count as that one photograph.
 
-    Where a data set gives a photo its side (column ``split``), that is where it falls, and it is never seen
-    on another: if its group goes elsewhere it is left out. Where no photo is given to val, val is drawn from
-    the given train photos by the same hash.
+    If the data set assigns a split to a photo (column ``split``), the photo is used in no other: it is left
+    out if its group belongs to another split. If the data set assigns no photo to val, val is drawn from its
+    train photos by the same hash.
 
     Raises:
-        UngrayError: a given side is none of train, val and test.
+        UngrayError: an assigned split is none of train, val and test.
     """
     given = verdicts["split"]
     if unknown := sorted(set(given) - {"", *SPLITS}):
@@ -39,7 +40,9 @@ def split(verdicts: pd.DataFrame, *, salt: str, val_fraction: float, test_fracti
             "run `dvc repro --force scrape`"
         )
     keys = verdicts["photograph"].where(verdicts["photograph"] != "", verdicts["sha256"])
-    drawn = keys.map(lambda key: side(key, salt=salt, val_fraction=val_fraction, test_fraction=test_fraction))
+    drawn = keys.map(
+        lambda key: split_of(key, salt=salt, val_fraction=val_fraction, test_fraction=test_fraction)
+    )
     own = given.where(given != "", drawn)
     val_is_drawn = (given == "train") & (not (given == "val").any())
     own = own.mask(val_is_drawn & (drawn == "val"), "val")

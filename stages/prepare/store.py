@@ -1,13 +1,13 @@
-"""Prepared files kept in the working cache, so that a photo is decoded, resized and encoded once.
+"""Prepared files kept in the working cache, so that a photo is decoded, resized and encoded only once.
 
-A file's name ends in the digest of its bytes, and it is used only after they were read and have that digest.
-What a killed run left half-written, or what was damaged since, counts as not there and is made anew; so
-nothing need be synced to disk, which takes longer than all the rest.
+A file's name ends in the digest of its bytes, and the digest is checked before the file is used. A file that
+a killed run left half-written, or that was damaged later, counts as missing and is made again. So no file
+needs to be synced to disk, which would take longer than all the rest.
 
-``data/prepared`` gets hard links, and so does DVC's cache (``cache.type`` in .dvc/config). DVC deletes the
-output before the stage runs; after thousands of files were deleted for good, ext4 looks at each of them
-again for every file that is created in the next minutes, which took three quarters of the stage's time. DVC
-makes the links read-only; what is changed all the same no longer has its digest.
+``data/prepared`` gets hard links, and so does DVC's cache (``cache.type`` in .dvc/config). The reason: DVC
+deletes the output before the stage runs, and for minutes after the last link of thousands of files is gone,
+ext4 checks each of their inodes again for every file that is created. That took three quarters of the
+stage's time. DVC makes the links read-only; a file that is changed nevertheless no longer has its digest.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ungray.system.files import sha256
 
 
 def folder(params: Params) -> Path:
-    """Return the folder for files that this code, these libraries and these ``params`` make."""
+    """Return the folder for the files that this code, these libraries and these ``params`` produce."""
     modules = [Path(str(module.__file__)) for module in (geometry, views)]
     code = cache.code_fingerprint(*modules, *photos.CODE)
     libraries = [version(name) for name in photos.LIBRARIES]
@@ -41,15 +41,15 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def key(photo: str, view: View, params: Params) -> str:
-    """Return what a file is found by: 16 digits of its photo's checksum, and the view."""
+    """Return the key of a file: 16 digits of its photo's checksum, and the view."""
     turned = f"_{params.rotation_border}{view.rotation:+}" if view.turned else ""
     return f"{photo}_{view.size}{turned}"
 
 
-def place(folder: Path, key: str, digest: str, target: Path) -> bool:
-    """Make the file of ``key`` appear as ``target``: a hard link, or a copy where the file system has none.
+def link(folder: Path, key: str, digest: str, target: Path) -> bool:
+    """Hard-link the file of ``key`` to ``target``; copy it if the file system has no hard links.
 
-    Returns False, and makes nothing, if the file is not there or does not have its ``digest``.
+    Returns False, and creates nothing, if the file is missing or does not have its ``digest``.
     """
     path = _path(folder, key, digest)
     try:
@@ -66,10 +66,11 @@ def place(folder: Path, key: str, digest: str, target: Path) -> bool:
 
 
 def write(folder: Path, key: str, content: bytes) -> str:
-    """Keep ``content`` under ``key``; return its digest."""
+    """Store ``content`` under ``key``; return its digest."""
     digest = digest_of(content)
-    # Never in place: a damaged one may be linked to, and a photo of a lost Dask worker is made by another one
-    # while the lost one may still be at it. What a kill leaves is named after its photo: take_out finds it.
+    # Never written in place: a damaged file may have other links, and a photo of a Dask worker that is
+    # believed lost may be written by two workers at once. The temporary name starts with the photo's key, so
+    # that take_out finds what a killed run left behind.
     path = _path(folder, key, digest)
     unfinished = folder / f".{path.stem}.{uuid4().hex}"
     unfinished.write_bytes(content)

@@ -1,4 +1,4 @@
-"""One photo as the files that training sees: itself, and in train its rotated copies and other sizes."""
+"""The prepared files of one photo: the photo itself and, in train, its rotated copies and other sizes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from stages.prepare.geometry import angles, fit, rotate, shrink, side
+from stages.prepare.geometry import angles, fit, output_size, rotate, shrink
 from stages.prepare.params import Params
 from ungray.imaging import photos
 
@@ -15,9 +15,11 @@ from ungray.imaging import photos
 class View:
     """One prepared file of a photo.
 
-    ``size`` is its side in pixels; what is smaller stays so if not ``prepare.enlarge``. ``turned`` is 0 for
-    upright, 1, 2 ... for the rotated copies, which are turned by ``rotation`` degrees counterclockwise.
-    ``name`` is the file's, without folder.
+    Attributes:
+        name: the file's name, without folder.
+        size: its side in pixels; a smaller photo keeps its size unless ``prepare.enlarge`` is set.
+        turned: 0 for upright, 1, 2 ... for the rotated copies.
+        rotation: the angle in degrees, counterclockwise.
     """
 
     name: str
@@ -27,11 +29,11 @@ class View:
 
 
 def views(photo: str, *, split: str, params: Params) -> list[View]:
-    """Return the views of ``photo`` (16 digits of its checksum): itself first, then in train its copies."""
+    """Return the views of ``photo`` (16 digits of its checksum): itself first, then, in train, its copies."""
     sizes, rotations = [params.photo_size], [0.0]
     if split == "train":
         sizes += params.extra_sizes
-        rotations += angles(photo, copies=params.rotated_copies, most=params.rotation_degrees)
+        rotations += angles(photo, copies=params.rotated_copies, max_degrees=params.rotation_degrees)
     return [
         View(
             f"{photo}{f'_{size}' if size != params.photo_size else ''}{f'_r{turned}' if turned else ''}.jpg",
@@ -44,7 +46,7 @@ def views(photo: str, *, split: str, params: Params) -> list[View]:
 
 
 def make(content: bytes, views: Sequence[View], params: Params) -> list[bytes]:
-    """Return the file ``content`` of a photo as the JPEG files of ``views``.
+    """Return the JPEG files of ``views``, made from ``content``, the bytes of a photo's file.
 
     Raises:
         PhotoError: ``content`` cannot be read.
@@ -56,7 +58,7 @@ def make(content: bytes, views: Sequence[View], params: Params) -> list[bytes]:
         upright = rgb
         if view.turned:
             upright = rotate(shrunk[view.size], degrees=view.rotation, border=params.rotation_border)
-        size = side(rgb, size=view.size, how=params.fit, enlarge=params.enlarge)
+        size = output_size(rgb, size=view.size, how=params.fit, enlarge=params.enlarge)
         square = fit(upright, size=size, how=params.fit)
         made.append(photos.encode_rgb(square, suffix=".jpg", quality=params.jpeg_quality))
     return made

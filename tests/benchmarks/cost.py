@@ -166,7 +166,9 @@ def races(folder: Path, *, runs: int, workers: int) -> Iterator[tuple[str, int, 
     kept = table.assign(verdict="kept", group=table["sha256"].str[:16])
     fractions = {name: getattr(shipped["prepare"], name) for name in ("val_fraction", "test_fraction")}
     sides = split(kept, salt=shipped["prepare"].split_salt, **fractions)
-    draw = partial(angles, copies=shipped["prepare"].rotated_copies, most=shipped["prepare"].rotation_degrees)
+    draw = partial(
+        angles, copies=shipped["prepare"].rotated_copies, max_degrees=shipped["prepare"].rotation_degrees
+    )
     turns = [
         draw(sha[:16]) if side == "train" else [] for sha, side in zip(kept["sha256"], sides, strict=True)
     ]

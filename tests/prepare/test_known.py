@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stages.prepare import __main__ as stage
-from stages.prepare import known
+from stages.prepare import train_hashes
 from stages.storage import tables
 from ungray.errors import UngrayError
 from ungray.imaging import duplicates
@@ -64,14 +64,14 @@ def test_without_hashes_nothing_is_claimed(looked_at):
 
 def test_the_hashes_written_from_what_was_prepared_are_of_its_train_photos(here, capsys):
     stage.main()
-    assert "without data/base/train_hashes.npy nobody knows" in capsys.readouterr().out
-    known.write(["data/base"])
-    hashes = known.read(Path("data/base"))
+    assert "data/base/train_hashes.npy is missing" in capsys.readouterr().out
+    train_hashes.write(["data/base"])
+    hashes = train_hashes.read(Path("data/base"))
     index = tables.read(Path("data/prepared/index.csv"), made_by="prepare")
     train = here.verdicts["sha256"].str[:16].isin(index.loc[index["split"] == "train", "photo"])
     assert hashes.tolist() == sorted(set(_numbers(here.verdicts.loc[train, "phash"]).tolist()))
     first = Path("data/base/train_hashes.npy").read_bytes()
-    known.write(["data/base"])
+    train_hashes.write(["data/base"])
     assert Path("data/base/train_hashes.npy").read_bytes() == first
     stage.main()
     tests = (index["split"] == "test").sum()
@@ -91,16 +91,16 @@ def test_the_stage_marks_what_the_base_in_params_yaml_knows(here, capsys):
 def test_a_damaged_file_of_hashes_is_said_in_a_sentence(tmp_path, spoiled):
     (tmp_path / "train_hashes.npy").write_bytes(spoiled)
     with pytest.raises(UngrayError, match=r"train_hashes\.npy is damaged; `git checkout"):
-        known.read(tmp_path)
+        train_hashes.read(tmp_path)
 
 
 def test_an_array_of_another_kind_is_damage_too(tmp_path):
     np.save(tmp_path / "train_hashes.npy", np.zeros((2, 2)))
     with pytest.raises(UngrayError, match="is damaged"):
-        known.read(tmp_path)
+        train_hashes.read(tmp_path)
 
 
 def test_no_folder_of_a_base_model_is_said_in_a_sentence(here):
     stage.main()
-    with pytest.raises(UngrayError, match="nowhere is no folder"):
-        known.write(["nowhere"])
+    with pytest.raises(UngrayError, match="nowhere is not a folder"):
+        train_hashes.write(["nowhere"])

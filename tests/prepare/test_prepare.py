@@ -164,7 +164,7 @@ def test_a_mirrored_photo_turned_the_other_way_is_the_mirrored_result():
 
 
 def test_angles_are_within_range_evenly_spread_and_the_same_for_ever():
-    drawn = np.array([angles(_digest(str(photo))[:16], copies=3, most=15.0) for photo in range(1000)])
+    drawn = np.array([angles(_digest(str(photo))[:16], copies=3, max_degrees=15.0) for photo in range(1000)])
     assert np.abs(drawn).max() <= 15
     assert np.abs(drawn).max() > 14
     assert abs(drawn.mean()) < 0.6
@@ -173,9 +173,9 @@ def test_angles_are_within_range_evenly_spread_and_the_same_for_ever():
     for one, other in ((0, 1), (1, 2), (0, 2)):
         assert abs(np.corrcoef(drawn[:, one], drawn[:, other])[0, 1]) < 0.1
     # Written down: another figure here means that every prepared data set changes.
-    assert angles("0123456789abcdef", copies=3, most=15.0) == [-13.3, 6.2, 5.9]
-    assert angles("0123456789abcdef", copies=2, most=15.0) == [-13.3, 6.2]
-    assert angles("0123456789abcdef", copies=0, most=15.0) == []
+    assert angles("0123456789abcdef", copies=3, max_degrees=15.0) == [-13.3, 6.2, 5.9]
+    assert angles("0123456789abcdef", copies=2, max_degrees=15.0) == [-13.3, 6.2]
+    assert angles("0123456789abcdef", copies=0, max_degrees=15.0) == []
 
 
 # The split
@@ -393,7 +393,7 @@ def test_rotated_copies_are_in_train_only_and_as_many_as_asked_for(prepared):
     assert turned["rotation"].abs().max() <= 15
     assert turned["rotation"].nunique() > 10
     for row in turned.itertuples():
-        assert row.rotation == angles(row.photo, copies=2, most=15.0)[row.copy - 1]
+        assert row.rotation == angles(row.photo, copies=2, max_degrees=15.0)[row.copy - 1]
         assert row.file == f"train/{row.photo}_r{row.copy}.jpg"
 
 

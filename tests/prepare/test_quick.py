@@ -193,7 +193,7 @@ def test_every_file_of_a_photo_in_the_cache_begins_with_its_checksum(collection)
 def test_another_photo_under_the_name_of_the_filtered_one_is_refused(collection):
     one, other = (collection.top / "raw" / file for file in collection.verdicts["file"].iloc[:2])
     one.write_bytes(other.read_bytes())
-    with pytest.raises(UngrayError, match=rf"{one.name}: not the photo that was filtered; run `dvc repro"):
+    with pytest.raises(UngrayError, match=rf"{one.name}: this file changed after it was filtered; run `dvc"):
         collection.prepare()
     assert not list((collection.top / "cached").glob(f"{one.stem}*"))
 

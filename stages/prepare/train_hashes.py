@@ -1,7 +1,7 @@
-"""Which photos the base model was trained on, known by their hashes: they can't judge it.
+"""The perceptual hashes of the base model's train photos, which must not be used to test it.
 
-Nor can they judge what starts from it. Beside a base model lies :data:`FILE` with the 64-bit perceptual hash
-of each of its train photos, 8 bytes a photo, from which no photo can be had back.
+Nor must they test models that are fine-tuned from it. The folder of a base model holds :data:`FILE` with the
+64-bit perceptual hash of each of its train photos: 8 bytes per photo, from which no photo can be recovered.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from ungray.system.terminal import Parser, tell
 FILE = "train_hashes.npy"
 
 DOC = """\
-Write the perceptual hashes of the train photos of data/prepared beside a base model, 8 bytes a photo. With
-them `prepare` knows which test photos that model was trained on, and `evaluate` leaves those out. Run it
-where the model was trained, once it is in its folder:
+Write the perceptual hashes of the train photos of data/prepared to the folder of a base model, 8 bytes per
+photo. From them `prepare` knows which test photos that model was trained on, and `evaluate` leaves those
+out. Run it where the model was trained, after the model was copied to its folder:
 
   python -m stages.prepare hashes data/base
 """
 
 
 def read(base: Path) -> Hashes | None:
-    """Return the hashes, uint64 (number,), that lie in the folder ``base`` of a base model; None if none do.
+    """Return the hashes in the folder ``base`` of a base model, uint64 (count,); None if there is no file.
 
     Raises:
         UngrayError: the file is damaged.
@@ -45,16 +45,16 @@ def read(base: Path) -> Hashes | None:
         hashes = None
     if not isinstance(hashes, np.ndarray) or hashes.dtype != np.uint64 or hashes.ndim != 1:
         raise UngrayError(
-            f"{path} is damaged; `git checkout {path}` brings the last one back, and without it which photos "
-            "the base model was trained on is not known"
+            f"{path} is damaged; `git checkout {path}` restores it. Without it, it is unknown which photos "
+            "the base model was trained on"
         )
     return hashes
 
 
 def mark(kept: pd.DataFrame, hashes: Hashes | None, *, distance: int) -> pd.Series:
-    """Return for each photo of ``kept`` whether the base model was trained on it or a copy: yes or no.
+    """Return for each photo of ``kept`` whether the base model was trained on it or a copy: "yes" or "no".
 
-    Empty for those that are not in test, and for all where ``hashes`` are not known. ``distance`` is that of
+    Empty for photos that are not in test, and for all if ``hashes`` is None. ``distance`` is that of
     :func:`ungray.imaging.duplicates.known`.
     """
     marks = pd.Series("", kept.index)
@@ -74,15 +74,15 @@ def write(arguments: Sequence[str]) -> None:
     parser.add_argument("base", metavar="FOLDER", type=Path, help="the folder of the base model")
     folder = parser.parse_args(arguments).base
     if not folder.is_dir():
-        raise UngrayError(f"{folder} is no folder; name that of the base model, such as data/base")
+        raise UngrayError(f"{folder} is not a folder; name that of the base model, such as data/base")
     index = tables.read(Path("data/prepared/index.csv"), made_by="prepare")
     verdicts = tables.read(Path("data/verdicts.csv"), made_by="filter").drop_duplicates("sha256")
     train = set(index.loc[index["split"] == "train", "photo"])
     phashes = verdicts.loc[verdicts["sha256"].str[:16].isin(train), "phash"]
     if len(phashes) != len(train):
         raise UngrayError(
-            f"data/prepared has {len(train)} train photos, of which data/verdicts.csv knows {len(phashes)}; "
-            "`dvc repro prepare` makes both anew"
+            f"data/prepared has {len(train)} train photos, of which data/verdicts.csv lists {len(phashes)}; "
+            "`dvc repro prepare` updates both"
         )
     hashes = np.unique(np.array([int(value, 16) for value in phashes], np.uint64))
     with whole_file(folder / FILE) as partial, partial.open("wb") as file:
