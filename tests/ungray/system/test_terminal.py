@@ -136,8 +136,9 @@ def test_the_list_of_commands_is_whole():
 def test_a_current_folder_that_is_gone_is_said_in_a_sentence(tmp_path, command):
     (tmp_path / "gone").mkdir()
     line = f"cd gone && rmdir ../gone && exec '{sys.executable}' -m {command}"
+    photo = " a.jpg" if command in ("ungray", "ungray.cli.main", "stages.scrape.take_out") else ""
     ran = subprocess.run(
-        ["sh", "-c", line + (" a.jpg" if command in ("ungray", "ungray.cli.main", "stages.scrape.take_out") else "")],
+        ["sh", "-c", line + photo],
         cwd=tmp_path, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert ran.returncode == 1
