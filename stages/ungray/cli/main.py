@@ -112,7 +112,7 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--format",
         choices=("jpg", "png", "webp", "tif"),
-        help="format of the outputs (default: the photo's own; HEIC becomes JPEG, AVIF WebP, other kinds PNG)",
+        help="of the outputs (default: the photo's own; HEIC becomes JPEG, AVIF WebP, other kinds PNG)",
     )
     group.add_argument(
         "--quality",
