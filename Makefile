@@ -52,9 +52,8 @@ repro: $(VENV)/installed data/base/colorizer.safetensors data/base/colorizer.onn
 recipe: $(VENV)/installed  ## run a recipe, NAME=unet SET='train.minutes=10 ...'; without NAME list them
 	@python -m stages.recipes $(NAME) $(SET)
 
-# Threads that wait for each other on two busy cores must not spin.
 test: $(VENV)/installed lint  ## run every check and test
-	OMP_WAIT_POLICY=passive python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 benchmark: $(VENV)/installed  ## time the stages, colorize and its page; PHOTOS=folder takes real photos too
 	python tests/benchmarks/cost.py $(if $(PHOTOS),--photos $(PHOTOS))

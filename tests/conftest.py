@@ -8,6 +8,10 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+# The networks here are so small that a second thread costs ten times what it saves: they wait for each other,
+# spinning, on cores that other tests use.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numpy as np
 import pandas as pd
@@ -58,7 +62,7 @@ TINY = {
     },
     "evaluate": {"bootstrap_samples": 100, "grid_rows": 2},
     "export": {},
-    "machine": {"workers": 1, "device": "cpu", "precision": "fp32"},
+    "machine": {"workers": 1, "device": "cpu", "precision": "fp32", "threads": 1},
 }
 
 

@@ -26,6 +26,7 @@ TINY = {
     "train.grid_photos": 2,
     "evaluate.grid_rows": 2,
     "machine.checkpoint_minutes": 0.001,
+    "machine.threads": 1,
 }
 
 
