@@ -82,11 +82,11 @@ def main() -> None:
             base=base_model,
         )
         partial.write_text(content, encoding="utf-8", newline="\n")
-    with whole_file(REPORTS / "metrics.json") as partial:
-        partial.write_text(json.dumps(found.metrics, indent=2) + "\n")
-    for verdict in found.verdicts:
-        tell(f"evaluate: {verdict}")
-    tell(f"evaluate: {found.left_out}")
+    for name, values in (("metrics", found.metrics), ("quality", found.quality)):
+        with whole_file(REPORTS / f"{name}.json") as partial:
+            partial.write_text(json.dumps(values, indent=2) + "\n")
+    for sentence in found.said:
+        tell(f"evaluate: {sentence}")
     tell("evaluate: open reports/report.html to see it all")
 
 

@@ -10,8 +10,7 @@ import pandas as pd
 from scipy.stats import bootstrap
 
 from stages.evaluate.params import Params
-
-TOO_FEW = "too few photos to tell"
+from ungray.quality import TOO_FEW
 
 DRAWN_AT_ONCE = 1_000_000
 """Groups drawn at a time, so that memory stays bounded however many photos there are."""

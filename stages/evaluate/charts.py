@@ -15,11 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from stages.evaluate.bootstrap import TOO_FEW
 from stages.evaluate.chart_style import BLUE, GRAY, ORANGE, STYLE
-from stages.evaluate.methods import TITLES
 from stages.evaluate.pictures import label
-from ungray.imaging.metrics import AB_EDGES
+from ungray.imaging.metrics import AB_EDGES, DECISIVE
+from ungray.quality import METHODS, TOO_FEW
 from ungray.system.files import whole_file
 
 MOST_BARS = 60
@@ -37,7 +36,7 @@ def draw_charts(
 
     Args:
         folder: must be there.
-        queries: a row a query: query, photos, ciede2000_minus_gray, its interval and word.
+        queries: a row a query: query, photos, <decisive metric>_minus_gray, its interval and word.
         histograms: the ab histogram of methods and truth.
         curves: the loss by epoch of train, val and gray: columns ``step`` and the curve's name.
     """
@@ -62,9 +61,9 @@ def panels(
 
 
 def _queries(path: Path, table: pd.DataFrame) -> None:
-    name = "ciede2000_minus_gray"
+    name = f"{DECISIVE.name}_minus_gray"
     table = table.sort_values([name, "query"], ascending=False)
-    title = "Color difference by query, with 95 % intervals over groups\n(pale: too few groups to tell)"
+    title = f"{DECISIVE.title} by query, with 95 % intervals over groups\n(pale: too few groups to tell)"
     if len(table) > MOST_BARS:
         half = MOST_BARS // 2
         title += f", the best and the worst {half} of {len(table)} queries"
@@ -80,7 +79,10 @@ def _queries(path: Path, table: pd.DataFrame) -> None:
             places,
             values,
             color=[
-                (BLUE if value < 0 else ORANGE, 0.45 if word == TOO_FEW else 1)
+                (
+                    BLUE if (value < 0) == (DECISIVE.better == "lower") else ORANGE,
+                    0.45 if word == TOO_FEW else 1,
+                )
                 for value, word in zip(values, table["against_gray"], strict=True)
             ],
             height=0.7,
@@ -90,7 +92,7 @@ def _queries(path: Path, table: pd.DataFrame) -> None:
         axes.set_yticks(places, labels, parse_math=False)
         axes.axvline(0, color="black", linewidth=0.8)
         axes.set_ylim(-0.7, len(table) - 0.3)
-        axes.set_xlabel("CIEDE2000 minus the gray photo's: left of 0 the model is better")
+        axes.set_xlabel(DECISIVE.minus_gray_label)
         axes.set_ylabel("query (test photos)")
         axes.set_title(title)
 
@@ -107,7 +109,7 @@ def _histograms(path: Path, histograms: Mapping[str, NDArray[np.float64]]) -> No
                 norm=LogNorm(1e-6, 1),
                 cmap="cividis_r",
             )
-            axes.set_title(TITLES.get(name, name))
+            axes.set_title(METHODS.get(name, name))
             axes.set_xlabel("a: green to red")
             axes.set_xticks(range(-80, 81, 40))
             axes.set_yticks(range(-80, 81, 40))

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.evaluate.bootstrap import TOO_FEW
 from stages.evaluate.candidates import (
     Candidate,
     by_name,
@@ -20,12 +19,14 @@ from stages.evaluate.candidates import (
 )
 from stages.evaluate.params import Params
 from stages.evaluate.pictures import difference_map, label, scale_strip
-from stages.evaluate.summaries import FIGURES, difference, means
+from stages.evaluate.summaries import difference, means
 from stages.params import load
 from stages.storage import tables
 from ungray.errors import UngrayError
 from ungray.imaging.color import gray_photo, rgb_to_lab
 from ungray.imaging.grids import photo_grid, write_jpeg
+from ungray.imaging.metrics import DECISIVE, METRICS, of_photos
+from ungray.quality import TOO_FEW
 from ungray.system.terminal import Parser, tell
 
 DOC = """\
@@ -74,15 +75,15 @@ def compare(arguments: Sequence[str]) -> None:
 
 
 def paired_table(judged: pd.DataFrame, params: Params) -> pd.DataFrame:
-    """Return a row a figure: the means of a, b and gray, a minus b with its interval, and a word for a."""
-    figures = means(judged)
+    """Return a row a metric: the means of a, b and gray, a minus b with its interval, and a word for a."""
+    by_method = means(judged)
     rows = []
-    for figure in FIGURES:
-        found = difference(judged, figure, method="a", baseline="b", params=params)
+    for metric in of_photos():
+        found = difference(judged, metric, method="a", baseline="b", params=params)
         rows.append(
             {
-                "figure": figure,
-                **{name: figures[name][figure] for name in ("a", "b", "gray")},
+                "figure": metric.name,
+                **{name: by_method[name][metric.name] for name in ("a", "b", "gray")},
                 "a_minus_b": found.mean,
                 "low": found.low,
                 "high": found.high,
@@ -94,9 +95,10 @@ def paired_table(judged: pd.DataFrame, params: Params) -> pd.DataFrame:
 
 
 def sentence(summary: pd.DataFrame, params: Params) -> str:
-    """Return the verdict, by CIEDE2000, in one sentence."""
-    row = summary.set_index("figure").loc["ciede2000"]
-    beside = f"CIEDE2000 {row['a']:.2f} beside {row['b']:.2f}, gray's {row['gray']:.2f}"
+    """Return the verdict, by the decisive metric, in one sentence."""
+    (row,) = summary[summary["figure"] == DECISIVE.name].to_dict("records")
+    ours, theirs, gray = (DECISIVE.text(row[name]) for name in ("a", "b", "gray"))
+    beside = f"{DECISIVE.title} {ours} beside {theirs}, gray's {gray}"
     words = {
         "better": "A is better than B",
         "worse": "A is worse than B",
@@ -110,7 +112,7 @@ def candidates_grid(
     candidates: dict[str, Candidate], judged: pd.DataFrame, folder: Path, *, short_side: int, rows: int
 ) -> NDArray[np.uint8]:
     """Return the photos on which they differ most: gray, A, B, truth, differences from the truth."""
-    figures = judged.pivot(index="file", columns="method", values="ciede2000")
+    figures = judged.pivot(index="file", columns="method", values=DECISIVE.name)
     order = (figures["a"] - figures["b"]).abs().sort_values(ascending=False, kind="stable")
     tiles, captions = [], []
     for file in order.index[:rows].astype(str):
@@ -118,7 +120,7 @@ def candidates_grid(
         made = [colorize(photo) for colorize in candidates.values()]
         maps = [difference_map(colored, photo.truth) for colored in made]
         tiles.append([gray_photo(rgb_to_lab(photo.truth)[..., 0]), *made, photo.truth, *maps])
-        a, b, gray = (figures.loc[file, name] for name in ("a", "b", "gray"))
-        captions.append(f"{label(file, 60)}: CIEDE2000 of A {a:.1f}, B {b:.1f}, gray {gray:.1f}")
-    columns = ["gray", "A", "B", "truth", "A's CIEDE2000", "B's"]
+        a, b, gray = (DECISIVE.text(figures.loc[file, name]) for name in ("a", "b", "gray"))
+        captions.append(f"{label(file, 60)}: {DECISIVE.title} of A {a}, B {b}, gray {gray}")
+    columns = ["gray", "A", "B", "truth", f"A's {METRICS['ciede2000'].title}", "B's"]
     return photo_grid(tiles, columns=columns, captions=captions, tile=160, scale=scale_strip())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from ungray.errors import UngrayError
 from ungray.hints import Hint
 from ungray.imaging import metrics
 from ungray.imaging.color import Float, Rgb, gray_photo, lab_to_rgb, rgb_to_lab
+from ungray.system.files import whole_file
 from ungray.system.progress import Bar
 from ungray.system.terminal import Parser, tell
 
@@ -35,6 +37,9 @@ and prints the table. Example:
 
 NUMBERS = (0, 1, 2, 5, 10, 20, 50, 100)
 """Of hints."""
+
+JUDGED = ("psnr", "ciede2000")
+"""The metrics of each coloring."""
 
 MODEL, RIVAL, GRAY = "model", "diffusion", "gray"
 
@@ -68,6 +73,9 @@ def hints(arguments: Sequence[str]) -> None:
     table = hints_table(judged, params)
     tables.write(judged.round(5), options.output / "photos.csv")
     tables.write(table, options.output / "hints.csv")
+    quality = {"hints": {"photos": len(chosen), "rows": json.loads(table.to_json(orient="records"))}}
+    with whole_file(options.output / "quality.json") as partial:
+        partial.write_text(json.dumps(quality, indent=2) + "\n")
     draw_hints(options.output / "hints.png", table)
     tell(*table.to_string(index=False, na_rep="").split("\n"))
     tell(f"{options.output}/hints.png shows it, {options.output}/photos.csv has each photo")
@@ -94,17 +102,9 @@ def judge_hints(colorizer: Colorizer, paths: Sequence[Path], *, seed: int) -> pd
                 **({GRAY: gray_photo(lab[..., 0])} if not number else {}),
             }
             for method, photo in made.items():
-                found = metrics.ciede2000(rgb_to_lab(photo), lab)
-                rows.append(
-                    {
-                        "file": path.name,
-                        "method": method,
-                        "hints": number,
-                        "ciede2000": float(found.mean()),
-                        "psnr": metrics.psnr(photo, truth),
-                        "at_hints": _at_hints(photo, lab, known[:number]),
-                    }
-                )
+                about = {"file": path.name, "method": method, "hints": number}
+                at_hints = {"at_hints": _at_hints(photo, lab, known[:number])}
+                rows.append(about | metrics.judge(photo, truth, names=JUDGED) | at_hints)
     return pd.DataFrame(rows)
 
 
@@ -129,13 +129,11 @@ def hints_table(judged: pd.DataFrame, params: Params) -> pd.DataFrame:
     over no hints, and psnr_over_rival, each with the ends of its 95 % interval; at_hints of the model.
     """
     rows = []
-    figures = judged.pivot(
-        index="file", columns=["method", "hints"], values=["psnr", "ciede2000", "at_hints"]
-    )
+    figures = judged.pivot(index="file", columns=["method", "hints"], values=[*JUDGED, "at_hints"])
     groups = pd.Series(figures.index, figures.index)
     for number in NUMBERS:
         row: dict[str, float | None] = {"hints": number}
-        for figure in ("psnr", "ciede2000"):
+        for figure in JUDGED:
             for method in (MODEL, RIVAL, GRAY):
                 column = figures[figure, method, 0 if method == GRAY else number]
                 row[f"{figure}_{method}"] = float(column.mean())
@@ -153,13 +151,9 @@ def hints_table(judged: pd.DataFrame, params: Params) -> pd.DataFrame:
 
 def draw_hints(path: Path, table: pd.DataFrame) -> None:
     """Draw PSNR and CIEDE2000 of ``table`` over the number of hints to ``path`` (.png)."""
-    titles: Mapping[str, str] = {
-        "psnr": "PSNR, dB (higher is better)",
-        "ciede2000": "CIEDE2000 (lower is better)",
-    }
     with panels(path, width=9.0, height=4.2, columns=2, share=False) as axes:
         at = np.arange(len(table))
-        for one, (figure, title) in zip(axes, titles.items(), strict=True):
+        for one, figure in zip(axes, JUDGED, strict=True):
             one.plot(at, table[f"{figure}_{MODEL}"], marker="o", color="#0072b2", label="model")
             one.plot(
                 at, table[f"{figure}_{RIVAL}"], marker="s", color="#d55e00", label="hints spread by diffusion"
@@ -167,7 +161,7 @@ def draw_hints(path: Path, table: pd.DataFrame) -> None:
             one.axhline(table[f"{figure}_{GRAY}"].iloc[0], color=GRAY_INK, linestyle="--", label="gray photo")
             one.set_xticks(at, [str(number) for number in table["hints"]])
             one.set_xlabel("hints")
-            one.set_title(title, fontsize=11)
+            one.set_title(metrics.METRICS[figure].label, fontsize=11)
         axes[0].legend(frameon=False)
 
 

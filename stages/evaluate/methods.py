@@ -19,12 +19,12 @@ from ungray.system.progress import Bar
 Colorize = Callable[[Float], Rgb]
 """Takes lightness (height, width) in 0..100, returns the colored photo, uint8 RGB (height, width, 3)."""
 
-TITLES = {"model": "model", "base": "base model", "gray": "gray photo", "mean_ab": "mean color"}
-"""What people call each method."""
-
 
 def methods(model: Model, *, base: Model | None, mean: Float) -> dict[str, Colorize]:
-    """Return each method by its name in :data:`TITLES`; ``mean`` is the mean a and b of the train photos."""
+    """Return each method by its name in :data:`ungray.quality.METHODS`.
+
+    ``mean`` is the mean a and b of the train photos.
+    """
 
     def mean_everywhere(small: Float, hints: Float | None = None) -> Float:
         return np.broadcast_to(mean, (*small.shape, 2))

@@ -13,52 +13,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.evaluate.bootstrap import TOO_FEW
-from stages.evaluate.methods import TITLES, Colorize
+from stages.evaluate.methods import Colorize
 from stages.evaluate.params import Params
 from stages.evaluate.run import Findings
-from stages.evaluate.summaries import BASELINES, FIGURES
 from ungray.imaging import photos
 from ungray.imaging.color import gray_photo, rgb_to_lab
+from ungray.imaging.metrics import DECISIVE, METRICS, Metric
 from ungray.networks import Model, parameter_count
 from ungray.provenance import kept_nothing
+from ungray.quality import BASELINES, METHODS, TOO_FEW
 
-FIGURE_TITLES = {
-    "ciede2000": "CIEDE2000, mean (lower is better)",
-    "ciede2000_p95": "CIEDE2000, 95th percentile of pixels",
-    "ab_mae": "ab, mean absolute error",
-    "psnr": "PSNR on RGB, dB (higher is better)",
-    "ssim": "SSIM on RGB (higher is better)",
-    "histogram_distance": "ab histogram distance (lower is better)",
-    "l1": "L1 on RGB in 0..1",
-    "mse": "MSE on RGB in 0..1",
-    "colorfulness": "colorfulness (Hasler and S\u00fcsstrunk)",
-    "colorfulness_ratio": "colorfulness over the truth's (1 is equal)",
-}
-WITHOUT_INTERVAL = {
-    "fid": "FID (lower is better)",
-    "lpips": "LPIPS (lower is better)",
-    "raw_l1": "L1 of the network's own output",
-    "raw_mse": "MSE of the network's own output",
-}
-FIGURE_TEXTS = {
-    "ciede2000": "how different two colors look: 0 is equal, 1 just noticeable, 10 plainly another color",
-    "ciede2000_p95": "the same where it is worst: one pixel in twenty is further off",
-    "ab_mae": "error of a (green to red) and b (blue to yellow) of Lab, in which 1 is just noticeable",
-    "psnr": "peak signal over squared error, on a logarithmic scale: 3 dB more is half the error",
-    "ssim": "how like the structure is, 1 at most; the gray photo has nearly all of it already",
-    "histogram_distance": "whether each color is as frequent as in the truth, wherever it is; 0 is equal",
-    "l1": "absolute error of red, green and blue, as earlier work reports it",
-    "mse": "squared error of red, green and blue, as earlier work reports it",
-    "colorfulness": "0 gray, 33 moderate, 59 quite, 82 highly colorful",
-    "colorfulness_ratio": "under 1 paler than the true photos, over 1 more vivid",
-    "fid": "how far what a network sees in all colored photos is from what it sees in the true ones",
-    "lpips": "how different a photo and the truth look to a network that knows many photos",
-    "raw_l1": "before the photo's own lightness is put back",
-    "raw_mse": "before the photo's own lightness is put back",
-}
-MATTERS = ("ciede2000", "ab_mae", "psnr", "colorfulness_ratio")
-"""Figures that are shown at once; the others are folded."""
 KIND_TITLES = {
     "query": "query",
     "chroma_tercile": "third by chroma of the truth",
@@ -66,12 +30,12 @@ KIND_TITLES = {
 }
 GRID_CAPTIONS = {
     "test": "Always the same test photos",
-    "best": "The best by CIEDE2000",
+    "best": f"The best by {DECISIVE.title}",
     "median": "The middle",
     "worst": "The worst",
 }
 CHART_TEXTS = {
-    "queries": "CIEDE2000 minus the gray photo's, by query",
+    "queries": f"{DECISIVE.title} minus the gray photo's, by query",
     "ab_histograms": "Which colors the model uses, and which the true photos have",
     "curves": "Loss by epoch of train photos, val photos and the gray photo",
 }
@@ -108,18 +72,18 @@ def page(
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
-    methods = [name for name in TITLES if name in found.methods]
+    methods = [name for name in METHODS if name in found.methods]
     baselines = [name for name in BASELINES if name in methods]
     ours = found.photos[found.photos["method"] == "model"].sort_values("file")
     return environment.get_template("page.html").render(
-        verdicts=[verdict[0].upper() + verdict[1:] + "." for verdict in found.verdicts],
+        said=[sentence[0].upper() + sentence[1:] + "." for sentence in found.said],
+        decisive=DECISIVE,
         about=_about(model),
-        left_out=found.left_out[0].upper() + found.left_out[1:] + ".",
         photos=len(ours),
         groups=ours["group"].nunique(),
         min_groups=params.min_groups,
-        methods=[TITLES[name] for name in methods],
-        baselines=[TITLES[name] for name in baselines],
+        methods=[METHODS[name] for name in methods],
+        baselines=[METHODS[name] for name in baselines],
         figures=_figures(found, methods, baselines),
         sliders=[
             _slider(row, found.methods["model"], prepared, names) for _, row in ours.head(SLIDERS).iterrows()
@@ -193,29 +157,22 @@ def _flat(name: str, value: Any) -> dict[str, str]:
 
 
 def _figures(found: Findings, names: Sequence[str], baselines: Sequence[str]) -> list[dict[str, Any]]:
+    """Return a row a metric that was computed: its titles, each method's mean, the model's differences."""
     cells = {(row["figure"], row["method"]): row for row in found.figures.to_dict("records")}
-    rows = [
+    return [
         {
-            "title": FIGURE_TITLES[figure],
-            "text": FIGURE_TEXTS[figure],
-            "matters": figure in MATTERS,
-            "means": [_cell(cells[figure, name], "mean", form=".4g") for name in names],
+            "title": metric.label,
+            "text": metric.explanation,
+            "headline": metric.headline,
+            "means": [_cell(cells.get((name, method), {}), "mean", metric) for method in names],
             "differences": [
-                _cell(cells[figure, "model"], f"minus_{name}", form="+.3g", word=f"against_{name}")
-                for name in baselines
+                _cell(cells[name, "model"], f"minus_{baseline}", metric, word=f"against_{baseline}")
+                for baseline in baselines
             ],
         }
-        for figure in FIGURES
+        for name, metric in METRICS.items()
+        if (name, "model") in cells
     ]
-    empty = {"mean": "", "interval": "", "word": ""}
-    for figure, title in WITHOUT_INTERVAL.items():
-        if (figure, "model") in cells:
-            values = [cells[figure, name]["mean"] if (figure, name) in cells else None for name in names]
-            means = [empty if value is None else empty | {"mean": f"{value:.4g}"} for value in values]
-            differences = [empty] * len(baselines)
-            row = {"title": title, "text": FIGURE_TEXTS[figure], "matters": False}
-            rows.append(row | {"means": means, "differences": differences})
-    return rows
 
 
 def _kind(
@@ -227,7 +184,7 @@ def _kind(
             "photos": row["photos"],
             "groups": row["groups"],
             "differences": [
-                _cell(row, f"ciede2000_minus_{name}", form="+.2f", word=f"against_{name}")
+                _cell(row, f"{DECISIVE.name}_minus_{name}", DECISIVE, word=f"against_{name}")
                 for name in baselines
             ],
             "best": _photo(row["best_photo"], names),
@@ -238,11 +195,18 @@ def _kind(
     return {"title": title, "rows": rows}
 
 
-def _cell(row: Mapping[Any, Any], column: str, *, form: str, word: str = "") -> dict[str, str]:
-    low, high = row[f"{column}_low"], row[f"{column}_high"]
-    interval = "" if pd.isna(low) else f"{low:{form}} to {high:{form}}"
-    said = row[word].replace(TOO_FEW, "too few") if word else ""
-    return {"mean": f"{row[column]:{form}}", "interval": interval, "word": said}
+def _cell(row: Mapping[Any, Any], column: str, metric: Metric, *, word: str = "") -> dict[str, str]:
+    """Return a number of ``row`` with its interval and word; empty where the row has none."""
+    mean, low, high = (row.get(f"{column}{end}", np.nan) for end in ("", "_low", "_high"))
+    signed = column != "mean"
+    said = str(row[word]).replace(TOO_FEW, "too few") if word and not pd.isna(row[word]) else ""
+    return {
+        "mean": "" if pd.isna(mean) else metric.text(mean, signed=signed),
+        "interval": ""
+        if pd.isna(low)
+        else " to ".join(metric.text(end, signed=signed) for end in (low, high)),
+        "word": said,
+    }
 
 
 def _photo(file: str, names: Mapping[str, str]) -> dict[str, str]:
@@ -255,7 +219,7 @@ def _slider(row: pd.Series, colorize: Colorize, prepared: Path, names: Mapping[s
     return {
         "query": row["query"],
         "name": _photo(row["file"], names)["name"],
-        "ciede2000": row["ciede2000"],
+        "decisive": DECISIVE.text(row[DECISIVE.name]),
         "gray": _jpeg(gray_photo(lightness)),
         "model": _jpeg(colorize(lightness)),
     }

@@ -39,6 +39,9 @@ PREPARED = Path("data/prepared")
 
 MOST_SATURATION = 10.0
 
+JUDGED = ("ciede2000", "ab_mae", "psnr", "colorfulness", "colorfulness_truth")
+"""The metrics of each coloring."""
+
 
 def pareto(arguments: Sequence[str]) -> None:
     """Run the tool ``python -m stages.evaluate pareto``."""
@@ -80,8 +83,7 @@ def judge_saturations(
 
     Returns:
         A row a photo and method (see :func:`~stages.evaluate.pareto_table.method_name`): file, group (see
-        :func:`~stages.evaluate.candidates.groups_of`), method, ciede2000, ab_mae, psnr, colorfulness,
-        colorfulness_truth.
+        :func:`~stages.evaluate.candidates.groups_of`), method, and :data:`JUDGED`.
 
     Raises:
         UngrayError: a photo cannot be read, is too small, or has no color to judge by.
@@ -90,20 +92,8 @@ def judge_saturations(
     for file, path in Bar(paths.items(), desc="pareto", unit="photo"):
         truth = load_photo(path, short_side=short_side).truth
         looks.append(duplicates.look(truth))
-        true_lab, colorfulness = rgb_to_lab(truth), metrics.colorfulness(truth)
-        for name, colored in _colorings(models, factors, true_lab[..., 0]):
-            lab = rgb_to_lab(colored)
-            rows.append(
-                {
-                    "file": file,
-                    "method": name,
-                    "ciede2000": float(metrics.ciede2000(lab, true_lab).mean()),
-                    "ab_mae": metrics.ab_mae(lab, true_lab),
-                    "psnr": metrics.psnr(colored, truth),
-                    "colorfulness": metrics.colorfulness(colored),
-                    "colorfulness_truth": colorfulness,
-                }
-            )
+        for name, colored in _colorings(models, factors, rgb_to_lab(truth)[..., 0]):
+            rows.append({"file": file, "method": name} | metrics.judge(colored, truth, names=JUDGED))
     table = pd.DataFrame(rows)
     groups = groups_of(list(paths.values()), looks)
     table.insert(1, "group", table["file"].map(dict(zip(paths, groups, strict=True))))

@@ -17,6 +17,7 @@ from stages.evaluate.chart_style import GRAY as GRAY_INK
 from stages.evaluate.charts import panels
 from stages.evaluate.pareto_table import GRAY
 from stages.evaluate.pictures import label
+from ungray.imaging.metrics import METRICS
 
 INKS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#a0528a", "#8a6d00", "#2f9bd0")
 """Colors that differ for every kind of color vision (Okabe and Ito 2008), some darker, as text wants."""
@@ -66,8 +67,8 @@ def draw_pareto(path: Path, table: pd.DataFrame) -> None:
         labels.append(("gray photo", 0.0, float(gray["ciede2000"]), GRAY_INK, 11))
         axes.set_xlim(-0.05, max(1.1, 1.08 * points["colorfulness_ratio"].max()))
         axes.margins(y=0.12)
-        axes.set_xlabel("colorfulness ratio: the colorfulness of the coloring over the truth's")
-        axes.set_ylabel("CIEDE2000 from the truth (lower is better)")
+        axes.set_xlabel(f"{METRICS['colorfulness_ratio'].title}: the coloring's over the truth's")
+        axes.set_ylabel(METRICS["ciede2000"].label)
         axes.set_title(
             "How far off the colors are, against how colorful they are\n"
             f"(x: a and b times that; thick: {label(names[0], 30)}; filled: nothing is better in both)",

@@ -12,6 +12,7 @@ import pandas as pd
 from stages.evaluate.bootstrap import compare
 from stages.evaluate.params import Params
 from stages.evaluate.summaries import difference, interval_cells
+from ungray.imaging.metrics import METRICS
 
 GRAY = "gray"
 
@@ -47,12 +48,12 @@ def pareto_table(
     for model, factor in points:
         name = GRAY if model == GRAY else method_name(model, factor)
         ours = judged[judged["method"] == name]
-        ratio = difference(judged, "colorfulness_ratio", method=name, baseline=None, params=params)
+        ratio = difference(judged, METRICS["colorfulness_ratio"], method=name, baseline=None, params=params)
         row: dict[str, Any] = {"model": model, "saturation": factor}
         row |= {"photos": len(ours), "groups": ours["group"].nunique()}
         row |= interval_cells("colorfulness_ratio", ratio) | {"ciede2000": round(ours["ciede2000"].mean(), 5)}
         if model != GRAY:
-            found = difference(judged, "ciede2000", method=name, baseline=GRAY, params=params)
+            found = difference(judged, METRICS["ciede2000"], method=name, baseline=GRAY, params=params)
             row |= interval_cells("ciede2000_minus_gray", found) | {"against_gray": found.word}
         rows.append(row | {figure: round(ours[figure].mean(), 5) for figure in ("ab_mae", "psnr")})
     table = pd.DataFrame(rows)
@@ -102,14 +103,15 @@ def _on_front(table: pd.DataFrame) -> list[bool]:
 def markdown(table: pd.DataFrame) -> str:
     """Return the chief columns of ``table`` as a table in Markdown."""
     first = table["model"].iloc[1]
-    heads = ["model", "ab times", "colorfulness ratio", "CIEDE2000", "minus gray's", f"minus {first}'s line"]
+    ratio, ciede2000 = METRICS["colorfulness_ratio"], METRICS["ciede2000"]
+    heads = ["model", "ab times", ratio.title, ciede2000.title, "minus gray's", f"minus {first}'s line"]
     lines = [f"| {' | '.join(_plain(head) for head in heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
     for row in table.to_dict("records"):
         cells = [
             f"{_plain(str(row['model']))}{' (on the front)' if row['on_front'] else ''}",
             "" if row["model"] == GRAY else f"{row['saturation']:g}",
-            f"{row['colorfulness_ratio']:.2f}",
-            f"{row['ciede2000']:.2f}",
+            ratio.text(row["colorfulness_ratio"]),
+            ciede2000.text(row["ciede2000"]),
             _interval(row, "ciede2000_minus_gray"),
             _interval(row, "ciede2000_minus_line"),
         ]

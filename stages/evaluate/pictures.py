@@ -11,10 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from stages.evaluate.methods import TITLES, Colorize
+from stages.evaluate.methods import Colorize
 from ungray.imaging import metrics, photos
 from ungray.imaging.color import Rgb, rgb_to_lab
 from ungray.imaging.grids import photo_grid, write_jpeg
+from ungray.imaging.metrics import DECISIVE, METRICS
+from ungray.quality import METHODS
 
 LARGEST_DIFFERENCE = 40
 """CIEDE2000 that the map shows in its last color; 1 is just noticeable, 10 plainly another color."""
@@ -32,11 +34,14 @@ def draw_grids(
     rows: int,
     names: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the grids test (always the same photos), best, median and worst (by CIEDE2000) to ``folder``.
+    """Write the grids test (always the same photos), best, median and worst to ``folder``.
 
-    ``names`` are what people call the photos, by the names of their files without ending.
+    Best and worst go by the decisive metric. ``names`` are what people call the photos, by the names of their
+    files without ending.
     """
-    ours = judged[judged["method"] == "model"].sort_values(["ciede2000", "file"])
+    ours = judged[judged["method"] == "model"].sort_values(
+        [DECISIVE.name, "file"], ascending=[DECISIVE.better == "lower", True]
+    )
     middle = max(0, (len(ours) - rows) // 2)
     chosen = {
         # Names are checksums, so the first ones are as good as drawn by lot.
@@ -59,17 +64,19 @@ def grid(
 ) -> Rgb:
     """Return the grid of the photos in ``part``, one a row; under it query, name and figure of ``judged``."""
     shown = [name for name in ("gray", "model", "base") if name in methods]
-    figures = judged.set_index(["file", "method"])["ciede2000"]
+    figures = judged.set_index(["file", "method"])[DECISIVE.name]
     rows, captions = [], []
     for row in part.itertuples():
         truth = photos.read_rgb(prepared / str(row.file))
         colored = {name: methods[name](rgb_to_lab(truth)[..., 0]) for name in shown}
         rows.append([*colored.values(), truth, difference_map(colored["model"], truth)])
-        judgment = ", ".join(f"{TITLES[name]} {figures.loc[str(row.file), name]:.1f}" for name in shown)
+        judgment = ", ".join(
+            f"{METHODS[name]} {DECISIVE.text(figures.loc[str(row.file), name])}" for name in shown
+        )
         stem = Path(str(row.file)).stem
         name = label(names.get(stem, stem), 40)
-        captions.append(f"{label(str(row.query), 40)}, {name}: CIEDE2000 of {judgment}")
-    columns = [*(TITLES[name] for name in shown), "truth", "CIEDE2000"]
+        captions.append(f"{label(str(row.query), 40)}, {name}: {DECISIVE.title} of {judgment}")
+    columns = [*(METHODS[name] for name in shown), "truth", METRICS["ciede2000"].title]
     return photo_grid(rows, columns=columns, captions=captions, scale=scale_strip())
 
 

@@ -1,4 +1,4 @@
-"""The verdict in words, and ``reports/metrics.json``."""
+"""What a model is worth, as :mod:`ungray.quality` has it, and its digest, ``reports/metrics.json``."""
 
 from __future__ import annotations
 
@@ -7,87 +7,96 @@ from typing import Any
 
 import pandas as pd
 
-from stages.evaluate.bootstrap import TOO_FEW
-from stages.evaluate.methods import TITLES
 from stages.evaluate.params import Params
-from stages.evaluate.summaries import BASELINES
+from ungray.imaging.metrics import DECISIVE, headline
 from ungray.provenance import kept_nothing, what_it_is
-
-HEADLINE = ("ciede2000", "ab_mae", "psnr", "ssim", "colorfulness_ratio")
-"""The figures that stand in metrics.json, few enough to compare at a glance; the first gives the verdict."""
+from ungray.quality import BASELINES
 
 
-def metrics(photos: pd.DataFrame, figures: pd.DataFrame, provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what ``reports/metrics.json`` holds: verdicts in a word, counts, the headline figures.
+def test_set(
+    photos: pd.DataFrame, figures: pd.DataFrame, params: Params, *, known_to_base: int | None
+) -> dict[str, Any]:
+    """Return the set ``test`` of a quality.
 
-    All others are in ``figures`` alone, the table of :func:`~stages.evaluate.summaries.figures_table`.
+    Args:
+        photos: a row a test photo and method.
+        figures: :func:`~stages.evaluate.summaries.figures_table` of them.
+        params: by which they were judged.
+        known_to_base: see :func:`known_to_base`.
     """
-    rows = {(row["figure"], row["method"]): row for row in figures.to_dict("records")}
-    decisive = rows[HEADLINE[0], "model"]
+    more: dict[str, Any] = {} if known_to_base is None else {"known_to_base": known_to_base}
+    return one_set("test", photos, figures) | {"wanted_groups": params.min_groups} | more
+
+
+def one_set(name: str, photos: pd.DataFrame, figures: pd.DataFrame) -> dict[str, Any]:
+    """Return a set of a quality: ``photos``, a row each and method, and their table ``figures``."""
+    metrics: dict[str, Any] = {}
+    for row in figures.to_dict("records"):
+        entry = metrics.setdefault(row["figure"], {"means": {}, "minus": {}})
+        entry["means"][row["method"]] = row["mean"]
+        if row["method"] == "model":
+            entry["minus"] = _minus(row, "minus")
     return {
-        **{_verdict_key(name): decisive[f"against_{name}"] for name in _yardsticks(figures)},
-        **({"model_is": what_it_is(provenance)} if kept_nothing(provenance) else {}),
+        "name": name,
         "photos": photos["file"].nunique(),
         "groups": photos["group"].nunique(),
-        **{name: {figure: rows[figure, name]["mean"] for figure in HEADLINE} for name in ("model", "gray")},
+        "metrics": metrics,
     }
 
 
-def sentences(
-    metrics: Mapping[str, Any], figures: pd.DataFrame, params: Params, *, provenance: Mapping[str, Any]
-) -> list[str]:
-    """Return what to say first: that the model learned nothing, if so; then a verdict for each baseline."""
-    nothing = kept_nothing(provenance)
-    verdicts = [_sentence(metrics, figures, params, name) for name in _yardsticks(figures)]
-    return [*([nothing] if nothing else []), *verdicts]
+def kind_sets(table: pd.DataFrame, kind: str) -> list[dict[str, Any]]:
+    """Return a set a row of :func:`~stages.evaluate.summaries.kinds_table`, with the headline metrics."""
+    sets = []
+    for row in table.to_dict("records"):
+        metrics = {
+            metric.name: {
+                "means": {method: row[f"{metric.name}_{method}"] for method in ("model", "gray")},
+                "minus": _minus(row, f"{metric.name}_minus") if metric is DECISIVE else {},
+            }
+            for metric in headline()
+        }
+        sets.append({"name": row[kind], "photos": row["photos"], "groups": row["groups"], "metrics": metrics})
+    return sets
 
 
-def left_out(test: pd.DataFrame) -> dict[str, int]:
-    """Return how many of ``test``, rows of index.csv, the base model was trained on, if that is known."""
+def digest(test: Mapping[str, Any], provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ``reports/metrics.json`` holds of the set ``test``: verdicts, counts, headline metrics."""
+    known = {name: test[name] for name in ("known_to_base",) if name in test}
+    return {
+        **{
+            "verdict" if name == "gray" else f"verdict_beside_{name}": found["verdict"]
+            for name, found in test["metrics"][DECISIVE.name]["minus"].items()
+        },
+        **({"model_is": what_it_is(provenance)} if kept_nothing(provenance) else {}),
+        "photos": test["photos"],
+        "groups": test["groups"],
+        **{
+            method: {metric.name: test["metrics"][metric.name]["means"][method] for metric in headline()}
+            for method in ("model", "gray")
+        },
+        **known,
+    }
+
+
+def known_to_base(test: pd.DataFrame) -> int | None:
+    """Return how many of ``test``, rows of index.csv, the base model was trained on; None: not known."""
     if "base_knows" not in test or (test["base_knows"] == "").all():
-        return {}
-    return {"known_to_base": int((test["base_knows"] == "yes").sum())}
+        return None
+    return int((test["base_knows"] == "yes").sum())
 
 
-def left_out_sentence(metrics: Mapping[str, Any], *, tests: int) -> str:
-    """Return, in a sentence, how many of the test photos were left out since the base model knows them."""
-    if "known_to_base" not in metrics:
-        return "which test photos the base model was trained on is not known: no hashes lie beside it"
-    if not metrics["known_to_base"]:
-        return f"the base model was trained on none of the {tests} test photos"
-    return (
-        f"left out {metrics['known_to_base']} of {tests} test photos: the base model was trained on them, or "
-        "on copies of them"
-    )
-
-
-def _yardsticks(figures: pd.DataFrame) -> list[str]:
-    return [name for name in BASELINES if name in set(figures["method"])]
-
-
-def _sentence(metrics: Mapping[str, Any], figures: pd.DataFrame, params: Params, baseline: str) -> str:
-    decisive = figures[figures["figure"] == HEADLINE[0]].to_dict("records")
-    rows, name = {row["method"]: row for row in decisive}, TITLES[baseline]
-    ours, theirs = rows["model"], rows[baseline]
-    word, difference = ours[f"against_{baseline}"], f"minus_{baseline}"
-    beside = f"CIEDE2000 {ours['mean']:.2f} beside the {name}'s {theirs['mean']:.2f}"
-    if word == TOO_FEW:
-        return (
-            f"too few photos to tell better from worse: {metrics['groups']} groups in test, "
-            f"{params.min_groups} wanted ({beside})"
-        )
-    low, high = ours[f"{difference}_low"], ours[f"{difference}_high"]
-    words = {
-        "better": f"better than the {name}",
-        "worse": f"worse than the {name}",
-        "can't tell": f"no better than the {name} as far as can be told",
+def _minus(row: Mapping[Any, Any], name: str) -> dict[str, Any]:
+    """Return the differences to each baseline that a row of a table has in its columns ``name_...``."""
+    return {
+        baseline: {
+            "mean": row[f"{name}_{baseline}"],
+            **{end: _number(row[f"{name}_{baseline}_{end}"]) for end in ("low", "high")},
+            "verdict": row[f"against_{baseline}"],
+        }
+        for baseline in BASELINES
+        if not pd.isna(row.get(f"{name}_{baseline}"))
     }
-    said = f"the same as the {name}" if low == high == 0 else words[word]
-    return (
-        f"{said}: {beside}, 95 % interval of the difference {low:+.2f} to {high:+.2f}, "
-        f"{metrics['groups']} groups"
-    )
 
 
-def _verdict_key(baseline: str) -> str:
-    return "verdict" if baseline == "gray" else f"verdict_beside_{baseline}"
+def _number(value: Any) -> float | None:
+    return None if pd.isna(value) else float(value)

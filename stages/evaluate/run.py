@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from stages.evaluate import candidates, perceptual, report
 from stages.evaluate.judge import judge
-from stages.evaluate.methods import TITLES, Colorize, mean_ab, methods
+from stages.evaluate.methods import Colorize, mean_ab, methods
 from stages.evaluate.params import Params
 from stages.evaluate.summaries import KINDS, figures_table, kinds_table, with_terciles
 from stages.storage.shards import Shards
 from ungray.errors import UngrayError
 from ungray.networks import Model
+from ungray.quality import METHODS, lines
 from ungray.system.terminal import tell
 
 
@@ -25,15 +26,15 @@ from ungray.system.terminal import tell
 class Findings:
     """What judging found.
 
-    ``verdicts``, a sentence for each baseline; ``left_out``, one on the photos that can't judge;
+    ``quality``, see :mod:`ungray.quality`: test and kinds; ``said``, its sentences;
     ``metrics``, the content of ``reports/metrics.json``; the ``methods`` as judged; ``photos``, a row a test
     photo and method; ``figures``, see :func:`~stages.evaluate.summaries.figures_table`; ``kinds``, the tables
     of :func:`~stages.evaluate.summaries.kinds_table` by query, chroma_tercile and size_tercile; the ab
     ``histograms`` of methods and truth.
     """
 
-    verdicts: list[str]
-    left_out: str
+    quality: dict[str, Any]
+    said: list[str]
     metrics: dict[str, Any]
     methods: dict[str, Colorize]
     photos: pd.DataFrame
@@ -75,7 +76,7 @@ def run(
     shards = Shards(every_train, stream or str(prepared)) if stream or "shard" in index else None
     tell(f"evaluate: mean color of {len(train)} train photos")
     judged_methods = methods(model, base=base, mean=mean_ab(train, prepared, shards=shards))
-    tell(f"evaluate: judging {', '.join(TITLES[name] for name in judged_methods)}")
+    tell(f"evaluate: judging {', '.join(METHODS[name] for name in judged_methods)}")
     judged = judge(judged_methods, model.network, test=test, prepared=prepared)
     photos = with_terciles(judged.photos, test.set_index("file")["photo"].map(pixels))
     seen = {
@@ -87,14 +88,17 @@ def run(
     }
     tell("evaluate: intervals over groups of photos")
     figures = figures_table(photos, params, perceptual=seen)
-    metrics = report.metrics(photos, figures, model.provenance) | report.left_out(every_test)
+    kinds = {kind: kinds_table(photos, kind, params) for kind in KINDS}
+    known = report.known_to_base(every_test)
+    test_set = report.test_set(photos, figures, params, known_to_base=known)
+    quality = {"test": test_set, "kinds": report.kind_sets(kinds["query"], "query")}
     return Findings(
-        verdicts=report.sentences(metrics, figures, params, provenance=model.provenance),
-        left_out=report.left_out_sentence(metrics, tests=len(every_test)),
-        metrics=metrics,
+        quality=quality,
+        said=lines(quality, model.provenance),
+        metrics=report.digest(test_set, model.provenance),
         methods=judged_methods,
         photos=photos,
         figures=figures,
-        kinds={kind: kinds_table(photos, kind, params) for kind in KINDS},
+        kinds=kinds,
         histograms=judged.histograms,
     )

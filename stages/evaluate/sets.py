@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from stages.evaluate.bootstrap import compare
 from stages.evaluate.candidates import by_name, load_photo
 from stages.evaluate.params import Params
+from stages.evaluate.report import one_set
+from stages.evaluate.summaries import figures_table
 from stages.params import load
 from stages.storage import tables
 from ungray.colorizer import Colorizer
 from ungray.errors import UngrayError
 from ungray.imaging import metrics
 from ungray.imaging.color import gray_photo, rgb_to_lab
+from ungray.quality import minus_gray, ratio
+from ungray.system.files import whole_file
 from ungray.system.progress import Bar
 from ungray.system.terminal import Parser, tell
 
@@ -40,6 +45,9 @@ def sets(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("model", metavar="MODEL", type=Path, help="a model, .safetensors or .onnx")
     parser.add_argument("folders", metavar="DIR", nargs="+", help="a folder of photos, or NAME=folder")
+    parser.add_argument(
+        "--own", action="store_true", help="the sets are kinds held out of the model's own photos"
+    )
     parser.add_argument("--vivid", action="store_true", help="judge the vivid colors")
     parser.add_argument(
         "--short-side", type=int, default=256, help="pixels at which photos are judged; 0: as they are (256)"
@@ -55,11 +63,14 @@ def sets(arguments: Sequence[str]) -> None:
     judged = judge_sets(
         colorizer, named_folders(options.folders), short_side=options.short_side, vivid=options.vivid
     )
-    table = sets_table(judged, params)
+    found = judged_sets(judged, params)
+    table = sets_table(found)
     tables.write(judged.round(5), options.output / "photos.csv")
     tables.write(table, options.output / "sets.csv")
+    with whole_file(options.output / "quality.json") as partial:
+        partial.write_text(json.dumps({"kinds" if options.own else "elsewhere": found}, indent=2) + "\n")
     tell(*table.to_string(index=False, na_rep="").split("\n"))
-    tell(f"{options.output}/sets.csv has this, {options.output}/photos.csv each photo")
+    tell(f"{options.output}/sets.csv has this, {options.output}/photos.csv each photo, quality.json the rest")
 
 
 def named_folders(texts: Sequence[str]) -> dict[str, Path]:
@@ -91,8 +102,8 @@ def judge_sets(
         vivid: judge vivid colors.
 
     Returns:
-        A row a photo and method, ``gray`` and ``model``: set, file, method, and the figures of
-        :func:`ungray.imaging.metrics.judge`.
+        A row a photo and method, ``gray`` and ``model``: set, file, group (each photo is one), method, and
+        the metrics of :func:`ungray.imaging.metrics.judge`.
 
     Raises:
         UngrayError: a folder holds no photo, or one cannot be read or has no color to judge by.
@@ -106,36 +117,42 @@ def judge_sets(
                 MODEL: colorizer.colorize(truth, vivid=vivid),
             }
             rows += [
-                {"set": name, "file": path.name, "method": method} | metrics.judge(photo, truth)
+                {"set": name, "file": path.name, "group": path.name, "method": method}
+                | metrics.judge(photo, truth)
                 for method, photo in made.items()
             ]
     return pd.DataFrame(rows)
 
 
-def sets_table(judged: pd.DataFrame, params: Params) -> pd.DataFrame:
-    """Return a row a set, and one of the mean over sets, of what :func:`judge_sets` found.
+def judged_sets(judged: pd.DataFrame, params: Params) -> list[dict[str, Any]]:
+    """Return the sets of a quality (see :mod:`ungray.quality`), headline metrics, of :func:`judge_sets`."""
+    return [
+        one_set(str(name), part, figures_table(part, params, metrics=metrics.headline()))
+        for name, part in judged.groupby("set", sort=False)
+    ]
 
-    Columns: set, photos; psnr_over_gray (dB) with the ends of its 95 % interval; ciede2000, that of the gray
+
+def sets_table(found: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return a row a set of :func:`judged_sets`, and one of the mean over sets.
+
+    Columns: set, photos; psnr_minus_gray (dB) with the ends of its 95 % interval; ciede2000, that of the gray
     photos, their quotient ciede2000_ratio; ab_mae_ratio; colorfulness_ratio, to the truth's.
     """
     rows = []
-    for name, part in judged.groupby("set", sort=False):
-        ours, gray = (part[part["method"] == method].set_index("file") for method in (MODEL, GRAY))
-        gain = compare(
-            ours["psnr"] - gray["psnr"], pd.Series(ours.index, ours.index), better="higher", params=params
-        )
+    for one in found:
+        gain, means = minus_gray(one, "psnr"), one["metrics"]["ciede2000"]["means"]
         rows.append(
             {
-                "set": name,
-                "photos": len(ours),
-                "psnr_over_gray": gain.mean,
-                "low": gain.low,
-                "high": gain.high,
-                "ciede2000": ours["ciede2000"].mean(),
-                "ciede2000_gray": gray["ciede2000"].mean(),
-                "ciede2000_ratio": ours["ciede2000"].mean() / gray["ciede2000"].mean(),
-                "ab_mae_ratio": ours["ab_mae"].mean() / gray["ab_mae"].mean(),
-                "colorfulness_ratio": ours["colorfulness"].mean() / ours["colorfulness_truth"].mean(),
+                "set": one["name"],
+                "photos": one["photos"],
+                "psnr_minus_gray": gain["mean"],
+                "low": gain["low"],
+                "high": gain["high"],
+                "ciede2000": means["model"],
+                "ciede2000_gray": means["gray"],
+                "ciede2000_ratio": ratio(one, "ciede2000"),
+                "ab_mae_ratio": ratio(one, "ab_mae"),
+                "colorfulness_ratio": one["metrics"]["colorfulness_ratio"]["means"]["model"],
             }
         )
     table = pd.DataFrame(rows).astype({"low": float, "high": float})

@@ -3,33 +3,15 @@ kind."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
 from stages.evaluate.bootstrap import Comparison, compare
 from stages.evaluate.params import Params
-
-FIGURES: dict[str, Literal["lower", "higher", "neither"]] = {
-    "ciede2000": "lower",
-    "ciede2000_p95": "lower",
-    "ab_mae": "lower",
-    "psnr": "higher",
-    "ssim": "higher",
-    "histogram_distance": "lower",
-    "l1": "lower",
-    "mse": "lower",
-    "colorfulness": "neither",
-    "colorfulness_ratio": "neither",
-}
-"""The figures, in the order of the tables, and which side is the better one."""
-
-RAW = ("raw_l1", "raw_mse")
-"""The network's own output beside the true photo, at the size it works at: what earlier work reports."""
-
-BASELINES = ("gray", "base")
-"""The methods that the others are held against."""
+from ungray.imaging.metrics import DECISIVE, METRICS, Metric, of_photos
+from ungray.quality import BASELINES
 
 TERCILES = ("low", "middle", "high")
 
@@ -38,25 +20,28 @@ KINDS = ("query", "chroma_tercile", "size_tercile")
 
 
 def means(photos: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Return each method's mean of every figure over ``photos``, to five digits.
-
-    colorfulness_ratio is the mean colorfulness over the truth's.
-    """
+    """Return each method's mean of every metric over ``photos``, to five digits."""
     found = {}
     for method, rows in photos.groupby("method"):
-        figures = rows[[name for name in (*FIGURES, *RAW) if name in rows]].mean().dropna().to_dict()
-        figures["colorfulness_ratio"] = rows["colorfulness"].mean() / rows["colorfulness_truth"].mean()
+        values = {name: _mean(rows, metric) for name, metric in METRICS.items()}
         found[str(method)] = {
-            name: float(f"{figures[name]:.5g}") for name in (*FIGURES, *RAW) if name in figures
+            name: float(f"{value:.5g}") for name, value in values.items() if pd.notna(value)
         }
     return found
 
 
+def _mean(rows: pd.DataFrame, metric: Metric) -> float | None:
+    if metric.ratio:
+        above, below = metric.ratio
+        return rows[above].mean() / rows[below].mean()
+    return rows[metric.name].mean() if metric.name in rows else None
+
+
 def difference(
-    photos: pd.DataFrame, figure: str, *, method: str, baseline: str | None, params: Params
+    photos: pd.DataFrame, metric: Metric, *, method: str, baseline: str | None, params: Params
 ) -> Comparison:
-    """Return ``method``'s mean of ``figure`` over ``photos``, minus ``baseline``'s if given."""
-    column = "colorfulness" if figure == "colorfulness_ratio" else figure
+    """Return ``method``'s mean of ``metric`` over ``photos``, minus ``baseline``'s if given."""
+    column, below = metric.ratio or (metric.name, None)
     ours = photos[photos["method"] == method].set_index("file")
     values = ours[column]
     if baseline:
@@ -64,39 +49,44 @@ def difference(
     return compare(
         values,
         ours["group"],
-        better=FIGURES[figure] if baseline else "neither",
+        better=metric.better if baseline else "neither",
         params=params,
-        weights=ours["colorfulness_truth"] if figure == "colorfulness_ratio" else None,
+        weights=ours[below] if below else None,
     )
 
 
 def figures_table(
-    photos: pd.DataFrame, params: Params, *, perceptual: Mapping[str, Mapping[str, float]] | None = None
+    photos: pd.DataFrame,
+    params: Params,
+    *,
+    metrics: Sequence[Metric] | None = None,
+    perceptual: Mapping[str, Mapping[str, float]] | None = None,
 ) -> pd.DataFrame:
-    """Return a row a figure and method: mean and interval, then its difference to each baseline.
+    """Return a row a metric and method: mean and interval, then its difference to each baseline.
 
-    Figures of all photos together, ``perceptual`` by name and method, and of the network's own output stand
-    last, with a mean alone.
+    ``metrics`` are those of the registry that follow from ``photos``, if not all. What is left, those of all
+    photos together, ``perceptual`` by name and method, and of the network's own output, has a mean alone.
     """
     names = sorted(photos["method"].unique())
     rows = []
-    for figure in FIGURES:
+    for metric in of_photos() if metrics is None else metrics:
         for method in names:
-            row: dict[str, Any] = {"figure": figure, "method": method}
+            row: dict[str, Any] = {"figure": metric.name, "method": method}
             row |= interval_cells(
-                "mean", difference(photos, figure, method=method, baseline=None, params=params)
+                "mean", difference(photos, metric, method=method, baseline=None, params=params)
             )
             for baseline in (name for name in BASELINES if name in names and name != method):
-                found = difference(photos, figure, method=method, baseline=baseline, params=params)
+                found = difference(photos, metric, method=method, baseline=baseline, params=params)
                 row |= interval_cells(f"minus_{baseline}", found) | {f"against_{baseline}": found.word}
             rows.append(row)
-    own = {
-        figure: {name: found[figure] for name, found in means(photos).items() if figure in found}
-        for figure in RAW
-    }
-    for figure, values in {**(perceptual or {}), **own}.items():
+    alone = {name: dict(values) for name, values in (perceptual or {}).items()}
+    for method, found_means in means(photos).items():
+        for name, value in found_means.items():
+            if not METRICS[name].of_photos:
+                alone.setdefault(name, {})[method] = value
+    for name, values in alone.items():
         rows += [
-            {"figure": figure, "method": name, "mean": round(value, 6)} for name, value in values.items()
+            {"figure": name, "method": method, "mean": round(mean, 6)} for method, mean in values.items()
         ]
     return pd.DataFrame(rows)
 
@@ -104,19 +94,25 @@ def figures_table(
 def kinds_table(photos: pd.DataFrame, kind: str, params: Params) -> pd.DataFrame:
     """Return a row for each value of the column ``kind``.
 
-    Columns: photos, groups, the model's CIEDE2000 minus each baseline's with its interval and word, the best
-    and the worst photo by the model's CIEDE2000, and the mean of every figure of every method.
+    Columns: photos, groups, the model's decisive metric minus each baseline's with its interval and word, the
+    best and the worst photo by it, and the mean of every metric of every method.
     """
-    rows = []
+    rows, name = [], DECISIVE.name
     for value, part in photos.groupby(kind, observed=True):
-        ours = part[part["method"] == "model"].sort_values(["ciede2000", "file"])
+        ours = part[part["method"] == "model"].sort_values(
+            [name, "file"], ascending=[DECISIVE.better == "lower", True]
+        )
         row: dict[str, Any] = {kind: value, "photos": len(ours), "groups": ours["group"].nunique()}
-        figures = means(part)
-        for baseline in (name for name in BASELINES if name in figures):
-            found = difference(part, "ciede2000", method="model", baseline=baseline, params=params)
-            row |= interval_cells(f"ciede2000_minus_{baseline}", found) | {f"against_{baseline}": found.word}
+        by_method = means(part)
+        for baseline in (method for method in BASELINES if method in by_method):
+            found = difference(part, DECISIVE, method="model", baseline=baseline, params=params)
+            row |= interval_cells(f"{name}_minus_{baseline}", found) | {f"against_{baseline}": found.word}
         row |= {"best_photo": ours["file"].iloc[0], "worst_photo": ours["file"].iloc[-1]}
-        row |= {f"{name}_{method}": found[name] for name in FIGURES for method, found in figures.items()}
+        row |= {
+            f"{metric.name}_{method}": values[metric.name]
+            for metric in of_photos()
+            for method, values in by_method.items()
+        }
         rows.append(row)
     return pd.DataFrame(rows)
 

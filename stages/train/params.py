@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from stages.params import MOST, Section, Seed
 from ungray.errors import UngrayError
+from ungray.imaging.metrics import of_training
 
 Channels = Annotated[int, Field(ge=1, le=4096)]
+
+if TYPE_CHECKING:
+    Watched = str
+else:
+    Watched = Literal[(*(metric.name for metric in of_training()), "loss")]
 
 
 class UNetParams(Section):
@@ -129,7 +135,7 @@ class Params(Section):
     clip_norm: float = Field(ge=0, le=MOST, description="0 = off")
     ema: float = Field(ge=0, lt=1, description="0 = off")
     keep: Literal["last", "best"]
-    watch: Literal["ciede2000", "ab_mae", "psnr", "loss"]
+    watch: Watched
     patience: int = Field(ge=0, le=MOST, description="epochs; 0 = off")
     flip: bool
     hints: HintsParams

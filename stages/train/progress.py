@@ -18,6 +18,7 @@ from stages.train.state import State
 from ungray.imaging import photos
 from ungray.imaging.color import Rgb, gray_photo, rgb_to_lab
 from ungray.imaging.grids import photo_grid, write_jpeg
+from ungray.imaging.metrics import DECISIVE
 from ungray.imaging.upsampling import recolor
 from ungray.networks import predictor
 from ungray.networks.base import Colorizer
@@ -259,7 +260,8 @@ def _val(record: dict[str, float]) -> str:
 
 
 def _figure(record: dict[str, float]) -> str:
-    return f"CIEDE2000 {record['ciede2000/val']:.2f} (gray {record['ciede2000/gray']:.2f})"
+    val, gray = (DECISIVE.text(record[f"{DECISIVE.name}/{whose}"]) for whose in ("val", "gray"))
+    return f"{DECISIVE.title} {val} (gray {gray})"
 
 
 def _leave_empty(folder: Path) -> None:

@@ -11,9 +11,8 @@ from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from stages.train.params import Params
+from ungray.imaging.metrics import METRICS
 from ungray.networks.base import Colorizer
-
-HIGHER_IS_BETTER = {"psnr"}
 
 OF_EACH_PROCESS = ("photos", "sums", "first_loss")
 """What of a place differs between processes; the rest is the same in all."""
@@ -67,7 +66,7 @@ class State:
 
         0 is the model that training started from; also returned while there is no epoch.
         """
-        sign = -1 if watch in HIGHER_IS_BETTER else 1
+        sign = -1 if watch in METRICS and METRICS[watch].better == "higher" else 1
         records = [self.before, *self.log] if self.before else self.log
         scores = [sign * record[f"{watch}/val"] for record in records]
         finite = [score if math.isfinite(score) else math.inf for score in scores]

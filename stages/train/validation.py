@@ -19,9 +19,7 @@ from ungray.networks.base import Colorizer
 from ungray.system.limits import cores
 
 MAX_PHOTOS = 300
-"""Val photos that the figures are the mean of, at most; CIEDE2000 takes milliseconds a photo."""
-
-FIGURES = ("ciede2000", "ab_mae", "psnr")
+"""Val photos that the metrics are the mean of, at most; CIEDE2000 takes milliseconds a photo."""
 
 
 class Validation:
@@ -38,20 +36,21 @@ class Validation:
 
     @torch.no_grad()
     def __call__(self, network: Colorizer) -> dict[str, float]:
-        """Return means over val photos: ``<figure>/val`` of ``network``, ``<figure>/gray`` of gray photos.
+        """Return means over val photos: ``<name>/val`` of ``network``, ``<name>/gray`` of gray photos.
 
-        Figures: loss (over all photos, in the network's units); ciede2000, ab_mae (Lab units) and psnr (dB)
-        as in :mod:`ungray.imaging.metrics`, at the working size, over at most 300 photos.
+        These are loss (over all photos, in the network's units), and the metrics of
+        :func:`ungray.imaging.metrics.of_training`, at the working size, over at most 300 photos.
         """
         network.eval()
         lost, judged = self._losses(network), self._figures(network)
         if self._gray is None:
             truths = self._truths
             self._gray = _sums([gray_photo(rgb_to_lab(truth)[..., 0]) for truth in truths], truths)
+        names = _names()
         sums = {
             **lost,
-            **{f"{name}/val": float(value) for name, value in zip(FIGURES, judged, strict=True)},
-            **{f"{name}/gray": float(value) for name, value in zip(FIGURES, self._gray, strict=True)},
+            **{f"{name}/val": float(value) for name, value in zip(names, judged, strict=True)},
+            **{f"{name}/gray": float(value) for name, value in zip(names, self._gray, strict=True)},
         }
         sums = distributed.summed(self._fabric, sums)
         return {
@@ -85,17 +84,16 @@ class Validation:
         return ab.float().permute(0, 2, 3, 1).cpu().numpy()
 
 
+def _names() -> list[str]:
+    return [metric.name for metric in metrics.of_training()]
+
+
 def _sums(photos: list[Rgb], truths: Pixels) -> NDArray[np.float64]:
-    """Return the sum of each of :data:`FIGURES` over ``photos``."""
+    """Return the sum of each of :func:`_names` over ``photos``."""
     with ThreadPoolExecutor(cores()) as pool:  # NumPy and OpenCV run beside each other
-        figures = list(pool.map(_judge, photos, truths))
-    return np.sum(figures, axis=0) if figures else np.zeros(len(FIGURES))
+        found = list(pool.map(_judge, photos, truths))
+    return np.sum(found, axis=0) if found else np.zeros(len(_names()))
 
 
-def _judge(photo: Rgb, truth: Rgb) -> tuple[float, ...]:
-    lab, true_lab = rgb_to_lab(photo), rgb_to_lab(truth)
-    return (
-        float(metrics.ciede2000(lab, true_lab).mean()),
-        metrics.ab_mae(lab, true_lab),
-        metrics.psnr(photo, truth),
-    )
+def _judge(photo: Rgb, truth: Rgb) -> list[float]:
+    return list(metrics.judge(photo, truth, names=_names()).values())

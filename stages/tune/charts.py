@@ -22,12 +22,13 @@ from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
 from stages.evaluate.chart_style import BLUE, GRAY, ORANGE, STYLE
 from stages.tune.params import Params
+from ungray.imaging.metrics import DECISIVE
 from ungray.system.files import whole_file
 
 FEWEST = 4
 """So many complete trials are wanted before anything is said about what mattered."""
 
-SCORE = "val CIEDE2000 (lower is better)"
+SCORE = f"val {DECISIVE.label}"
 
 
 def draw_charts(trials: pd.DataFrame, study: optuna.Study, params: Params, folder: Path) -> None:
@@ -96,7 +97,7 @@ def _importance(path: Path, complete: pd.DataFrame, study: optuna.Study, params:
             bars = axes.barh(names, [shares[name] for name in names], color=BLUE, height=0.7)
             axes.bar_label(bars, fmt="%.2f", padding=3)
         axes.set_xlim(0, 1.08)
-        axes.set_xlabel("share of the variance of val CIEDE2000 (fANOVA)")
+        axes.set_xlabel(f"share of the variance of val {DECISIVE.title} (fANOVA)")
         axes.set_ylabel("parameter")
         axes.set_title(f"What mattered, by {len(complete)} complete trials")
 
@@ -131,11 +132,13 @@ def _slices(path: Path, scored: pd.DataFrame, params: Params) -> None:
             axes.axhline(_gray(scored), color=GRAY, linestyle="--", label="gray photo")
             axes.set_xlabel(key.removeprefix("train."))
             if number % columns == 0:
-                axes.set_ylabel("val CIEDE2000")
+                axes.set_ylabel(f"val {DECISIVE.title}")
         for axes in panels[len(keys) :]:
             axes.set_axis_off()
         figure = panels[0].figure
-        figure.suptitle("Every trial, by the value of each parameter (lower is better)", x=0.01, ha="left")
+        figure.suptitle(
+            f"Every trial, by the value of each parameter ({DECISIVE.better} is better)", x=0.01, ha="left"
+        )
         names, labels = panels[0].get_legend_handles_labels()
         shown = [place for place, label in enumerate(labels) if "pruned" not in label or pruned.any()]
         figure.legend(

@@ -15,6 +15,7 @@ from stages.tune.charts import draw_charts
 from stages.tune.report import best, table, write_tables
 from stages.tune.study import results
 from stages.tune.trial import Search
+from ungray.imaging.metrics import DECISIVE
 from ungray.system.files import whole_file
 from ungray.system.progress import Bar
 from ungray.system.terminal import tell
@@ -48,7 +49,7 @@ class Progress:
         leader = "" if first is None else f", best {found[first].value:.3f} (trial {first})"
         note = f" ({row['note']})" if row["note"] else ""
         return (
-            f"tune: trial {slot} {row['state']}{note}: CIEDE2000 {found[slot].value:.3f} "
+            f"tune: trial {slot} {row['state']}{note}: {DECISIVE.title} {found[slot].value:.3f} "
             f"(gray {row['gray_ciede2000']:.3f}){leader}; {drawn}"
         )
 

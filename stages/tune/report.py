@@ -16,6 +16,7 @@ from stages.storage import tables
 from stages.tune.params import Params
 from stages.tune.space import Combination
 from stages.tune.study import combination
+from ungray.imaging.metrics import DECISIVE
 from ungray.system.files import whole_file
 
 STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
@@ -69,7 +70,7 @@ def write_tables(found: Mapping[int, FrozenTrial], params: Params, folder: Path)
     about = found[slot]
     content = io.StringIO()
     content.write(
-        f"# Trial {slot}, the best of {len(found)}: val CIEDE2000 {about.value:.4f}, gray "
+        f"# Trial {slot}, the best of {len(found)}: val {DECISIVE.title} {about.value:.4f}, gray "
         f"{about.user_attrs['gray']:.4f}, after {about.user_attrs['epochs']} epochs.\n"
         "# `python -m stages.tune apply` writes these values into params.yaml.\n"
     )

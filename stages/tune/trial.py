@@ -28,11 +28,12 @@ from stages.tune.params import Params
 from stages.tune.space import Combination, overlay, typed
 from stages.tune.study import DEATHS, deaths, draw, fail_the_dead, owns_its_slot, under_way
 from ungray.errors import UngrayError
+from ungray.imaging.metrics import DECISIVE
 
 POLL_SECONDS = 1.0
 """Between two looks at what others are doing."""
 
-SCORE, GRAY = "ciede2000/val", "ciede2000/gray"
+SCORE, GRAY = f"{DECISIVE.name}/val", f"{DECISIVE.name}/gray"
 """What is searched for and the gray photo's, as training logs them; lower is better."""
 
 
@@ -118,7 +119,7 @@ class Search:
             trial.set_user_attr("gray", round(record[GRAY], 4))
             trial.set_user_attr("epochs", epoch)
             if not math.isfinite(record[SCORE]):
-                raise UngrayError(f"val CIEDE2000 is {record[SCORE]} after epoch {epoch}")
+                raise UngrayError(f"val {DECISIVE.title} is {record[SCORE]} after epoch {epoch}")
             trial.report(record[SCORE], epoch)
             if trial.should_prune():
                 raise EndedError

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-WATCHED = {"ciede2000": "CIEDE2000", "ab_mae": "the error of ab", "psnr": "PSNR", "loss": "the loss"}
-"""What people call the values of ``train.watch``."""
+from ungray.imaging.metrics import METRICS
 
 
 def kept_nothing(provenance: Mapping[str, Any]) -> str:
@@ -20,8 +19,9 @@ def kept_nothing(provenance: Mapping[str, Any]) -> str:
     if unchanged["epoch"]:
         why = f"{provenance['steps']} steps at train.lr {provenance['train']['lr']:g} moved no weight"
     else:
+        watched = METRICS.get(unchanged["watch"])
         why = (
-            f"{WATCHED[unchanged['watch']]} of the val photos was best before the first epoch, "
+            f"{watched.title if watched else 'the loss'} of the val photos was best before the first epoch, "
             f"{unchanged['before']:.4g}; the best of {unchanged['epochs']} epochs had {unchanged['best']:.4g}"
         )
     return f"this is {what_it_is(provenance)}: training kept nothing, since {why}"

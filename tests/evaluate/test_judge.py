@@ -78,7 +78,7 @@ def test_one_test_photo_and_no_base_are_judged_too(tiny, prepared, index, model,
     assert found.figures[["mean_low", "minus_gray_low"]].isna().all(axis=None), "one group has no interval"
     assert "base" not in set(found.figures["method"])
     assert "verdict_beside_base" not in found.metrics
-    assert len(found.verdicts) == 1
+    assert len(found.said) == 2, "a verdict, and what was left out"
 
 
 def test_no_test_photo_is_said_in_a_sentence(tiny, prepared, index, model, pixels):
@@ -96,13 +96,13 @@ def test_photos_that_the_base_was_trained_on_do_not_judge(tiny, prepared, index,
     assert set(found.photos["file"]) == set(index.loc[test, "file"]) - {index.loc[first, "file"]}
     assert found.metrics["photos"] == test.sum() - 1
     assert found.metrics["known_to_base"] == 1
-    assert found.left_out.startswith(f"left out 1 of {test.sum()} test photos")
+    assert found.said[-1].startswith(f"left out 1 of {test.sum()} test photos")
 
 
 def test_which_photos_the_base_knows_may_be_none_or_unknown(tiny, prepared, index, model, pixels):
     def left_out(rows):
         found = run(tiny["evaluate"], model, None, index=rows, pixels=pixels, prepared=prepared)
-        return found.metrics.get("known_to_base"), found.left_out
+        return found.metrics.get("known_to_base"), found.said[-1]
 
     tests = ((index["split"] == "test") & (index["copy"] == 0)).sum()
     none = f"the base model was trained on none of the {tests} test photos"
@@ -126,14 +126,14 @@ def test_a_models_verdict_beside_itself_cannot_be_better_or_worse(tiny, prepared
     assert found.metrics["verdict_beside_base"] == "can't tell"
     row = found.figures.set_index(["figure", "method"]).loc[("ciede2000", "model")]
     assert row[["minus_base", "minus_base_low", "minus_base_high"]].tolist() == [0, 0, 0]
-    assert found.verdicts[1].startswith("the same as the base model: CIEDE2000 ")
+    assert found.said[1].startswith("the same as the base model: CIEDE2000 ")
 
 
 def test_a_model_whose_training_kept_nothing_is_called_that_first(tiny, prepared, index, model, pixels):
     unchanged = {"epoch": 0, "epochs": 2, "watch": "ciede2000", "before": 9.7, "best": 9.9}
     idle = Model(model.network, {"start": {"new": []}, "unchanged": unchanged})
     found = run(tiny["evaluate"], idle, model, index=index, pixels=pixels, prepared=prepared)
-    assert found.verdicts[0] == kept_nothing(idle.provenance)
-    assert found.verdicts[0].startswith("this is the base model, unchanged: training kept nothing, since")
-    assert len(found.verdicts) == 3
+    assert found.said[0] == kept_nothing(idle.provenance)
+    assert found.said[0].startswith("this is the base model, unchanged: training kept nothing, since")
+    assert len(found.said) == 4
     assert found.metrics["model_is"] == "the base model, unchanged"

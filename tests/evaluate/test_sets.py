@@ -1,5 +1,6 @@
 """The tools ``python -m stages.evaluate sets`` and ``hints``, as a person runs them."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -58,9 +59,12 @@ def test_each_set_is_a_row_beside_gray_and_the_mean_counts_each_alike(here, colo
     assert sorted(each["method"].unique()) == ["gray", "model"]
     gain = each.pivot(index=["set", "file"], columns="method", values="psnr")
     expected = (gain["model"] - gain["gray"]).loc["cats"].mean()
-    assert table.loc["cats", "psnr_over_gray"] == pytest.approx(expected, abs=1e-3)
+    assert table.loc["cats", "psnr_minus_gray"] == pytest.approx(expected, abs=1e-3)
     assert table.loc["cats", "low"] <= expected <= table.loc["cats", "high"]
     assert "reports/sets/photos.csv" in capsys.readouterr().out
+    found = json.loads(Path("reports/sets/quality.json").read_text())["elsewhere"]
+    assert [(one["name"], one["photos"]) for one in found] == [("cats", 3), ("coffee", 2)]
+    assert found[0]["metrics"]["psnr"]["minus"]["gray"]["mean"] == pytest.approx(expected, abs=1e-3)
 
 
 def test_vivid_colors_are_judged_where_asked_for(here, colors):

@@ -32,7 +32,8 @@ def _outputs(folder):
 def test_it_writes_tables_pictures_the_film_and_the_report(judged):
     written = {name for name in _outputs(judged) if not name.startswith("train/")}
     assert written == {
-        "metrics.json", "figures.csv", "queries.csv", "terciles.csv", "photos.csv", "report.html",
+        "metrics.json", "quality.json",
+        "figures.csv", "queries.csv", "terciles.csv", "photos.csv", "report.html",
         "film.webp",
         "grids/test.jpg", "grids/best.jpg", "grids/median.jpg", "grids/worst.jpg",
         "charts/queries.png", "charts/ab_histograms.png", "charts/curves.png",

@@ -2,8 +2,13 @@ import pandas as pd
 import pytest
 
 from stages.evaluate.origins import origins_table
-from stages.evaluate.report import metrics, sentences
-from stages.evaluate.summaries import FIGURES, figures_table, kinds_table, terciles_table, with_terciles
+from stages.evaluate.report import digest
+from stages.evaluate.report import test_set as quality_of
+from stages.evaluate.summaries import figures_table, kinds_table, terciles_table, with_terciles
+from ungray.imaging.metrics import of_photos
+from ungray.quality import verdicts
+
+FIGURES = [metric.name for metric in of_photos()]
 
 HOSTILE = """<img src=x onerror="document.title='injected'">'&amp;"""
 
@@ -108,7 +113,7 @@ def test_rows_in_another_order_give_the_same_tables(judged, params):
 
 
 def test_metrics_hold_verdicts_counts_and_the_headline_figures_beside_grays(judged, params):
-    found = metrics(judged, figures_table(judged, params), {})
+    found = digest(_test_set(judged, params), {})
     assert (found["verdict"], found["verdict_beside_base"]) == ("better", "worse")
     assert (found["photos"], found["groups"]) == (30, 15)
     assert found["model"]["ciede2000"] == pytest.approx(9.2)
@@ -116,14 +121,12 @@ def test_metrics_hold_verdicts_counts_and_the_headline_figures_beside_grays(judg
     assert len(found) + len(found["model"]) + len(found["gray"]) <= 16, "to compare at a glance"
 
 
-def _sentences(judged, params, provenance=None):
-    figures = figures_table(judged, params)
-    told = provenance or {}
-    return sentences(metrics(judged, figures, told), figures, params, provenance=told)
+def _test_set(judged, params):
+    return quality_of(judged, figures_table(judged, params), params, known_to_base=None)
 
 
 def test_verdicts_are_sentences_beside_gray_and_beside_the_base(judged, params):
-    gray, base = _sentences(judged, params)
+    gray, base = verdicts(_test_set(judged, params))
     assert gray.startswith("better than the gray photo: CIEDE2000 9.20 beside the gray photo's 10.70, 95 %")
     assert base.startswith("worse than the base model: ")
     assert gray.endswith("15 groups")
@@ -131,8 +134,9 @@ def test_verdicts_are_sentences_beside_gray_and_beside_the_base(judged, params):
 
 def test_too_few_groups_give_no_verdict_and_the_sentence_says_how_many_are_wanted(judged, params):
     demanding = params.model_copy(update={"min_groups": 16})
-    assert metrics(judged, figures_table(judged, demanding), {})["verdict"] == "too few photos to tell"
-    assert "15 groups in test, 16 wanted" in _sentences(judged, demanding)[0]
+    test = _test_set(judged, demanding)
+    assert digest(test, {})["verdict"] == "too few photos to tell"
+    assert "15 groups in test, 16 wanted" in verdicts(test)[0]
 
 
 def test_origins_count_photos_not_copies_and_name_licenses_as_stated():

@@ -1,12 +1,19 @@
-"""The figures by which every coloring is judged. Photos are uint8 sRGB of shape (height, width, 3)."""
+"""The metrics by which every coloring is judged: what they compute, and the one registry of them.
+
+Photos are uint8 sRGB of shape (height, width, 3). To add a metric, write its function and its entry in
+:data:`METRICS`: tables, report, card, charts and DVC's files read that. SciPy and scikit-image are imported
+where they are needed, so that whoever only reads the registry, as the page does, needs neither.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import jensenshannon
-from skimage.color import deltaE_ciede2000
-from skimage.metrics import structural_similarity
 
 from ungray.imaging.color import Float, Rgb, chroma, rgb_to_lab
 
@@ -40,6 +47,8 @@ def ssim(photo: Rgb, truth: Rgb) -> float:
     Gaussian window with sigma 1.5, 11 pixels wide as in the paper; the mean over the three channels. Both
     sides of the photo must be at least 11 pixels.
     """
+    from skimage.metrics import structural_similarity
+
     return float(
         structural_similarity(
             photo,
@@ -63,6 +72,8 @@ def ciede2000(lab: Float, truth: Float) -> Float:
 
     0 is equal, about 1 just noticeable, 10 plainly different; by scikit-image.
     """
+    from skimage.color import deltaE_ciede2000
+
     return deltaE_ciede2000(truth, lab).astype(np.float32)
 
 
@@ -93,36 +104,251 @@ def histogram_distance(histogram: NDArray[np.float64], truth: NDArray[np.float64
     It asks for the right amounts of the right colors, wherever they are in the photo; by SciPy, base 2
     (Endres and Schindelin 2003).
     """
+    from scipy.spatial.distance import jensenshannon
+
     # Of two all but equal histograms SciPy takes the root of a rounding error, which may be below zero.
     with np.errstate(invalid="ignore"):
         return float(np.nan_to_num(jensenshannon(histogram.ravel(), truth.ravel(), base=2)))
 
 
-def judge(photo: Rgb, truth: Rgb) -> dict[str, float]:
-    """Return every figure of one coloring beside its true photo, by name.
-
-    Keys: l1, mse, psnr, ssim, ab_mae, ciede2000 (mean over pixels), ciede2000_p95 (95th percentile over
-    pixels), histogram_distance, colorfulness, colorfulness_truth, chroma_truth (mean over pixels).
+class Coloring:
+    """A colored photo beside the true one, as the metrics see them; what several need is computed once.
 
     Raises:
         ValueError: the photos differ in shape.
     """
-    if photo.shape != truth.shape:
-        raise ValueError(f"shapes differ: {photo.shape} and {truth.shape}")
-    lab, true_lab = rgb_to_lab(photo), rgb_to_lab(truth)
-    differences = ciede2000(lab, true_lab)
+
+    def __init__(self, photo: Rgb, truth: Rgb) -> None:
+        if photo.shape != truth.shape:
+            raise ValueError(f"shapes differ: {photo.shape} and {truth.shape}")
+        self.photo, self.truth = photo, truth
+
+    @cached_property
+    def lab(self) -> Float:
+        """The colored photo in Lab."""
+        return rgb_to_lab(self.photo)
+
+    @cached_property
+    def true_lab(self) -> Float:
+        """The true photo in Lab."""
+        return rgb_to_lab(self.truth)
+
+    @cached_property
+    def differences(self) -> Float:
+        """The CIEDE2000 of each pixel."""
+        return ciede2000(self.lab, self.true_lab)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """All that is said of one metric anywhere."""
+
+    name: str
+    """In tables and files."""
+    title: str
+    """What people call it."""
+    explanation: str
+    """What it means, in a line."""
+    better: Literal["lower", "higher", "neither"]
+    format: str
+    """Of a mean, as :func:`format` takes it."""
+    function: Callable[[Coloring], float] | None = None
+    """Its value for one photo. None for a ratio, and for what only the stage ``evaluate`` can compute."""
+    ratio: tuple[str, str] | None = None
+    """Of two columns of a table of judged photos: the sum of the first over the sum of the second."""
+    unit: str = ""
+    headline: bool = False
+    """Whether it stands in metrics.json, in the card, and in the first table of the report."""
+    training: bool = False
+    """Whether training measures it after each epoch, so that ``train.watch`` can name it."""
+
+    @property
+    def label(self) -> str:
+        """Title, unit and direction, as on an axis: "PSNR, dB (higher is better)"."""
+        direction = "" if self.better == "neither" else f" ({self.better} is better)"
+        return f"{self.title}{self.unit and f', {self.unit}'}{direction}"
+
+    @property
+    def minus_gray_label(self) -> str:
+        """What its difference to the gray photo's is called on an axis."""
+        side = {"lower": "under 0 the model is better", "higher": "over 0 the model is better", "neither": ""}
+        return f"{self.title} minus gray's{side[self.better] and f' ({side[self.better]})'}"
+
+    @property
+    def of_photos(self) -> bool:
+        """Whether it follows from a table of judged photos, so that it has an interval."""
+        return self.function is not None or self.ratio is not None
+
+    def text(self, value: float, *, signed: bool = False) -> str:
+        """Return ``value`` as people read it; ``signed``, as a difference is, with a plus or minus."""
+        return format(value, f"{'+' if signed else ''}{self.format}")
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric(
+            "ciede2000",
+            title="CIEDE2000",
+            explanation="how different two colors look: 0 is equal, 1 just noticeable, 10 plainly another "
+            "color",
+            better="lower",
+            format=".2f",
+            function=lambda it: float(it.differences.mean()),
+            headline=True,
+            training=True,
+        ),
+        Metric(
+            "ciede2000_p95",
+            title="CIEDE2000, 95th percentile of pixels",
+            explanation="the same where it is worst: one pixel in twenty is further off",
+            better="lower",
+            format=".2f",
+            function=lambda it: float(np.percentile(it.differences, 95)),
+        ),
+        Metric(
+            "ab_mae",
+            title="ab MAE",
+            explanation="mean absolute error of a (green to red) and b (blue to yellow) of Lab; 1 is just "
+            "noticeable",
+            better="lower",
+            format=".2f",
+            function=lambda it: ab_mae(it.lab, it.true_lab),
+            headline=True,
+            training=True,
+        ),
+        Metric(
+            "psnr",
+            title="PSNR",
+            explanation="peak signal over squared error on RGB, on a logarithmic scale: 3 dB more is half "
+            "the error",
+            better="higher",
+            format=".2f",
+            function=lambda it: psnr(it.photo, it.truth),
+            unit="dB",
+            headline=True,
+            training=True,
+        ),
+        Metric(
+            "ssim",
+            title="SSIM",
+            explanation="how like the structure is on RGB, 1 at most; the gray photo has nearly all of it",
+            better="higher",
+            format=".3f",
+            function=lambda it: ssim(it.photo, it.truth),
+            headline=True,
+        ),
+        Metric(
+            "histogram_distance",
+            title="ab histogram distance",
+            explanation="whether each color is as frequent as in the truth, wherever it is; 0 is equal",
+            better="lower",
+            format=".3f",
+            function=lambda it: histogram_distance(ab_histogram(it.lab), ab_histogram(it.true_lab)),
+        ),
+        Metric(
+            "l1",
+            title="L1 on RGB",
+            explanation="absolute error of red, green and blue in 0..1, as earlier work reports it",
+            better="lower",
+            format=".4f",
+            function=lambda it: l1(it.photo, it.truth),
+        ),
+        Metric(
+            "mse",
+            title="MSE on RGB",
+            explanation="squared error of red, green and blue in 0..1, as earlier work reports it",
+            better="lower",
+            format=".4f",
+            function=lambda it: mse(it.photo, it.truth),
+        ),
+        Metric(
+            "colorfulness",
+            title="colorfulness",
+            explanation="of Hasler and S\u00fcsstrunk: 0 gray, 33 moderate, 59 quite, 82 highly colorful",
+            better="neither",
+            format=".1f",
+            function=lambda it: colorfulness(it.photo),
+        ),
+        Metric(
+            "colorfulness_ratio",
+            title="colorfulness ratio",
+            explanation="mean colorfulness over the true photos': under 1 paler than they are, over 1 more "
+            "vivid",
+            better="neither",
+            format=".2f",
+            ratio=("colorfulness", "colorfulness_truth"),
+            headline=True,
+        ),
+        Metric(
+            "fid",
+            title="FID",
+            explanation="how far what a network sees in all colored photos is from what it sees in the true",
+            better="lower",
+            format=".2f",
+        ),
+        Metric(
+            "lpips",
+            title="LPIPS",
+            explanation="how different a photo and the truth look to a network that knows many photos",
+            better="lower",
+            format=".3f",
+        ),
+        Metric(
+            "raw_l1",
+            title="L1 of the network's own output",
+            explanation="before the photo's own lightness is put back",
+            better="lower",
+            format=".4f",
+        ),
+        Metric(
+            "raw_mse",
+            title="MSE of the network's own output",
+            explanation="before the photo's own lightness is put back",
+            better="lower",
+            format=".4f",
+        ),
+    )
+}
+"""Every metric by its name, in the order of the tables."""
+
+DECISIVE = METRICS["ciede2000"]
+"""The metric that verdicts, the order of photos, kinds and the search of ``tune`` go by."""
+
+OF_TRUTH: dict[str, Callable[[Coloring], float]] = {
+    "colorfulness_truth": lambda it: colorfulness(it.truth),
+    "chroma_truth": lambda it: float(chroma(it.true_lab).mean()),
+}
+"""What a table of judged photos has of the true photo alone; chroma is the mean over pixels."""
+
+
+def of_photos() -> list[Metric]:
+    """Return the metrics that follow from a table of judged photos."""
+    return [metric for metric in METRICS.values() if metric.of_photos]
+
+
+def headline() -> list[Metric]:
+    """Return the metrics that are few enough to compare at a glance."""
+    return [metric for metric in METRICS.values() if metric.headline]
+
+
+def of_training() -> list[Metric]:
+    """Return the metrics that training measures after each epoch."""
+    return [metric for metric in METRICS.values() if metric.training]
+
+
+def judge(photo: Rgb, truth: Rgb, *, names: Collection[str] | None = None) -> dict[str, float]:
+    """Return the metrics of one coloring beside its true photo, and :data:`OF_TRUTH`, by name.
+
+    ``names`` are those that are wanted; None: every one that has a function.
+
+    Raises:
+        ValueError: the photos differ in shape.
+    """
+    coloring = Coloring(photo, truth)
+    functions = {name: metric.function for name, metric in METRICS.items() if metric.function} | OF_TRUTH
     return {
-        "l1": l1(photo, truth),
-        "mse": mse(photo, truth),
-        "psnr": psnr(photo, truth),
-        "ssim": ssim(photo, truth),
-        "ab_mae": ab_mae(lab, true_lab),
-        "ciede2000": float(differences.mean()),
-        "ciede2000_p95": float(np.percentile(differences, 95)),
-        "histogram_distance": histogram_distance(ab_histogram(lab), ab_histogram(true_lab)),
-        "colorfulness": colorfulness(photo),
-        "colorfulness_truth": colorfulness(truth),
-        "chroma_truth": float(chroma(true_lab).mean()),
+        name: function(coloring) for name, function in functions.items() if names is None or name in names
     }
 
 

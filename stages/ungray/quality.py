@@ -1,0 +1,111 @@
+"""How good a model is: JSON in the metadata of its file, and the sentences that are written from it.
+
+A *quality* is a mapping, and every key of it is optional:
+
+- ``test``: the model's own test photos, a set that also has ``wanted_groups`` (fewer tell nothing) and, where
+  it is known, ``known_to_base``: how many more test photos were left out since the base model knows them;
+- ``kinds``: sets of photos held out of the model's own collections, one per kind;
+- ``elsewhere``: sets of photos from collections that it was not trained on;
+- ``hints``: ``photos``, their number, and ``rows``, a row per number of hints, as the tool ``hints`` writes.
+
+A *set* has a ``name``, the numbers of ``photos`` and ``groups``, and ``metrics``: by the name of a metric its
+``means``, by method, and ``minus``, by baseline: the model's mean minus the baseline's, with the ends of its
+95 % interval (None with one group) and a verdict, a word::
+
+    {"name": "slides", "photos": 500, "groups": 500, "metrics": {"psnr": {
+        "means": {"model": 23.1, "gray": 21.0},
+        "minus": {"gray": {"mean": 2.1, "low": 1.8, "high": 2.3, "verdict": "better"}}}}}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from ungray.imaging.metrics import DECISIVE, METRICS
+from ungray.provenance import kept_nothing
+
+METHODS = {"model": "model", "base": "base model", "gray": "gray photo", "mean_ab": "mean color"}
+"""What people call each method that is judged."""
+
+BASELINES = ("gray", "base")
+"""The methods that the others are held against."""
+
+TOO_FEW = "too few photos to tell"
+"""The verdict where there are fewer groups than wanted; the others are better, worse and can't tell."""
+
+
+def lines(quality: Mapping[str, Any], provenance: Mapping[str, Any]) -> list[str]:
+    """Return all that can be said, a sentence each without its full stop; empty where nothing is known.
+
+    First that the model learned nothing, if so.
+    """
+    nothing, test, elsewhere = kept_nothing(provenance), quality.get("test"), quality.get("elsewhere")
+    return [
+        *([nothing] if nothing else []),
+        *(verdicts(test) if test else []),
+        *([left_out(test)] if test else []),
+        *([over_sets(elsewhere)] if elsewhere else []),
+    ]
+
+
+def verdicts(test: Mapping[str, Any]) -> list[str]:
+    """Return the verdict of the set ``test`` beside each baseline that there is, a sentence each."""
+    return [_verdict(test, name) for name in BASELINES if name in test["metrics"][DECISIVE.name]["minus"]]
+
+
+def left_out(test: Mapping[str, Any]) -> str:
+    """Return, in a sentence, how many test photos were left out since the base model knows them."""
+    if test.get("known_to_base") is None:
+        return "which test photos the base model was trained on is not known: no hashes lie beside it"
+    tests = test["photos"] + test["known_to_base"]
+    if not test["known_to_base"]:
+        return f"the base model was trained on none of the {tests} test photos"
+    return (
+        f"left out {test['known_to_base']} of {tests} test photos: the base model was trained on them, or "
+        "on copies of them"
+    )
+
+
+def over_sets(sets: Sequence[Mapping[str, Any]]) -> str:
+    """Return, in a sentence, what a model is worth on ``sets`` from elsewhere, each counting alike."""
+    psnr = METRICS["psnr"]
+    gain = psnr.text(fmean(minus_gray(one, psnr.name)["mean"] for one in sets), signed=True)
+    times = fmean(ratio(one, DECISIVE.name) for one in sets)
+    return (
+        f"on {sum(one['photos'] for one in sets)} photographs from elsewhere, of collections that it was not "
+        f"trained on: {psnr.title} {gain} {psnr.unit} beside the gray photo's, {DECISIVE.title} {times:.3f} "
+        f"times the gray photo's (mean over sets; {DECISIVE.better} is better)"
+    )
+
+
+def ratio(found: Mapping[str, Any], metric: str) -> float:
+    """Return the model's mean of ``metric`` in the set ``found`` over the gray photo's."""
+    means = found["metrics"][metric]["means"]
+    return means["model"] / means["gray"]
+
+
+def minus_gray(found: Mapping[str, Any], metric: str) -> dict[str, Any]:
+    """Return the model's mean of ``metric`` in the set ``found`` minus gray's, with its interval."""
+    return found["metrics"][metric]["minus"]["gray"]
+
+
+def _verdict(test: Mapping[str, Any], baseline: str) -> str:
+    values, name = test["metrics"][DECISIVE.name], METHODS[baseline]
+    ours, theirs = (DECISIVE.text(values["means"][method]) for method in ("model", baseline))
+    beside = f"{DECISIVE.title} {ours} beside the {name}'s {theirs}"
+    found = values["minus"][baseline]
+    if found["verdict"] == TOO_FEW:
+        return (
+            f"too few photos to tell better from worse: {test['groups']} groups in test, "
+            f"{test['wanted_groups']} wanted ({beside})"
+        )
+    words = {
+        "better": f"better than the {name}",
+        "worse": f"worse than the {name}",
+        "can't tell": f"no better than the {name} as far as can be told",
+    }
+    said = f"the same as the {name}" if found["low"] == found["high"] == 0 else words[found["verdict"]]
+    low, high = (DECISIVE.text(found[end], signed=True) for end in ("low", "high"))
+    return f"{said}: {beside}, 95 % interval of the difference {low} to {high}, {test['groups']} groups"
