@@ -46,7 +46,7 @@ repro: $(VENV)/installed data/base/colorizer.safetensors data/base/colorizer.onn
 	@python -m stages.params
 	dvc repro $(if $(wildcard .cache/reproduced),,--force)
 	@mkdir -p .cache && touch .cache/reproduced
-	@sed -n '/^## Verdict/,/^## Trained/{/^##/d;p}' data/models/model_card.md
+	@python -m stages.export verdict
 	@echo "Next: open reports/report.html, read data/models/model_card.md, edit params.yaml, run it again."
 
 recipe: $(VENV)/installed  ## run a recipe, NAME=unet SET='train.minutes=10 ...'; without NAME list them

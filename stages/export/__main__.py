@@ -4,9 +4,12 @@ Examples:
 
   python -m stages.export
   dvc repro export
+  python -m stages.export verdict             how good the trained model is
+  python -m stages.export quality data/base   write into a model's files how good it is, and its card anew
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,6 +18,7 @@ import numpy as np
 from stages.command import run_stage
 from stages.export.card import model_card
 from stages.export.params import Params
+from stages.export.quality import MODELS, quality, verdict
 from stages.export.to_onnx import check_onnx, write_onnx
 from stages.params import load
 from stages.storage import tables
@@ -26,13 +30,12 @@ from ungray.imaging.upsampling import small_size
 from ungray.system.files import whole_file
 from ungray.system.terminal import tell
 
-MODELS = Path("data/models")
-
 
 def main() -> None:
     """Run the stage."""
     params = load("export", Params)
-    model = networks.load_model(MODELS / "colorizer.safetensors")
+    judged = json.loads(Path("reports/quality.json").read_text(encoding="utf-8"))
+    model = replace(networks.load_model(MODELS / "colorizer.safetensors"), quality=judged)
     network = model.network
     index = tables.read(Path("data/prepared/index.csv"), made_by="prepare")
     test = index.loc[index["split"] == "test", "file"].head(3)
@@ -48,19 +51,9 @@ def main() -> None:
     except UngrayError:
         onnx_file.unlink()
         raise
-    metrics = json.loads(Path("reports/metrics.json").read_text())
-    figures = tables.read(Path("reports/figures.csv"), made_by="evaluate")
     manifest = tables.read(Path("data/manifest.csv"), made_by="scrape")
-    card = model_card(
-        model.provenance,
-        metrics,
-        figures,
-        manifest,
-        configuration=network.configuration,
-        parameters=networks.parameter_count(network),
-    )
     with whole_file(MODELS / "model_card.md") as partial:
-        partial.write_text(card)
+        partial.write_text(model_card(model, manifest=manifest), encoding="utf-8", newline="\n")
     tell(
         f"export: {onnx_file} within {worst:.2g} of torch in ab on photos of {len(lightnesses)} sizes; "
         f"{MODELS / 'model_card.md'}"
@@ -68,4 +61,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage("export", main, doc=__doc__)
+    run_stage("export", main, doc=__doc__, tools={"quality": quality, "verdict": verdict})

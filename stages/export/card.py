@@ -1,123 +1,251 @@
-"""The model card: what a model was trained on, how good it is beside gray, and what it is not for."""
+"""The model card: how good a model is, what it was trained on, what goes in and out, what it is not for."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
 
+from stages.export.to_onnx import interface
+from ungray.imaging.metrics import DECISIVE, METRICS, Metric, headline
+from ungray.networks import Model, parameter_count
 from ungray.provenance import kept_nothing
+from ungray.quality import METHODS, lines, ratio
 from ungray.system.terminal import printable
 
-ROWS = {
-    "ciede2000": "CIEDE2000, mean (lower is better)",
-    "ciede2000_p95": "CIEDE2000, 95th percentile of pixels",
-    "ab_mae": "ab, mean absolute error",
-    "psnr": "PSNR on RGB, dB (higher is better)",
-    "ssim": "SSIM on RGB (higher is better)",
-    "colorfulness_ratio": "colorfulness over the truth's (1 is equal)",
-}
 USES = {"train": "training", "val": "validation", "test": "judging"}
 SETTINGS = ("optimizer", "loss", "batch_size", "epochs", "lr", "schedule", "weight_decay", "seed")
+MOST_KINDS = 50
+"""More kinds than a reader looks through are left to the report."""
+
+EXAMPLE = """\
+import json, sys, numpy as np, onnxruntime
+from PIL import Image
+session = onnxruntime.InferenceSession(sys.argv[1])
+about = json.loads(session.get_modelmeta().custom_metadata_map["interface"])
+photo, step = Image.open(sys.argv[2]).convert("L"), about["multiple"]
+scale = about["working_size"] / min(photo.size)
+small = photo.resize([max(1, round(side * scale / step)) * step for side in photo.size])
+y = [((np.asarray(image) / 255 + 0.055) / 1.055) ** 2.4 for image in (photo, small)]  # linear light
+full, lightness = (np.where(each > 0.008856, 116 * np.cbrt(each) - 16, 903.3 * each) for each in y)
+zeros = {name: np.zeros((1, put["shape"][1], *lightness.shape), "f") for name, put in about["inputs"].items()}
+ab = session.run(["ab"], zeros | {"lightness": lightness[None, None].astype("f")})[0][0]
+a, b = (np.asarray(Image.fromarray(channel).resize(photo.size)) for channel in ab)
+f = np.stack([full + 16 + a * 0.232, full + 16, full + 16 - b * 0.58], -1) / 116
+xyz = np.where(f > 0.2069, f**3, (f - 0.1379) * 0.12842) * [0.9505, 1, 1.0888]
+rgb = xyz @ [[3.2406, -0.9689, 0.0557], [-1.5372, 1.8758, -0.204], [-0.4986, 0.0415, 1.057]]
+rgb = np.where(rgb > 0.0031, 1.055 * rgb.clip(0.0031) ** (1 / 2.4) - 0.055, 12.92 * rgb)
+Image.fromarray((255 * rgb.clip(0, 1)).round().astype("u1")).save(sys.argv[3])
+"""
+"""A program that colors a photo by the ONNX file alone; a test runs it as it stands in a card."""
+
 NOT_FOR = """\
 - Finding out what color something was: the colors are plausible at best, never evidence.
 - Photos unlike those above: the color of what the network never saw is a guess.
 - People's skin, eyes and clothes where a wrong color would offend or mislead."""
-COLUMNS = {"model": "model", "base": "base model", "gray": "gray photo", "mean_ab": "mean color"}
 
 
 def model_card(
-    provenance: dict[str, Any],
-    metrics: dict[str, Any],
-    figures: pd.DataFrame,
-    manifest: pd.DataFrame,
-    *,
-    configuration: dict[str, Any],
-    parameters: int,
+    model: Model, *, title: str = "colorizer", manifest: pd.DataFrame | None = None, notes: str = ""
 ) -> str:
     """Return the card as Markdown.
 
     Args:
-        provenance: of the model.
-        metrics: reports/metrics.json.
-        figures: reports/figures.csv.
-        manifest: data/manifest.csv.
-        configuration: of the network.
-        parameters: how many numbers it learns.
+        model: with its provenance and quality.
+        title: of the card.
+        manifest: data/manifest.csv, for where the photos came from and their licenses.
+        notes: Markdown by hand, put behind what it was trained on.
     """
-    train, counts, groups = provenance["train"], provenance["photos"], provenance["groups"]
-    kept = manifest[manifest["status"] == "kept"]
-    sources = ", ".join(f"{count} files from {name}" for name, count in kept["source"].value_counts().items())
-    licenses = sorted({license for license in kept["license"] if license})
-    rows = {(row["figure"], row["method"]): row for row in figures.to_dict("records")}
-    columns = {method: title for method, title in COLUMNS.items() if method in set(figures["method"])}
-    table = [
-        f"| {title} | "
-        + " | ".join(f"{round(rows[figure, method]['mean'], 4):.4g}" for method in columns)
-        + " |"
-        for figure, title in ROWS.items()
-    ]
-    decisive = rows["ciede2000", "model"]
-    verdict = "\n".join(_verdict(metrics, decisive, name) for name in ("gray", "base") if name in columns)
-    nothing = kept_nothing(provenance)
-    learned = "Nothing of this training was kept. " if nothing else ""
-    unchanged = f"**{nothing[0].upper()}{nothing[1:]}.**\n" if nothing else ""
-    start, architecture = _start(provenance, configuration), configuration["architecture"]
-    split = ", ".join(
-        f"{counts[name]} photos in {groups[name]} groups for {use}" for name, use in USES.items()
-    )
-    stated = "; ".join(licenses) if licenses else "none; assume that all rights are reserved"
-    settings = ", ".join(f"{name} {train[name]}" for name in SETTINGS)
+    network, provenance, quality = model.network, model.provenance, model.quality
+    takes = ", and takes hints" if network.takes_hints else ""
     paragraphs = [
-        "# Model card: colorizer",
-        f"A network that gives gray photos color: {architecture}, {parameters / 1e6:.2f} million "
-        f"parameters, short side {train['working_size']} pixels. Written by the export stage; do not edit.",
-        "## Verdict",
-        f"{unchanged}{verdict}{_left_out(metrics)}",
-        "\n".join([f"| figure | {' | '.join(columns.values())} |", f"|---|{'---|' * len(columns)}", *table]),
+        f"# Model card: {title}",
+        f"A network that gives gray photos color{takes}: {network.ARCHITECTURE}, "
+        f"{parameter_count(network) / 1e6:.2f} million parameters, short side {network.working_size} pixels. "
+        "Written from the JSON in the model's file; do not edit.",
+        "## How good it is",
+        _sentences(lines(quality, provenance)) or "Not known: nothing was judged.",
+        *([_test_table(quality["test"])] if "test" in quality else []),
+        *_sets("On photographs from elsewhere", "set", quality.get("elsewhere", [])),
+        *_sets("By kind of photo", "kind", quality.get("kinds", [])),
+        *_hints(quality.get("hints")),
         "## Trained on",
-        f"{learned}{sources}; after filtering {split}. No test photo was in training, nor any crop, turned "
-        "copy or near-duplicate that was recognized as one.",
-        f"Queries: {printable(', '.join(provenance['queries']))}.",
-        f"Licenses as the sources state them: {printable(stated)}.",
-        f"{start}, {settings}; {provenance['steps']} steps in {provenance['precision']}, "
-        f"{_threads(provenance)}torch {provenance['torch']}.",
+        *_trained(provenance, network.configuration, manifest),
+        *([notes.strip()] if notes.strip() else []),
         *_vivid(provenance),
+        "## In and out",
+        *_interface(interface(network)),
         "## Not for",
         NOT_FOR,
     ]
     return "\n\n".join(paragraphs) + "\n"
 
 
-def _left_out(metrics: dict[str, Any]) -> str:
-    count = metrics.get("known_to_base")
-    if count is None:
-        return "\nWhich test photos the base model was trained on is not known."
-    return f"\nLeft out were {count} test photos that the base model was trained on." if count else ""
+def _sentences(said: Sequence[str]) -> str:
+    return "\n".join(f"- {sentence[0].upper()}{sentence[1:]}." for sentence in said)
 
 
-def _threads(provenance: dict[str, Any]) -> str:
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(
+        f"| {' | '.join(cells)} |" for cells in ([*heads], ["---"] * len(heads), *map(list, rows))
+    )
+
+
+def _cell(text: str) -> str:
+    """Return a name that comes from elsewhere as one cell of a table."""
+    return printable(text).replace("|", "\\|")
+
+
+def _test_table(test: Mapping[str, Any]) -> str:
+    metrics = [metric for metric in headline() if metric.name in test["metrics"]]
+    methods = [name for name in METHODS if name in test["metrics"][DECISIVE.name]["means"]]
+    rows = [
+        [metric.label, *(metric.text(test["metrics"][metric.name]["means"][name]) for name in methods)]
+        for metric in metrics
+    ]
+    return _table(["metric", *(METHODS[name] for name in methods)], rows)
+
+
+def _sets(title: str, head: str, sets: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a section with a row per set, and the mean over sets."""
+    if not sets or len(sets) > MOST_KINDS:
+        return []
+    heads, rows = [head, "photos"], [[_cell(str(one["name"])), f"{one['photos']:,}"] for one in sets]
+    mean = ["mean over sets", f"{sum(one['photos'] for one in sets):,}"]
+    for metric in headline():
+        if all(metric.name in one["metrics"] for one in sets):
+            for name, values, texts, form in _columns(metric, sets):
+                heads.append(name)
+                mean.append(format(fmean(values), form))
+                for row, text in zip(rows, texts, strict=True):
+                    row.append(text)
+    return [f"### {title}", _table(heads, [*rows, *([mean] if len(sets) > 1 else [])])]
+
+
+def _columns(
+    metric: Metric, sets: Sequence[Mapping[str, Any]]
+) -> list[tuple[str, list[float], list[str], str]]:
+    """Return the columns of ``metric`` over ``sets``: head, numbers, their texts, how their mean is written.
+
+    The decisive metric has the model's mean, the gray photo's and their ratio; others the ratio where lower
+    is better, the difference to the gray photo where higher is, else the mean alone.
+    """
+    means = [one["metrics"][metric.name]["means"] for one in sets]
+    ours, grays = ([mean[method] for mean in means] for method in ("model", "gray"))
+    columns = []
+    if metric is DECISIVE or metric.better == "neither":
+        columns.append((metric.title, ours, [metric.text(value) for value in ours], metric.format))
+    if metric is DECISIVE:
+        columns.append(("gray's", grays, [metric.text(value) for value in grays], metric.format))
+    if metric.better == "lower":
+        ratios = [ratio(one, metric.name) for one in sets]
+        columns.append((f"{metric.title} over gray's", ratios, [f"{value:.3f}" for value in ratios], ".3f"))
+    if metric.better == "higher":
+        gains = [our - gray for our, gray in zip(ours, grays, strict=True)]
+        texts = [_with_interval(metric, one, gain) for one, gain in zip(sets, gains, strict=True)]
+        unit = metric.unit and f", {metric.unit}"
+        columns.append((f"{metric.title} minus gray's{unit} (95 %)", gains, texts, f"+{metric.format}"))
+    return columns
+
+
+def _with_interval(metric: Metric, one: Mapping[str, Any], gain: float) -> str:
+    said = metric.text(gain, signed=True)
+    found = one["metrics"][metric.name]["minus"].get("gray", {})
+    if found.get("low") is None:
+        return said
+    return f"{said} ({' to '.join(metric.text(found[end], signed=True) for end in ('low', 'high'))})"
+
+
+def _hints(hints: Mapping[str, Any] | None) -> list[str]:
+    if not hints:
+        return []
+    psnr, difference = METRICS["psnr"], METRICS["ciede2000"]
+    rows = []
+    for row in hints["rows"]:
+        ends = " to ".join(psnr.text(row[f"over_none_{end}"], signed=True) for end in ("low", "high"))
+        rows.append(
+            [
+                str(row["hints"]),
+                psnr.text(row["psnr_model"]),
+                f"{psnr.text(row['psnr_over_none'], signed=True)} ({ends})",
+                psnr.text(row["psnr_diffusion"]),
+                difference.text(row["ciede2000_model"]),
+                difference.text(row["ciede2000_diffusion"]),
+                "" if row["at_hints"] is None else difference.text(row["at_hints"]),
+            ]
+        )
+    heads = ["hints", f"{psnr.title}, {psnr.unit}", "gain over none (95 %)", f"diffusion's {psnr.title}"]
+    heads += [difference.title, "diffusion's", "at the hints"]
+    gray = hints["rows"][0]
+    return [
+        "### With hints",
+        f"At random places of {hints['photos']} photos, each with the true color there; diffusion is the "
+        "same hints spread over the gray photo with no network (Levin, Lischinski, Weiss 2004).",
+        _table(heads, rows),
+        f"(Gray: {psnr.text(gray['psnr_gray'])} {psnr.unit}, {difference.text(gray['ciede2000_gray'])}.)",
+    ]
+
+
+def _trained(
+    provenance: Mapping[str, Any], configuration: Mapping[str, Any], manifest: pd.DataFrame | None
+) -> list[str]:
+    if not {"train", "photos", "groups", "queries", "steps", "precision", "torch"} <= provenance.keys():
+        return ["Its file does not say."]
+    counts, groups = provenance["photos"], provenance["groups"]
+    split = ", ".join(
+        f"{counts[name]:,} photos in {groups[name]:,} groups for {use}" for name, use in USES.items()
+    )
+    learned = "Nothing of this training was kept. " if kept_nothing(provenance) else ""
+    settings = ", ".join(f"{name} {provenance['train'][name]}" for name in SETTINGS)
+    paragraphs = [
+        f"{learned}{_sources(manifest)}{split}. No test photo was in training, nor any crop, turned copy or "
+        "near-duplicate that was recognized as one.",
+        f"Queries: {printable(', '.join(provenance['queries']))}.",
+    ]
+    if manifest is not None:
+        kept = manifest.loc[manifest["status"] == "kept", "license"]
+        stated = "; ".join(sorted({license for license in kept if license}))
+        none = "none; assume that all rights are reserved"
+        paragraphs.append(f"Licenses as the sources state them: {printable(stated or none)}.")
+    return [
+        *paragraphs,
+        f"{_start(provenance, configuration)}, {settings}; {provenance['steps']} steps in "
+        f"{provenance['precision']}, {_threads(provenance)}torch {provenance['torch']}.",
+    ]
+
+
+def _sources(manifest: pd.DataFrame | None) -> str:
+    if manifest is None:
+        return ""
+    kept = manifest.loc[manifest["status"] == "kept", "source"].value_counts()
+    return f"{', '.join(f'{count} files from {name}' for name, count in kept.items())}; after filtering "
+
+
+def _threads(provenance: Mapping[str, Any]) -> str:
     numbers = provenance.get("threads") or []
     return " and then ".join(map(str, numbers)) + " threads a process, " if numbers else ""
 
 
-def _vivid(provenance: dict[str, Any]) -> list[str]:
+def _vivid(provenance: Mapping[str, Any]) -> list[str]:
     vivid = provenance.get("vivid")
     if not vivid:
         return []
     # Models of earlier versions spell it so.
-    ratio = vivid.get("colorfulness_ratio", vivid.get("colourfulness_ratio"))
+    colorful = vivid.get("colorfulness_ratio", vivid.get("colourfulness_ratio"))
     if round(vivid["saturation"], 2) == 1:
         return ["## Vivid", "The same colors as without: livelier ones were not found right on val photos."]
+    metric = METRICS["ciede2000"]
     return [
         "## Vivid",
         f"Vivid colors are those above times {vivid['saturation']:.2f}. On val photos they are "
-        f"{ratio:.2f} times as colorful as the truth, at a CIEDE2000 of "
-        f"{vivid['ciede2000']:.2f}; the gray photo's is {vivid['ciede2000_gray']:.2f}.",
+        f"{colorful:.2f} times as colorful as the truth, at a {metric.title} of "
+        f"{metric.text(vivid['ciede2000'])}; the gray photo's is {metric.text(vivid['ciede2000_gray'])}.",
     ]
 
 
-def _start(provenance: dict[str, Any], configuration: dict[str, Any]) -> str:
+def _start(provenance: Mapping[str, Any], configuration: Mapping[str, Any]) -> str:
     start = provenance.get("start")
     if not start or start["new"] == "all":
         weights = configuration.get("weights", "random")
@@ -126,13 +254,18 @@ def _start(provenance: dict[str, Any], configuration: dict[str, Any]) -> str:
     return f"From the base model (SHA-256 {start['sha256'][:16]}{new})"
 
 
-def _verdict(metrics: dict[str, Any], decisive: dict[Any, Any], baseline: str) -> str:
-    mean, low, high = (decisive[f"minus_{baseline}{end}"] for end in ("", "_low", "_high"))
-    interval = ""
-    if not pd.isna(low):
-        interval = f"95 % interval of the difference {low:+.2f} to {high:+.2f}; "
-    return (
-        f"Beside the {COLUMNS[baseline]}: **{decisive[f'against_{baseline}']}**. CIEDE2000 is "
-        f"{abs(mean):.2f} {'lower' if mean < 0 else 'higher'} than the {COLUMNS[baseline]}'s ({interval}"
-        f"lower is better), on {metrics['photos']} test photos in {metrics['groups']} groups."
-    )
+def _interface(about: Mapping[str, Any]) -> list[str]:
+    rows = [
+        [f"{way} `{name}`", put["type"], " x ".join(map(str, put["shape"])), put["meaning"]]
+        for way, puts in (("in", about["inputs"]), ("out", about["outputs"]))
+        for name, put in puts.items()
+    ]
+    return [
+        f"What `colorizer.onnx` takes and gives; height and width are multiples of {about['multiple']}, and "
+        f"best with a short side of {about['working_size']} pixels. The same stands in its metadata, as "
+        "`interface`.",
+        _table(["tensor", "type", "shape", "what it is"], rows),
+        "Without ungray, `python color.py colorizer.onnx photo.jpg colored.png` (`ungray` itself keeps edges "
+        "sharper, reads more formats and takes hints):",
+        f"```python\n{EXAMPLE}```",
+    ]

@@ -1,4 +1,4 @@
-"""The model as one ONNX file: lightness in, ab out, any size, configuration and provenance inside."""
+"""The model as one ONNX file: lightness in, ab out, any size, and in its metadata all that is known of it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import json
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import torch
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from ungray.errors import UngrayError
@@ -32,13 +34,61 @@ class _PredictAb(nn.Module):
         return self.network.predict_ab(lightness, hints)
 
 
-def write_onnx(path: Path, model: Model, *, opset: int) -> None:
-    """Write ``model`` as ONNX.
+def interface(network: Colorizer) -> dict[str, Any]:
+    """Return what goes in and comes out of the ONNX file of ``network``, as JSON values."""
+    inputs = {"lightness": (1, "L of CIELAB under D65, 0 (black) to 100 (white)")}
+    if network.takes_hints:
+        inputs["hints"] = (3, "a and b in Lab units, and a weight 0 to 1; all 0 where no color is known")
+    outputs = {"ab": (2, "a and b of CIELAB under D65, in Lab units, about -110 to 110")}
+    return {
+        **{
+            way: {
+                name: {"type": "float32", "shape": ["batch", channels, "height", "width"], "meaning": meaning}
+                for name, (channels, meaning) in puts.items()
+            }
+            for way, puts in (("inputs", inputs), ("outputs", outputs))
+        },
+        "multiple": network.MULTIPLE,
+        "working_size": network.working_size,
+    }
 
-    Input ``lightness`` float32 (batch, 1, height, width) in 0..100, output ``ab`` float32 (batch, 2, height,
-    width) in Lab units; batch, height and width are free, both sides multiples of the metadata's
-    ``multiple``. A network that takes hints has a second input, ``hints`` float32 (batch, 3, height, width):
-    a and b in Lab units and a weight in 0..1, all 0 where nothing is known.
+
+def load_onnx(path: Path) -> onnx.ModelProto:
+    """Return the content of the ONNX file at ``path``.
+
+    Raises:
+        UngrayError: no such file, or damaged.
+    """
+    if not path.is_file():
+        raise UngrayError(f"{path} not found; `dvc repro export` makes it, `dvc pull` fetches it")
+    try:
+        return onnx.load(str(path))
+    except DecodeError as error:
+        raise UngrayError(f"{path} is damaged or no ONNX file ({error})") from None
+
+
+def describe_onnx(content: onnx.ModelProto, model: Model) -> None:
+    """Write what is known of ``model`` into the metadata of ``content``, its ONNX file."""
+    puts = interface(model.network)
+    about = {
+        "configuration": model.network.configuration,
+        "interface": puts,
+        "multiple": model.network.MULTIPLE,
+        "provenance": model.provenance,
+        **({"quality": model.quality} if model.quality else {}),
+    }
+    del content.metadata_props[:]
+    onnx.helper.set_model_props(
+        content, {name: json.dumps(value, sort_keys=True) for name, value in about.items()}
+    )
+    for value in (*content.graph.input, *content.graph.output):
+        value.doc_string = (puts["inputs"] | puts["outputs"])[value.name]["meaning"]
+
+
+def write_onnx(path: Path, model: Model, *, opset: int) -> None:
+    """Write ``model`` as ONNX, with the inputs and outputs of :func:`interface`.
+
+    Batch, height and width are free, both sides multiples of the metadata's ``multiple``.
     """
     network = model.network
     # Example sizes that differ, since the exporter takes equal ones for one dimension, and are more than 1
@@ -69,14 +119,7 @@ def write_onnx(path: Path, model: Model, *, opset: int) -> None:
     exported = program.model_proto
     _strip_traces(exported)
     _store_weights_in_fp16(exported.graph)
-    onnx.helper.set_model_props(
-        exported,
-        {
-            "configuration": json.dumps(network.configuration, sort_keys=True),
-            "multiple": str(network.MULTIPLE),
-            "provenance": json.dumps(model.provenance, sort_keys=True),
-        },
-    )
+    describe_onnx(exported, model)
     onnx.checker.check_model(exported, full_check=True)
     with whole_file(path) as partial:
         partial.write_bytes(exported.SerializeToString(deterministic=True))

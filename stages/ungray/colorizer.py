@@ -145,6 +145,8 @@ class Colorizer:
         self.engine = engine.name
         self.configuration = engine.configuration
         self.provenance = engine.provenance
+        self.quality = engine.quality
+        """How good it is, as far as its file says; see :mod:`ungray.quality`."""
         self.vivid = float(engine.provenance.get("vivid", {}).get("saturation", VIVID))
         """What ``vivid=True`` multiplies colors by; 1: it changes nothing."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ class Engine:
     ``run`` takes lightness float32 (batch, 1, height, width) in 0..100 and returns ab (batch, 2, height,
     width) in Lab units; both sides are multiples of ``multiple``. Where it ``takes_hints``, there may be a
     second argument: float32 (batch, 3, height, width), see :func:`ungray.hints.drawn`.
-    ``working_size``: the short side in pixels of the photos it knows. ``configuration`` and ``provenance``:
-    see :mod:`ungray.networks`.
+    ``working_size``: the short side in pixels of the photos it knows. ``configuration``, ``provenance``
+    and ``quality``: see :mod:`ungray.networks`.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Engine:
     multiple: int
     configuration: dict[str, Any]
     provenance: dict[str, Any]
+    quality: dict[str, Any] = field(default_factory=dict)
 
     @property
     def working_size(self) -> int:
@@ -108,7 +109,8 @@ def _load_torch(path: Path, threads: int) -> Engine:
         return model.network.predict_ab(torch.from_numpy(lightness), known).numpy()
 
     network = model.network
-    return Engine("torch", path, run, network.MULTIPLE, network.configuration, model.provenance)
+    about = network.configuration, model.provenance, model.quality
+    return Engine("torch", path, run, network.MULTIPLE, *about)
 
 
 def _load_onnxruntime(path: Path, threads: int) -> Engine:
@@ -123,6 +125,7 @@ def _load_onnxruntime(path: Path, threads: int) -> Engine:
         about = session.get_modelmeta().custom_metadata_map
         multiple = int(about["multiple"])
         configuration, provenance = json.loads(about["configuration"]), json.loads(about["provenance"])
+        quality = json.loads(about.get("quality", "{}"))
     except Exception as error:  # onnxruntime's own, of many kinds without a common one
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UngrayError(
@@ -137,4 +140,4 @@ def _load_onnxruntime(path: Path, threads: int) -> Engine:
             given["hints"] = np.zeros((batch, 3, *size), np.float32) if hints is None else hints
         return session.run(["ab"], given)[0]
 
-    return Engine("onnxruntime", path, run, multiple, configuration, provenance)
+    return Engine("onnxruntime", path, run, multiple, configuration, provenance, quality)

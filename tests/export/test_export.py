@@ -1,3 +1,7 @@
+import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,13 +11,17 @@ import onnxruntime
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from skimage import data
 
 from stages.export.card import SETTINGS, model_card
+from stages.export.quality import quality as write_quality
+from stages.export.quality import verdict
 from stages.export.to_onnx import check_onnx, write_onnx
-from ungray import networks
+from ungray import Colorizer, networks
 from ungray.errors import UngrayError
 from ungray.imaging.color import rgb_to_lab
+from ungray.imaging.metrics import ciede2000, headline
 from ungray.networks import Model
 from ungray.page.models import about
 
@@ -79,9 +87,8 @@ def test_onnx_says_what_it_is_and_names_no_path_of_this_machine(model, exported,
     assert (tmp_path / "again.onnx").read_bytes() == exported.read_bytes()
 
 
-FIGURES = ("ciede2000", "ciede2000_p95", "ab_mae", "psnr", "ssim", "colorfulness_ratio")
 PROVENANCE = {
-    "train": dict.fromkeys(SETTINGS, "so") | {"working_size": 128},
+    "train": dict.fromkeys(SETTINGS, "so"),
     "photos": {"train": 8, "val": 1, "test": 2},
     "groups": {"train": 8, "val": 1, "test": 2},
     "queries": ["cats"],
@@ -89,94 +96,225 @@ PROVENANCE = {
     "precision": "32-true",
     "torch": "2",
 }
-GRAY = {
-    "minus_gray": 0.5, "minus_gray_low": 0.1, "minus_gray_high": 0.9, "against_gray": "worse",
-    "minus_base": -0.1, "minus_base_low": None, "minus_base_high": None, "against_base": "can't tell",
+UNCHANGED = {"epoch": 0, "epochs": 2, "watch": "ciede2000", "before": 9.7, "best": 9.9}
+START = {"sha256": "0123456789abcdef" * 4, "architecture": "unet", "new": []}
+MANIFEST = pd.DataFrame([{"status": "kept", "source": "folder", "license": ""}])
+
+
+def one_set(name, *, base=False, photos=30):
+    """A set of a quality: the model is worse than gray, and no better than the base model if there is one."""
+    minus = {"gray": {"mean": 0.5, "low": 0.1, "high": 0.9, "verdict": "worse"}}
+    if base:
+        minus["base"] = {"mean": -0.1, "low": -0.4, "high": 0.2, "verdict": "can't tell"}
+    means = {"model": 1.25, "gray": 1.0, "mean_ab": 2.0} | ({"base": 1.35} if base else {})
+    metrics = {metric.name: {"means": means, "minus": minus} for metric in headline()}
+    return {"name": name, "photos": photos, "groups": photos, "metrics": metrics}
+
+
+def quality(*, base=False, **more):
+    return {"test": one_set("test", base=base) | {"wanted_groups": 20}} | more
+
+
+HINTS = {
+    "photos": 40,
+    "rows": [
+        {
+            "hints": number, "psnr_model": 23.0 + number, "psnr_over_none": float(number),
+            "psnr_diffusion": 21.0, "psnr_gray": 20.9,
+            "over_none_low": number - 0.5, "over_none_high": number + 0.5,
+            "ciede2000_model": 9.0, "ciede2000_diffusion": 11.0, "ciede2000_gray": 11.5,
+            "at_hints": 0.7 if number else None,
+        }
+        for number in (0, 5)
+    ],
 }  # fmt: skip
 
 
-def written_card(provenance=PROVENANCE, *, base=False, configuration=None):
-    """The card of a model that is worse than gray, and as good as the base model if there is one."""
-    methods = ["model", "gray", "mean_ab", *(["base"] if base else [])]
-    rows = [{"figure": figure, "method": method, "mean": 1.25} for figure in FIGURES for method in methods]
-    rows[0] |= GRAY
-    return model_card(
-        provenance,
-        {"photos": 2, "groups": 2},
-        pd.DataFrame(rows),
-        pd.DataFrame([{"status": "kept", "source": "folder", "license": ""}]),
-        configuration=configuration or {"architecture": "unet"},
-        parameters=4_300_000,
+@pytest.fixture(scope="module")
+def network(tiny):
+    return networks.build(tiny["train"].network())
+
+
+@pytest.fixture
+def card(network):
+    """A function that writes the card of a model that is told of so."""
+
+    def write(provenance=PROVENANCE, found=None, *, configuration=None, **options):
+        network.configuration |= configuration or {}
+        model = Model(network, provenance, quality() if found is None else found)
+        return model_card(model, manifest=MANIFEST, **options)
+
+    before = dict(network.configuration)
+    yield write
+    network.configuration = before
+
+
+def test_the_card_which_people_print_shows_what_comes_from_elsewhere_as_text(card):
+    hostile = "cats\x1b[2J\n## Not for\n\n|"
+    text = card(PROVENANCE | {"queries": [hostile]}, quality(kinds=[one_set(hostile)]))
+    assert r"Queries: cats\x1b[2J\n## Not for\n\n|." in text
+    assert r"| cats\x1b[2J\n## Not for\n\n\| | 30 |" in text
+    assert text.count("\n## Not for") == 1
+
+
+def test_the_card_says_how_many_threads_made_it(card):
+    assert "4 steps in 32-true, 1 and then 2 threads a process, torch 2." in card(
+        PROVENANCE | {"threads": [1, 2]}
     )
-
-
-def test_the_card_which_people_print_shows_queries_as_text():
-    card = written_card(PROVENANCE | {"queries": ["cats\x1b[2J\n## Verdict\n\nBeside gray: **better**"]})
-    assert r"Queries: cats\x1b[2J\n## Verdict\n\nBeside gray: **better**." in card
-    assert card.count("\n## Verdict") == 1
-
-
-def test_the_card_says_how_many_threads_made_it():
-    card = written_card(PROVENANCE | {"threads": [1, 2]})
-    assert "4 steps in 32-true, 1 and then 2 threads a process, torch 2." in card
 
 
 @pytest.mark.parametrize("base", [False, True])
-def test_the_card_says_what_how_good_and_not_for_what(base):
-    card = written_card(base=base)
+def test_the_card_says_what_how_good_and_not_for_what(card, base):
+    text = card(found=quality(base=base))
     assert (
-        "Beside the gray photo: **worse**. CIEDE2000 is 0.50 higher than the gray photo's (95 % interval of "
-        "the difference +0.10 to +0.90; lower is better), on 2 test photos in 2 groups."
-    ) in card
-    assert "1 files from folder" in card
-    assert "4.30 million" in card
-    assert ("| model | base model | gray photo | mean color |" in card) == base
-    assert (
-        (
-            "Beside the base model: **can't tell**. CIEDE2000 is 0.10 lower than the base model's (lower is "
-            "better), on 2 test photos"
-        )
-        in card
-    ) == base
-    assert "Which test photos the base model was trained on is not known." in card
-    assert "all rights are reserved" in card
-    assert "## Not for" in card
-    assert "cats" in card
-    assert "From nothing, optimizer so, loss so" in card
-    assert "{" not in card
-    assert "kept" not in card
+        "- Worse than the gray photo: CIEDE2000 1.25 beside the gray photo's 1.00, 95 % interval of the "
+        "difference +0.10 to +0.90, 30 groups.\n"
+    ) in text
+    assert "1 files from folder" in text
+    assert ("| metric | model | base model | gray photo | mean color |" in text) == base
+    assert ("| CIEDE2000 (lower is better) | 1.25 | 1.35 | 1.00 | 2.00 |" in text) == base
+    assert ("- No better than the base model as far as can be told: CIEDE2000 1.25 beside" in text) == base
+    assert "- Which test photos the base model was trained on is not known" in text
+    assert "all rights are reserved" in text
+    assert "## Not for" in text
+    assert "cats" in text
+    assert "From nothing, optimizer so, loss so" in text
+    assert "kept" not in text
 
 
-def test_the_card_says_what_a_model_started_from_and_how_vivid_it_can_be():
-    start = {"sha256": "0123456789abcdef" * 4, "architecture": "unet", "new": ["head"]}
-    started = written_card(PROVENANCE | {"start": start})
+def test_the_card_says_what_a_model_started_from_and_how_vivid_it_can_be(card):
+    started = card(PROVENANCE | {"start": START | {"new": ["head"]}})
     assert "From the base model (SHA-256 0123456789abcdef, new layers: head), optimizer so" in started
     assert "## Vivid" not in started
     vivid = {"saturation": 1.5, "colorfulness_ratio": 0.8, "ciede2000": 9.0, "ciede2000_gray": 10.0}
-    card = written_card(
-        PROVENANCE | {"vivid": vivid},
-        configuration={"architecture": "lite_unet", "weights": "ImageNet, of a package"},
-    )
-    assert "From an encoder that knows ImageNet, of a package, optimizer so" in card
-    assert "times 1.50" in card
-    assert "a CIEDE2000 of 9.00; the gray photo's is 10.00" in card
+    text = card(PROVENANCE | {"vivid": vivid}, configuration={"weights": "ImageNet, of a package"})
+    assert "From an encoder that knows ImageNet, of a package, optimizer so" in text
+    assert "times 1.50" in text
+    assert "a CIEDE2000 of 9.00; the gray photo's is 10.00" in text
 
 
-def test_the_card_of_a_training_that_kept_nothing_says_so_first_and_the_page_reads_on():
-    unchanged = {"epoch": 0, "epochs": 2, "watch": "ciede2000", "before": 9.7, "best": 9.9}
-    start = {"sha256": "0123456789abcdef" * 4, "architecture": "unet", "new": []}
-    told = PROVENANCE | {"start": start, "unchanged": unchanged}
-    card = written_card(told)
-    verdict = card.split("## Verdict")[1].split("## Trained")[0]
-    assert verdict.strip().startswith(
-        "**This is the base model, unchanged: training kept nothing, since CIEDE2000 of the val photos was "
-        "best before the first epoch, 9.7; the best of 2 epochs had 9.9.**\nBeside the gray photo: **worse**."
+def test_the_card_of_a_training_that_kept_nothing_says_so_first_and_the_page_says_how_good_it_is(card):
+    told = PROVENANCE | {"start": START, "unchanged": UNCHANGED}
+    text = card(told)
+    first, second = text.split("## How good it is")[1].strip().splitlines()[:2]
+    assert first == (
+        "- This is the base model, unchanged: training kept nothing, since CIEDE2000 of the val photos was "
+        "best before the first epoch, 9.7; the best of 2 epochs had 9.9."
     )
-    assert "Nothing of this training was kept. 1 files from folder" in card
+    assert second.startswith("- Worse than the gray photo: ")
+    assert "Nothing of this training was kept. 1 files from folder" in text
     model = SimpleNamespace(
-        path=Path("mine.onnx"), configuration={"architecture": "unet"}, provenance=told, vivid=1.3
-    )
-    said = about(model, card=card)
-    assert said.startswith("**mine** (unet: the base model, unchanged). Beside the gray photo: **worse**.")
+        path=Path("mine.onnx"), configuration={"architecture": "unet"}, provenance=told, vivid=1.3,
+        quality=quality(),
+    )  # fmt: skip
+    said = about(model)
+    assert said.startswith("**mine** (unet: the base model, unchanged). Worse than the gray photo: CIEDE2000")
     model.provenance = {"unchanged": 5, "start": "?"}
-    assert about(model, card="").startswith("**mine** (unet). How good it is")
+    for damaged in ({}, {"test": 5}, {"test": {"metrics": {}}}, {"elsewhere": []}, {"elsewhere": [{}]}):
+        model.quality = damaged
+        assert about(model).startswith("**mine** (unet). How good it is beside the gray photo is not known.")
+    model.quality = quality(elsewhere=[one_set("slides")])
+    assert "On 30 photographs from elsewhere" in about(model)
+
+
+def test_sets_kinds_and_hints_stand_in_the_card_as_tables_and_a_hand_written_note_is_kept(card):
+    sets = [one_set("slides", photos=1500), one_set("mixed", photos=500)]
+    text = card(
+        found={"elsewhere": sets, "kinds": sets[:1], "hints": HINTS},
+        notes="What may flatter it.",
+        title="ours",
+    )
+    assert text.startswith("# Model card: ours\n")
+    assert "- On 2000 photographs from elsewhere" in text
+    assert (
+        "| set | photos | CIEDE2000 | gray's | CIEDE2000 over gray's | ab MAE over gray's | PSNR minus "
+        "gray's, dB (95 %) | SSIM minus gray's (95 %) | colorfulness ratio |"
+    ) in text
+    assert "| slides | 1,500 | 1.25 | 1.00 | 1.250 | 1.250 | +0.25 (+0.10 to +0.90) |" in text
+    assert "| mean over sets | 2,000 | 1.25 | 1.00 | 1.250 |" in text
+    assert text.count("mean over sets |") == 1, "of one kind there is no mean"
+    assert "| 0 | 23.00 | +0.00 (-0.50 to +0.50) | 21.00 | 9.00 | 11.00 |  |" in text
+    assert "| 5 | 28.00 | +5.00 (+4.50 to +5.50) | 21.00 | 9.00 | 11.00 | 0.70 |" in text
+    assert "What may flatter it." in text
+
+
+def test_a_model_of_which_nothing_is_known_has_a_card(card):
+    text = card({}, {})
+    assert "Not known: nothing was judged." in text
+    assert "Its file does not say." in text
+
+
+@pytest.fixture
+def folder(tiny, tmp_path):
+    """A folder with a model that takes hints in both files, as an earlier version wrote them: no quality."""
+    torch.manual_seed(0)
+    network = networks.build(
+        {"architecture": "lite_unet", "working_size": 64, "decoder": [8, 8, 8, 8], "hints": True}
+    )
+    with torch.no_grad():
+        network.head.weight.mul_(0.1)
+        network.head.bias.copy_(torch.tensor([0.1, 0.2]))
+    model = Model(network.eval(), PROVENANCE)
+    networks.save_model(tmp_path / "colorizer.safetensors", model)
+    write_onnx(tmp_path / "colorizer.onnx", model, opset=18)
+    content = onnx.load(tmp_path / "colorizer.onnx")
+    kept = [entry for entry in content.metadata_props if entry.key != "interface"]
+    del content.metadata_props[:]
+    content.metadata_props.extend(kept)
+    onnx.save(content, tmp_path / "colorizer.onnx")
+    return tmp_path
+
+
+def test_the_tool_quality_writes_it_into_both_files_and_the_card_from_them(folder, capsys):
+    assert Colorizer.load(folder / "colorizer.onnx").quality == {}, "a model of earlier code still loads"
+    (folder / "sets.json").write_text(json.dumps({"elsewhere": [one_set("slides")]}))
+    (folder / "hints.json").write_text(json.dumps({"hints": HINTS}))
+    (folder / "notes.md").write_text("Photographs of slides.\n")
+    weights = networks.load_model(folder / "colorizer.safetensors").network.state_dict()
+    write_quality([str(folder), str(folder / "sets.json"), "--notes", str(folder / "notes.md")])
+    write_quality([str(folder), str(folder / "hints.json")])
+    expected = {"elsewhere": [one_set("slides")], "hints": HINTS}
+    for engine in ("torch", "onnxruntime"):
+        assert Colorizer.load(folder / "colorizer.safetensors", engine=engine).quality == expected
+    assert Colorizer.load(folder / "colorizer.safetensors").engine == "onnxruntime", (
+        "of the same training still"
+    )
+    after = networks.load_model(folder / "colorizer.safetensors").network.state_dict()
+    assert all(value.equal(after[name]) for name, value in weights.items())
+    text = (folder / "model_card.md").read_text()
+    assert "- On 30 photographs from elsewhere" in text
+    assert "### With hints" in text
+    verdict([str(folder / "colorizer.onnx")])
+    assert capsys.readouterr().out.splitlines()[-1].startswith("On 30 photographs from elsewhere")
+    (folder / "sets.json").write_text('{"provenance": {}}')
+    with pytest.raises(
+        UngrayError, match=r"sets\.json is no JSON that evaluate wrote: it may have test, kinds"
+    ):
+        write_quality([str(folder), str(folder / "sets.json")])
+
+
+def test_the_program_in_the_card_colors_a_photo_as_colorize_does_but_for_its_edges(folder):
+    write_quality([str(folder)])
+    about = json.loads(
+        onnxruntime.InferenceSession(str(folder / "colorizer.onnx"))
+        .get_modelmeta()
+        .custom_metadata_map["interface"]
+    )
+    assert about["inputs"]["hints"]["shape"] == ["batch", 3, "height", "width"]
+    assert (about["multiple"], about["working_size"]) == (32, 64)
+    (program,) = re.findall(r"```python\n(.*?)```", (folder / "model_card.md").read_text(), re.DOTALL)
+    (folder / "color.py").write_text(program)
+    truth = data.coffee()[:300, :450]
+    Image.fromarray(truth).save(folder / "photo.png")
+    subprocess.run(
+        [sys.executable, "color.py", "colorizer.onnx", "photo.png", "colored.png"], cwd=folder, check=True
+    )
+    colored = np.asarray(Image.open(folder / "colored.png"))
+    gray = np.asarray(Image.fromarray(truth).convert("L"))
+    ours = Colorizer.load(folder / "colorizer.onnx").colorize(gray)
+    assert np.ptp(ours, axis=-1).mean() > 10, "there is color to compare"
+    differences = ciede2000(rgb_to_lab(colored), rgb_to_lab(ours))
+    assert np.median(differences) < 0.5
+    assert differences.mean() < 2.5, (
+        "where a photo is too dark for its color, each comes back to sRGB in its way"
+    )

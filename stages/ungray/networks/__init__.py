@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,14 @@ ARCHITECTURES: dict[str, type[Colorizer]] = {
 
 @dataclass(frozen=True)
 class Model:
-    """A trained network and what is known of it: ``provenance`` is what training wrote (JSON values)."""
+    """A trained network and what is known of it, as JSON values.
+
+    ``provenance`` is what training wrote, ``quality`` how good it is; see :mod:`ungray.quality`.
+    """
 
     network: Colorizer
     provenance: dict[str, Any]
+    quality: dict[str, Any] = field(default_factory=dict)
 
 
 def build(configuration: dict[str, Any]) -> Colorizer:
@@ -55,7 +59,7 @@ def build(configuration: dict[str, Any]) -> Colorizer:
 
 
 def save_model(path: Path, model: Model) -> None:
-    """Write a model as safetensors: parameters in fp16, configuration and provenance in the metadata."""
+    """Write a model as safetensors: parameters in fp16, what is known of it in the metadata."""
     parameters = {name for name, _ in model.network.named_parameters()}
     # Buffers (statistics of batch-norm) stay as they are: a variance can be larger than fp16 holds.
     tensors = {
@@ -66,6 +70,7 @@ def save_model(path: Path, model: Model) -> None:
         "format": "ungray-1",
         "configuration": json.dumps(model.network.configuration, sort_keys=True),
         "provenance": json.dumps(model.provenance, sort_keys=True),
+        **({"quality": json.dumps(model.quality, sort_keys=True)} if model.quality else {}),
     }
     with whole_file(path) as partial:
         partial.write_bytes(_in_fixed_order(save(tensors, metadata)))
@@ -86,13 +91,14 @@ def load_model(path: Path) -> Model:
         network = build(json.loads(metadata["configuration"]))
         network.load_state_dict(tensors)
         provenance = json.loads(metadata["provenance"])
+        quality = json.loads(metadata.get("quality", "{}"))
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UngrayError(
             f"{path} is damaged or no model of ungray ({reason}); fetch it again with `dvc pull`, or train "
             "it anew with `dvc repro --force train`"
         ) from None
-    return Model(network.eval(), provenance)
+    return Model(network.eval(), provenance, quality)
 
 
 def predictor(network: Colorizer) -> PredictAb:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ungray.colorizer import TITLES, Colorizer, model_path, word_for
 from ungray.provenance import kept_nothing, what_it_is
+from ungray.quality import over_sets, verdicts
 
 CARD = "model_card.md"
 MAX_PICTURE = 2_000_000
@@ -43,7 +44,7 @@ class Models:
 
     def about(self, name: str) -> str:
         """Return what to say about a model in a line or two of Markdown: its kind, and how good it is."""
-        return about(self.load(name), card=self.card(name))
+        return about(self.load(name))
 
     def card(self, name: str) -> str:
         """Return the model's card, Markdown, its pictures inside; empty if there is none beside its file."""
@@ -51,8 +52,8 @@ class Models:
         return _with_pictures(path.read_text(), path.parent) if path.is_file() else ""
 
 
-def about(model: Colorizer, *, card: str) -> str:
-    """Return what ``model`` is and how good beside gray, in Markdown: by its provenance, else by its card."""
+def about(model: Colorizer) -> str:
+    """Return what ``model`` is and how good beside gray, in Markdown, as its file says it."""
     architecture = str(model.configuration.get("architecture", "")) or "a network"
     provenance = model.provenance
     photos, groups = provenance.get("photos"), provenance.get("groups")
@@ -61,9 +62,7 @@ def about(model: Colorizer, *, card: str) -> str:
     )
     if nothing := _kept_nothing(provenance):
         trained = f": {nothing}"
-    said = _by_provenance(provenance) or _by_card(card)
-    if not said:
-        said = "How good it is beside the gray photo is not known."
+    said = _beside_gray(model.quality) or "How good it is beside the gray photo is not known."
     few = isinstance(groups, dict) and groups.get("train", 100) < 100
     warning = " Too few photos to learn color from: expect odd colors." if few else ""
     if round(model.vivid, 2) == 1:
@@ -73,18 +72,13 @@ def about(model: Colorizer, *, card: str) -> str:
     return f"**{title}** ({architecture}{trained}). {said}{warning}"
 
 
-def _by_provenance(provenance: dict[str, Any]) -> str:
-    """Return a sentence if the provenance has ``metrics``, {"model": {...}, "gray": {...}}, else nothing."""
-    metrics = provenance.get("metrics")
+def _beside_gray(quality: dict[str, Any]) -> str:
+    """Return how good a model is beside gray, in a sentence; empty where its file does not say it well."""
     try:
-        ours, gray = metrics["model"], metrics["gray"]  # type: ignore[index]
-        return (
-            f"On photos it never saw: CIEDE2000 {ours['ciede2000']:.2f} beside the gray photo's "
-            f"{gray['ciede2000']:.2f} (lower is better), PSNR {ours['psnr']:.2f} dB beside "
-            f"{gray['psnr']:.2f} dB."
-        )
-    except (KeyError, TypeError, ValueError):
+        said = over_sets(quality["elsewhere"]) if "elsewhere" in quality else verdicts(quality["test"])[0]
+    except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError):
         return ""
+    return f"{said[0].upper()}{said[1:]}."
 
 
 def _kept_nothing(provenance: dict[str, Any]) -> str:
@@ -93,12 +87,6 @@ def _kept_nothing(provenance: dict[str, Any]) -> str:
         return what_it_is(provenance) if kept_nothing(provenance) else ""
     except (KeyError, TypeError, ValueError):
         return ""
-
-
-def _by_card(card: str) -> str:
-    """Return the card's own verdict beside gray, its first sentences under that heading, else nothing."""
-    found = re.search(r"^## Verdict$(?:\n(?!#).*)*?\n(Beside the gray photo: .+)$", card, re.MULTILINE)
-    return found.group(1).strip() if found else ""
 
 
 def _named(paths: Sequence[Path]) -> dict[str, Path]:

@@ -13,20 +13,33 @@ from ungray import networks
 from .visitor import Server
 
 VERDICT = (
-    "Beside the gray photo: **worse**. CIEDE2000 is 1.00 higher than the gray photo's (lower is better)."
+    "Worse than the gray photo: CIEDE2000 11.00 beside the gray photo's 10.00, 95 % interval of the "
+    "difference +0.50 to +1.50, 30 groups."
 )
-CARD = f"# Model card: first\n\n## Verdict\n\n{VERDICT}\n"
+QUALITY = {
+    "test": {
+        "name": "test", "photos": 30, "groups": 30, "wanted_groups": 20,
+        "metrics": {
+            "ciede2000": {
+                "means": {"model": 11.0, "gray": 10.0},
+                "minus": {"gray": {"mean": 1.0, "low": 0.5, "high": 1.5, "verdict": "worse"}},
+            }
+        },
+    }
+}  # fmt: skip
+CARD = "# Model card: first\n\n## How good it is\n\n- Better than anything.\n"
 MAX_BYTES, MAX_PIXELS = 1_500_000, 1_000_000
 
 
 @pytest.fixture(scope="session")
 def models(tiny, tmp_path_factory):
-    """Two untrained models, first and second; the first has a card."""
+    """Two untrained models, first and second; the first has a quality in its file, and a card."""
     folder = tmp_path_factory.mktemp("models")
     for number, name in enumerate(("first", "second")):
         torch.manual_seed(number)
         network = networks.build(tiny["train"].network())
-        networks.save_model(folder / f"{name}.safetensors", networks.Model(network, {}))
+        quality = QUALITY if name == "first" else {}
+        networks.save_model(folder / f"{name}.safetensors", networks.Model(network, {}, quality))
     (folder / "model_card.md").write_text(CARD)
     return [folder / "first.safetensors", folder / "second.safetensors"]
 

@@ -233,6 +233,8 @@ async def test_what_it_says_of_a_model(visitor, page):
     about, card = await visitor.call(("Model", "change"), "first")
     assert about == f"**first** (unet). {VERDICT}"
     assert card == CARD.strip()
+    about, _ = await visitor.call(("Model", "change"), "second")
+    assert about == "**second** (unet). How good it is beside the gray photo is not known."
 
 
 def hostile():
