@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stages.storage.tables import read
-from stages.train import schedule, validation
+from stages.train import schedule
 from stages.train.data import load_pixels
 from stages.train.state import Ema, State
 from ungray import networks
@@ -218,7 +218,7 @@ def test_val_figures_are_those_of_the_judging_metrics_and_gray_stands_beside(tra
     index = read(prepared / "index.csv", made_by="prepare").query("split == 'val'")
     photos = load_pixels(index, prepared, size=32, workers=1)
     gray = [metrics.judge(gray_photo(rgb_to_lab(photo)[..., 0]), photo) for photo in photos]
-    for name in validation.FIGURES:
+    for name in (metric.name for metric in metrics.of_training()):
         mean = sum(figures[name] for figures in gray) / len(gray)
         assert result.state.log[0][f"{name}/gray"] == pytest.approx(mean)
         assert result.state.log[0][f"{name}/val"] != result.state.log[0][f"{name}/gray"]
