@@ -1,4 +1,4 @@
-"""How our commands meet the person at the keyboard: help, errors in one sentence, exit codes, timings."""
+"""Runs a stage as a command: help, errors in one sentence, exit codes, timings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ungray.system.files import whole_file
 from ungray.system.terminal import Parser
 
 TIMINGS = Path("reports/timings.json")
-"""Seconds each stage took when it last ran here. No stage's output: it differs from run to run."""
+"""How many seconds each stage took when it last ran here. No output of a stage: it differs in every run."""
 
 
 Tool = Callable[[Sequence[str]], None]
@@ -23,10 +23,10 @@ Tool = Callable[[Sequence[str]], None]
 def run_stage(
     name: str, main: Callable[[], None], *, doc: str | None, tools: Mapping[str, Tool] | None = None
 ) -> None:
-    """Run the stage ``name`` as a command: without arguments the stage, ``--help`` prints ``doc``.
+    """Run the stage ``name`` as a command; ``--help`` prints ``doc``.
 
-    A first argument that names one of ``tools``, what a person runs by hand around the stage, calls that one
-    with the rest of the arguments instead. How long the stage took goes to :data:`TIMINGS`.
+    If the first argument names one of ``tools``, which are sub-commands run by hand, that tool is called with
+    the other arguments instead. The stage's duration is written to :data:`TIMINGS`.
     """
     arguments = sys.argv[1:]
     if tools and arguments and arguments[0] in tools:
@@ -38,16 +38,16 @@ def run_stage(
         main()
         if not _first_process():
             return
-        known = json.loads(TIMINGS.read_text()) if TIMINGS.exists() else {}
+        timings = json.loads(TIMINGS.read_text()) if TIMINGS.exists() else {}
         with whole_file(TIMINGS) as partial:
             partial.write_text(
-                json.dumps(known | {name: round(time.monotonic() - start, 1)}, indent=2) + "\n"
+                json.dumps(timings | {name: round(time.monotonic() - start, 1)}, indent=2) + "\n"
             )
 
     run_command(timed)
 
 
 def _first_process() -> bool:
-    """Say whether this is the first of several processes (torchrun, Fabric, SLURM): only that one writes."""
+    """Return whether this is the first of several processes (torchrun, Fabric, SLURM): only it writes."""
     ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
     return all(os.environ.get(name, "0") == "0" for name in ranks)

@@ -1,9 +1,11 @@
-"""Loads params.yaml: every section is checked against the typed model that its stage owns, before any work.
+"""Loads params.yaml and checks every section against its typed model before any work starts.
 
-A section ``name`` is described by the class ``Params`` in ``stages/<name>/params.py``; ``machine``, which
-says only where and how fast to run, is described here. Defaults stand in params.yaml alone.
+The model of section ``name`` is the class ``Params`` in ``stages/<name>/params.py``. The model of the
+section ``machine``, which only sets where and how fast to run, is in this module. All defaults are
+in params.yaml.
 
-``python -m stages.params`` checks the file, and that what it names is there; it says nothing if all is well.
+``python -m stages.params`` checks the file, and that the files and folders it names exist; it prints nothing
+if all is well.
 """
 
 from __future__ import annotations
@@ -25,30 +27,30 @@ from ungray.system.console import run_command
 STAGES = ("scrape", "filter", "prepare", "train", "evaluate", "export", "tune")
 
 RENAMED = {"prepare.size": "prepare.photo_size"}
-"""Keys of earlier versions, and what they are called now.
+"""Keys of earlier versions, and their names now.
 
-No tracked key may be called size or nfiles: DVC leaves such keys, at any depth, out of what it knows a
-finished run by, and would give back the outputs of another value (treeverse/dvc#10296).
+No tracked key may be called size or nfiles: DVC ignores such keys, at any depth, when it looks up a run in
+its cache, and would restore the outputs of another value (treeverse/dvc#10296).
 """
 
 MOST = 1_000_000_000
-"""More steps, epochs or minutes than anybody waits for: where a number has no natural upper end."""
+"""The upper bound of numbers of steps, epochs and minutes, which have no natural one."""
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
-"""What every generator of random numbers takes: PyTorch's, NumPy's and Optuna's."""
+"""A seed that all random number generators accept: PyTorch's, NumPy's and Optuna's."""
 
 
 class Section(BaseModel):
-    """A section of params.yaml: frozen, no unknown key, no infinity, ``"3"`` is not 3."""
+    """A section of params.yaml: frozen, without unknown keys and infinities; ``"3"`` is not 3."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     def check_environment(self) -> None:
-        """Raise an UngrayError if what the section names is not there, as far as that can be told quickly."""
+        """Raise an UngrayError if something that the section names is missing; only quick checks."""
 
 
 class Machine(Section):
-    """Where and how fast to run; changes no result but by rounding, so no stage depends on it."""
+    """Where and how fast to run; it affects results by rounding at most, so no stage depends on it."""
 
     workers: int = Field(ge=0, le=1024, description="processes for photo work; 0 = one per core")
     scheduler: str = Field(description="address of a Dask scheduler for photo work; empty = none")
@@ -56,10 +58,10 @@ class Machine(Section):
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["auto", "fp32", "bf16"]
     threads: int = Field(ge=0, le=1024, description="of a training process; 0 = one per core it may use")
-    devices: int = Field(ge=1, le=1024, description="processes or GPUs of a machine")
+    devices: int = Field(ge=1, le=1024, description="processes or GPUs per machine")
     nodes: int = Field(ge=1, le=1024, description="machines")
     strategy: Literal["auto", "ddp"]
-    accumulation: int = Field(ge=1, le=4096, description="parts that a batch is computed in")
+    accumulation: int = Field(ge=1, le=4096, description="parts in which a batch is computed")
     compile: bool
     checkpoint_minutes: float = Field(
         gt=0, le=MOST, description="minutes of training between two checkpoints"
@@ -68,8 +70,7 @@ class Machine(Section):
 
     @property
     def photo_workers(self) -> int | str:
-        """Who works on photos, as :func:`stages.runtime.processes.map_photos` wants it: processes, or a
-        scheduler."""
+        """The ``workers`` of :func:`stages.runtime.processes.map_photos`: a number, or a scheduler."""
         return self.scheduler or self.workers
 
 
@@ -80,8 +81,8 @@ def load(section: str, model: type[S], *, path: Path = Path("params.yaml")) -> S
     """Return one section of ``path`` as its typed model, after checking all sections.
 
     Raises:
-        UngrayError: the file is missing or no YAML, or a section or key is unknown, missing, of a wrong type
-            or out of range; the sentence names key, value and what is allowed.
+        UngrayError: the file is missing or not YAML, or a section or key is unknown, missing, of the wrong
+            type or out of range; the message names key, value and what is allowed.
     """
     checked = load_all(path)
     found = checked[section]
@@ -91,7 +92,7 @@ def load(section: str, model: type[S], *, path: Path = Path("params.yaml")) -> S
 
 
 def load_all(path: Path = Path("params.yaml"), *, changes: Sequence[str] = ()) -> dict[str, Section]:
-    """Return every section of ``path`` by name, ``changes`` (section.key=value) made; see :func:`load`."""
+    """Return every section of ``path`` by name, with ``changes`` (section.key=value); see :func:`load`."""
     content = read(path)
     for change in changes:
         put(content, *setting(change))
@@ -111,15 +112,15 @@ def check(content: dict[str, Any], *, origin: str) -> dict[str, Section]:
             sections[name] = models[name].model_validate(content[name])
         except ValidationError as error:
             items = error.errors(include_url=False)
-            # A list with a bad item is called too short as well: the item says it better.
+            # Pydantic also reports a list with a bad item as too short: the item's own error is enough.
             lists = {item["loc"][:-1] for item in items if len(item["loc"]) > 1}
-            # Nor is the new name of a key that is still there under its old one called missing.
+            # If a key has its old name, the error about the old name is enough: not "missing" as well.
             found = {".".join([name, *map(str, item["loc"])]) for item in items}
             renamed = {tuple(new.split(".")[1:]) for old, new in RENAMED.items() if old in found}
             complaints += [
                 explain(name, models[name], item) for item in items if item["loc"] not in lists | renamed
             ]
-        except UngrayError as error:  # of values that don't go together
+        except UngrayError as error:  # of values that are valid, but not together
             complaints.append(str(error))
     if complaints:
         raise UngrayError(f"{origin}: " + "; ".join(sorted(complaints)))
@@ -127,13 +128,13 @@ def check(content: dict[str, Any], *, origin: str) -> dict[str, Section]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return what the YAML file ``path`` holds, unchecked but for being sections.
+    """Return the content of the YAML file ``path``, which must be a mapping; nothing else is checked.
 
     Raises:
-        UngrayError: it is missing, or no YAML.
+        UngrayError: it is missing, or not YAML.
     """
     try:
-        # YAML 1.2, as DVC reads it: 1e-3 is a number there, a string in YAML 1.1.
+        # YAML 1.2, which DVC uses: 1e-3 is a number there, but a string in YAML 1.1.
         content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UngrayError(
@@ -144,15 +145,15 @@ def read(path: Path) -> dict[str, Any]:
         where = f", line {mark.line + 1}" if mark else ""
         raise UngrayError(f"{path}{where} is not valid YAML; `git diff {path}` shows what changed") from None
     if not isinstance(content, dict):
-        raise UngrayError(f"{path} holds no sections; `git checkout {path}` brings the shipped one back")
+        raise UngrayError(f"{path} contains no sections; `git checkout {path}` restores it")
     return content
 
 
 def setting(text: str) -> tuple[str, Any]:
-    """Return the dotted key and the value of ``text``, written ``section.key=value`` with the value in YAML.
+    """Return the dotted key and the value of ``text``, ``section.key=value`` with the value in YAML.
 
     Raises:
-        UngrayError: it is written otherwise.
+        UngrayError: it is not in this form.
     """
     key, equals, value = text.partition("=")
     try:
@@ -160,21 +161,21 @@ def setting(text: str) -> tuple[str, Any]:
     except YAMLError:
         equals = ""
     if not (equals and all(key.strip().split(".")) and "." in key):
-        raise UngrayError(f"{text} is no change of params.yaml; write section.key=value, as train.lr=0.0005")
+        raise UngrayError(f"{text} is not valid; write section.key=value, such as train.lr=0.0005")
     return key.strip(), found
 
 
 def put(content: dict[str, Any], key: str, value: Any) -> None:
-    """Put ``value`` at the dotted ``key`` of the nested ``content``.
+    """Set the dotted ``key`` of the nested ``content`` to ``value``.
 
     Raises:
-        UngrayError: a part of the key before the last is a value there.
+        UngrayError: a part of the key, other than the last, is a value and not a section.
     """
     *sections, last = key.split(".")
     for section in sections:
         content = content.setdefault(section, {})
         if not isinstance(content, dict):
-            raise UngrayError(f"{key} is unknown: {section} is a value of params.yaml, no section")
+            raise UngrayError(f"{key} is unknown: {section} is a value of params.yaml, not a section")
     content[last] = value
 
 
@@ -184,28 +185,28 @@ def _unknown(key: str, known: list[str]) -> str:
 
 
 def explain(section: str, model: type[Section], item: Any) -> str:
-    """Return a sentence on what is wrong with a section that ``model`` describes: an item of pydantic's."""
+    """Return a sentence on ``item``, an error that pydantic reports for a section described by ``model``."""
     key = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         *path, last = item["loc"]
         if new := RENAMED.get(f"{section}.{key}"):
-            return f"{section}.{key} is now called {new}; rename it here, and in what else sets it"
+            return f"{section}.{key} is now called {new}; rename it here and wherever else it is set"
         for part in path:
             model = _section_below(model, str(part))
         return ".".join([section, *map(str, path), _unknown(last, list(model.model_fields))])
     if item["type"] == "missing":
         return f"{section}.{key} is missing"
-    wanted = re.sub(r"^(Value error, |Input should |\w+ should (?=have ))", "", item["msg"])
-    wanted = re.sub(r"^have (at least|at most) (.*?)( after validation)?, not .*", r"have \1 \2", wanted)
-    verb = "" if wanted.startswith(("be ", "have ")) else "be "
+    rule = re.sub(r"^(Value error, |Input should |\w+ should (?=have ))", "", item["msg"])
+    rule = re.sub(r"^have (at least|at most) (.*?)( after validation)?, not .*", r"have \1 \2", rule)
+    verb = "" if rule.startswith(("be ", "have ")) else "be "
     name = f"{section}.{key}" if key else section
-    return f"{name} = {item['input']!r} is not allowed: it must {verb}{wanted}"
+    return f"{name} = {item['input']!r} is not allowed: it must {verb}{rule}"
 
 
 def _section_below(model: type[Section], key: str) -> type[Section]:
     below = model.model_fields[key].annotation
     if not (isinstance(below, type) and issubclass(below, Section)):
-        raise TypeError(f"{model.__name__}.{key} is no section")
+        raise TypeError(f"{model.__name__}.{key} is not a section")
     return below
 
 

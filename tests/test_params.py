@@ -249,7 +249,7 @@ def test_a_key_of_an_earlier_version_is_named_with_what_it_is_called_now_and_not
     message = _refusal(_write(tmp_path, SHIPPED.replace("  photo_size:", "  size:")))
     assert message.count(";") == 1
     assert (
-        "prepare.size is now called prepare.photo_size; rename it here, and in what else sets it" in message
+        "prepare.size is now called prepare.photo_size; rename it here and wherever else it is set" in message
     )
     both = SHIPPED.replace("  photo_size:", "  size: banana\n  photo_size:")
     assert "prepare.size is now called prepare.photo_size" in _refusal(_write(tmp_path, both))
@@ -329,7 +329,7 @@ def test_broken_yaml_is_refused_with_its_line(tmp_path):
 
 @pytest.mark.parametrize("text", ["", "# only this\n", "- train\n", "train\n", "3\n"])
 def test_a_file_without_sections_is_refused(text, tmp_path):
-    assert "holds no sections" in _refusal(_write(tmp_path, text))
+    assert "contains no sections" in _refusal(_write(tmp_path, text))
 
 
 def test_a_missing_file_is_refused_with_where_it_was_looked_for(tmp_path, monkeypatch):
@@ -435,7 +435,7 @@ def test_changes_on_the_command_line_are_checked_like_the_file(tmp_path):
         "lr=1": "write section.key=value",
         "train.lr": "write section.key=value",
         "train.lr=[": "write section.key=value",
-        "train.lr.low=1": "lr is a value of params.yaml, no section",
+        "train.lr.low=1": "lr is a value of params.yaml, not a section",
     }.items():
         with pytest.raises(UngrayError) as caught:
             params.load_all(path, changes=[change])

@@ -1,1 +1,1 @@
-"""Ready settings: small overlays on params.yaml, one a file."""
+"""Recipes: ready-made settings, each a small YAML file of overrides for params.yaml."""

@@ -1,4 +1,4 @@
-"""Run a recipe: print the `dvc exp run -n NAME -S ...` that it stands for, then run it.
+"""Run a recipe: print the command `dvc exp run -n NAME -S ...` that it stands for, then run it.
 
 Without a name, list the recipes. Values after the name override the recipe's. Run again on the same commit,
 it is experiment NAME-2, NAME-3 and so on. Examples:
@@ -43,10 +43,10 @@ def main() -> None:
 
 
 def _unused(name: str) -> str:
-    """Return ``name``, with a number if an experiment on this commit has it: DVC refuses it twice."""
+    """Return ``name``, with a number if an experiment on this commit has that name: DVC would refuse it."""
     listed = subprocess.run(
         ["dvc", "exp", "list", "--name-only"], capture_output=True, text=True, check=False
-    ).stdout.split()  # nothing where DVC cannot say; the run itself then says why
+    ).stdout.split()  # empty if DVC fails; the run itself then reports why
     return next(
         free for free in chain([name], (f"{name}-{number}" for number in count(2))) if free not in listed
     )

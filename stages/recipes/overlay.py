@@ -17,26 +17,25 @@ from ungray.errors import UngrayError
 
 FOLDER = Path(__file__).parent
 PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_/.-]*( [A-Za-z0-9_/.-]+)*")
-"""Text that -S takes as it is, ..."""
+"""Text that -S accepts without quotes, unless it is one of NOT_TEXT."""
 NOT_TEXT = {"true", "false", "null", "nan", "inf"}
-"""... unless it is one of these."""
 
 
 def names() -> list[str]:
-    """Return the recipes there are, sorted."""
+    """Return the names of all recipes, sorted."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 def description(name: str) -> str:
-    """Return the one line that a recipe says of itself: the first of its file."""
+    """Return the description of a recipe: the first line of its file."""
     return (FOLDER / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
 
 
 def overrides(name: str, more: Sequence[str]) -> dict[str, Any]:
-    """Return what recipe ``name`` sets, by dotted key; each of ``more``, "key=value", comes on top.
+    """Return the values that recipe ``name`` sets, by dotted key; ``more``, each "key=value", override them.
 
     Raises:
-        UngrayError: no such recipe, or ``more`` holds something else; the sentence names what there is.
+        UngrayError: there is no such recipe, or one of ``more`` is no "key=value".
     """
     if name not in names():
         near = difflib.get_close_matches(name, names(), n=1)
@@ -48,10 +47,10 @@ def overrides(name: str, more: Sequence[str]) -> dict[str, Any]:
 
 
 def apply(found: Mapping[str, Any], params: Path) -> None:
-    """Check that the file ``params`` is right with ``found`` on top, and what it names is there.
+    """Check that the file ``params``, overridden by ``found``, is valid and that the files it names exist.
 
     Raises:
-        UngrayError: it is not; see :func:`stages.params.check`.
+        UngrayError: they are not; see :func:`stages.params.check`.
     """
     content = copy.deepcopy(read(params))
     for key, value in found.items():
@@ -74,13 +73,13 @@ def _flat(content: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]:
 
 
 def _written(value: Any) -> str:
-    """Return ``value`` as DVC's -S (Hydra's grammar) reads it: one line of YAML in flow style."""
+    """Return ``value`` as DVC's -S (Hydra's grammar) parses it: one line of YAML in flow style."""
     if isinstance(value, list):
         return f"[{','.join(map(_written, value))}]"
     if isinstance(value, str):
         if PLAIN.fullmatch(value) and value.lower() not in NOT_TEXT:
             return value
-        # Between quotes only a quote, and backslashes before one, mean something else.
+        # Inside quotes, only a quote and backslashes before a quote need escaping.
         doubled = re.sub(r"(\\+)(?='|$)", r"\1\1", value)
         return "'" + doubled.replace("'", r"\'") + "'"
     stream = StringIO()

@@ -1,1 +1,1 @@
-"""Where photo work runs: in this process, in others of this machine, or on a Dask scheduler's workers."""
+"""Runs photo work in this process, in others of this machine, or on the workers of a Dask scheduler."""

@@ -1,4 +1,4 @@
-"""Where photo work runs: in this process, in processes of this machine, or on a Dask scheduler's workers."""
+"""Maps a function over photos: in this process, in other ones, or on the workers of a Dask scheduler."""
 
 from __future__ import annotations
 
@@ -29,42 +29,43 @@ R = TypeVar("R")
 
 FIRST = 16
 FIRST_SECONDS = 0.1
-"""So many items, or fewer if they take longer, are worked on right here: they tell what the others cost."""
+"""The first items, at most this many and for about this long, are processed in this process: their time
+predicts that of the others."""
 
 START_SECONDS = 1.0
-"""What starting processes costs; they are started where they save more than that."""
+"""What starting processes costs; they are started if they save more than that."""
 
 CHUNK_SECONDS = 0.1
-"""Items go to a process in chunks of about so much work."""
+"""Items are sent to a process in chunks of about this much work."""
 
 AHEAD = 4
-"""So many chunks for each process are under way: none waits for work, and results don't pile up in memory."""
+"""Number of chunks in flight per process: no process waits for work, and results don't pile up in memory."""
 
 Workers = int | str
-"""So many processes of this machine, 0 for one per core, or the address of a Dask scheduler."""
+"""The number of processes of this machine, 0 for one per core, or the address of a Dask scheduler."""
 
 
 class Chunk(Protocol):
-    """Results to come, as a future has them."""
+    """The results of a chunk, as a future provides them."""
 
     def result(self) -> list[Any]:
-        """Wait for them and return them."""
+        """Wait for the results and return them."""
 
     def cancel(self) -> object:
-        """Have the work left undone if nobody has begun it."""
+        """Cancel the work unless it has started."""
 
 
 def map_photos(
     work: Callable[[T], R], items: Sequence[T], *, workers: Workers, title: str, unit: str = "photo"
 ) -> Iterator[R]:
-    """Yield ``work(item)`` for every item, in the order of ``items``, and say how far it is.
+    """Yield ``work(item)`` for every item, in the order of ``items``, and show the progress.
 
-    ``work`` must be a function that can be pickled and must not raise for a bad photo but return what is
-    wrong with it. The first few items are worked on right here; the others too, where processes would cost
-    more than they save. A scheduler is asked whenever there are others.
+    ``work`` must be picklable. For a bad photo it must return an error instead of raising one. The first few
+    items are processed in this process, and so are the others if starting processes would cost more than it
+    saves. With a scheduler, all but the first few items go to its workers.
 
     Raises:
-        UngrayError: a worker died of the work, or the scheduler is of no use.
+        UngrayError: a worker died, or the scheduler cannot be used.
     """
     workers = workers or cores()
     with Bar(total=len(items), desc=title, unit=unit) as bar:
@@ -74,18 +75,18 @@ def map_photos(
 
 
 def _map(work: Callable[[T], R], items: Sequence[T], *, workers: Workers, title: str) -> Iterator[R]:
-    taken: list[float] = []
+    durations: list[float] = []
     for item in items[:FIRST]:
-        if len(taken) > 2 and sum(taken) > FIRST_SECONDS:
+        if len(durations) > 2 and sum(durations) > FIRST_SECONDS:
             break
         start = time.perf_counter()
         result = work(item)
-        taken.append(time.perf_counter() - start)
+        durations.append(time.perf_counter() - start)
         yield result
-    rest = items[len(taken) :]
+    rest = items[len(durations) :]
     if not rest:
         return
-    seconds = statistics.median(taken)  # the first one also loads what is loaded when needed
+    seconds = statistics.median(durations)  # the first item also pays for lazy imports
     if isinstance(workers, str):
         with scheduler.connected(workers, title=title) as (pool, slots):
             yield from _in_order(pool.submit, work, rest, seconds=seconds, slots=slots)
@@ -101,13 +102,13 @@ def _map(work: Callable[[T], R], items: Sequence[T], *, workers: Workers, title:
             try:
                 yield from _in_order(partial(_submit, processes), work, rest, seconds=seconds, slots=workers)
             except (KeyboardInterrupt, GeneratorExit):
-                # Nobody waits for the photos in work: one that its decoder hangs in would take a minute.
+                # Don't wait for the photos in flight: one that hangs in its decoder would take a minute.
                 for process in set(multiprocessing.active_children()) - others:
                     process.terminate()
                 raise
     except BrokenProcessPool:
         raise UngrayError(
-            f"{title}: a worker process died, most likely for want of memory; lower machine.workers"
+            f"{title}: a worker process died, most likely out of memory; lower machine.workers"
         ) from None
 
 
@@ -119,7 +120,7 @@ def _in_order(
     seconds: float,
     slots: int,
 ) -> Iterator[R]:
-    """Yield the results in order; an item takes about ``seconds``, and ``slots`` are worked on at once."""
+    """Yield the results in order; an item takes about ``seconds``, and ``slots`` items run at once."""
     size = max(1, min(round(CHUNK_SECONDS / seconds), len(items) // (4 * slots)))
     chunks = (items[start : start + size] for start in range(0, len(items), size))
     waiting = deque(submit(work, chunk) for chunk in islice(chunks, AHEAD * slots))
@@ -143,12 +144,12 @@ def _each(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
 
 
 def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent, which ends its workers
     signal.signal(signal.SIGTERM, _end_worker)
     take_charge()
     cv2.setNumThreads(1)
 
 
 def _end_worker(*about: object) -> None:
-    decoding.stop()  # before this process: what it has under way would be left alone
+    decoding.stop()  # first: else its decoding process would be orphaned
     os._exit(128 + signal.SIGTERM)

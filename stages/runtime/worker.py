@@ -1,4 +1,4 @@
-"""The other end of :mod:`stages.runtime.scheduler`: what a Dask worker does with the work it is sent."""
+"""The worker's end of :mod:`stages.runtime.scheduler`: how a Dask worker runs the work it receives."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from ungray.system import memory
 from ungray.system.terminal import take_charge
 
 LIBRARIES = ("imagehash", *photos.LIBRARIES, "scipy")
-"""Another version of one of these could give other bytes."""
+"""Another version of one of these could produce other bytes."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What a worker must share with this process, for the same results in the same place."""
+    """What a worker must have in common with this process, to get the same results in the same folder."""
 
     folder: str
     token: str
-    """A file in the folder, named relative to it, that nobody but this run has made."""
+    """The path, relative to the folder, of a file that this run alone has created."""
     code: str
     libraries: dict[str, str]
 
     @classmethod
     def here(cls, token: Path) -> Environment:
-        """Return those of this process, which has made the file ``token``."""
+        """Return the environment of this process, which has created the file ``token``."""
         return cls(str(Path.cwd()), str(token), _code(), _libraries())
 
 
 def mismatch(here: Environment) -> str:
-    """Say, in a worker, how its environment differ from ``here``; nothing if they don't."""
+    """Return, in a worker, how its environment differs from ``here``; empty if it does not."""
     try:
         same = Path(here.token).read_text() == Path(here.token).name
     except OSError:
@@ -55,9 +55,9 @@ def mismatch(here: Environment) -> str:
 
 
 def work_on(packed: bytes, here: Environment) -> list[Any]:
-    """Do, in a worker, a pickled pair of work and items; return the results.
+    """Run, in a worker, a pickled pair of work and items; return the results.
 
-    Workers that came after the others were asked, or in place of one that died, are asked here.
+    Workers that started after :meth:`Pool.verify`, or replaced one that died, are checked here.
     """
     if found := mismatch(here):
         from distributed import get_worker
@@ -65,14 +65,14 @@ def work_on(packed: bytes, here: Environment) -> list[Any]:
         raise UngrayError(f"worker {get_worker().address} {found}; start it in {here.folder}")
     take_charge()
     cv2.setNumThreads(1)
-    memory.keep_freed()  # Dask has its workers give it back at once, which doubles the time of filter
+    memory.keep_freed()  # Dask makes its workers return it at once, which doubles the time of filter
     work, items = pickle.loads(packed)
     return [work(item) for item in items]
 
 
 @cache
 def _code() -> str:
-    """Return the fingerprint of the code as this process found it, whatever the files have become since."""
+    """Return the fingerprint of the code as this process loaded it; cached, since the files may change."""
     return code_fingerprint(Path(__file__).parents[1])
 
 

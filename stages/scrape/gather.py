@@ -11,7 +11,7 @@ from stages.scrape.blocklist import TakenOut, refuse
 from stages.scrape.manifest import Attempt
 from stages.scrape.params import Params
 from stages.scrape.source import Link, Source
-from stages.storage.tables import is_made_fit
+from stages.storage.tables import may_be_altered
 from ungray.errors import UngrayError
 
 SOURCES: dict[str, Source] = {
@@ -38,7 +38,7 @@ def run(params: Params, raw: Path, *, taken_out: TakenOut | None = None) -> list
     for found in SOURCES[params.source](params, raw):
         if not isinstance(found, Link):
             attempts.append(found)
-        elif is_made_fit(found.url):
+        elif may_be_altered(found.url):
             attempts.append(Attempt(status="refused", reason="not a web address", **asdict(found)))
         else:
             links.append(found)

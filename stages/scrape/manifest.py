@@ -46,7 +46,7 @@ class Attempt:
 
     def __post_init__(self) -> None:
         # What is told now is what is read again later.
-        tables.make_fit(self)
+        tables.clean_row(self)
 
 
 COLUMNS = [field.name for field in fields(Attempt)]

@@ -42,7 +42,7 @@ class Link:
     license: str = ""
 
     def __post_init__(self) -> None:
-        tables.make_fit(self)
+        tables.clean_row(self)
 
 
 Source = Callable[[Params, Path], Iterator[Attempt | Link]]

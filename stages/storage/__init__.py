@@ -1,1 +1,1 @@
-"""What lies on disk: tables, the working cache, shards, the list of blocked photos."""
+"""Data on disk: tables, the working cache, shards, the blocklist."""

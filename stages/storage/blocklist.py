@@ -1,4 +1,4 @@
-"""``data/blocked.csv``: the photos taken out for good, by checksum, look and address. They stay out."""
+"""The blocklist ``data/blocked.csv``: photos removed for good, by checksum, appearance and address."""
 
 from __future__ import annotations
 
@@ -22,29 +22,28 @@ COLUMNS = {
     "words": "([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?",
     "addresses": "([0-9a-f]{32}( [0-9a-f]{32})*)?",
 }
-"""Each column and what its cells look like. ``phash`` and ``words`` as
-:func:`ungray.imaging.duplicates.phash` and :func:`ungray.imaging.duplicates.sketch` give them, the latter in
-Base64; empty for a file that could not be decoded. ``addresses`` are the starts of the SHA-256 of the
-addresses that gave the photo."""
+"""Each column and the pattern of its cells. ``phash`` is that of :func:`ungray.imaging.duplicates.phash`,
+``words`` the :func:`ungray.imaging.duplicates.sketch` in Base64; both are empty for a file that could not be
+decoded. ``addresses`` are the first digits of the SHA-256 of each address that the photo was found at."""
 
-BEFORE = ["sha256", "phash"]
-"""The columns of older tables."""
+OLD_COLUMNS = ["sha256", "phash"]
+"""The columns of tables written by earlier versions."""
 
 
 def read(path: Path = BLOCKED) -> pd.DataFrame:
     """Return the table at ``path``, its cells as text.
 
     Raises:
-        UngrayError: it is missing or damaged. Then nothing may be gathered: a blocked photo would come back.
+        UngrayError: it is missing or damaged. Nothing may be gathered then: a blocked photo could come back.
     """
-    way_out = f"which names the photos taken out for good; `git checkout {path}` brings the last one back"
+    way_out = f"which lists the photos that were removed for good; `git checkout {path}` restores it"
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError:
         raise UngrayError(f"{path} not found, {way_out}") from None
     except ValueError as error:
         raise UngrayError(f"{path} is damaged ({str(error).splitlines()[0]}), {way_out}") from None
-    if list(table.columns) == BEFORE:
+    if list(table.columns) == OLD_COLUMNS:
         table = table.assign(words="", addresses="")
     if list(table.columns) != list(COLUMNS):
         raise UngrayError(f"{path} needs the columns {','.join(COLUMNS)}, {way_out}")
@@ -52,7 +51,7 @@ def read(path: Path = BLOCKED) -> pd.DataFrame:
         wrong = table[~table[column].str.fullmatch(form)]
         if len(wrong):
             line, cell = wrong.index[0] + 2, wrong[column].iloc[0][:80]
-            raise UngrayError(f"{path}, line {line}: {column} is {cell!r}, not what belongs there, {way_out}")
+            raise UngrayError(f"{path}, line {line}: {column} is {cell!r}, which is not valid, {way_out}")
     return table
 
 
@@ -62,34 +61,34 @@ def encoded(words: Sketch) -> str:
 
 
 def address_mark(url: str) -> str:
-    """Return what the table holds of an address."""
+    """Return the first half of the SHA-256 of an address, which is what the table contains of it."""
     return sha256(url.encode("utf-8", "surrogatepass"))[:32]
 
 
 @dataclass(frozen=True)
 class Blocked:
-    """The photos of the table, to hold others against."""
+    """The blocked photos, to compare others with."""
 
     table: pd.DataFrame
 
     @cached_property
     def addresses(self) -> dict[str, str]:
-        """The :func:`address_mark` of each address that gave one of them: its SHA-256."""
+        """The SHA-256 of the photo that was found at each address, by the address's :func:`address_mark`."""
         rows = zip(self.table["sha256"], self.table["addresses"], strict=True)
         return {mark: checksum for checksum, marks in rows for mark in marks.split()}
 
     def at(self, url: str) -> str:
-        """Return the SHA-256 of the photo that ``url`` gave; empty if it gave none of them."""
+        """Return the SHA-256 of the blocked photo that was found at ``url``; empty if there is none."""
         return self.addresses.get(address_mark(url), "") if self.addresses else ""
 
     def like(self, look: Look) -> str:
-        """Return the SHA-256 of the first of them that ``look`` is a copy of; empty if it is of none."""
+        """Return the SHA-256 of the first blocked photo that ``look`` is a copy of; empty if none."""
         number = self._looks.like(look)
         return "" if number is None else str(self.table["sha256"].iloc[number])
 
     @cached_property
     def has_looks(self) -> bool:
-        """Whether there is anything to compare looks with."""
+        """Whether any blocked photo can be compared by its appearance."""
         return bool((self.table["phash"] + self.table["words"] != "").any())
 
     @cached_property
@@ -101,4 +100,4 @@ def _decoded(cell: str) -> Sketch:
     try:
         return np.frombuffer(base64.b64decode(cell), "<u4").astype(np.uint32)
     except (ValueError, binascii.Error):
-        raise UngrayError(f"{BLOCKED}: damaged words; `git checkout {BLOCKED}` brings them back") from None
+        raise UngrayError(f"{BLOCKED}: damaged words; `git checkout {BLOCKED}` restores them") from None

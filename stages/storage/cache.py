@@ -1,7 +1,7 @@
-"""The working cache ``.cache/``: what makes work quick and resumable, and can be lost at no cost but time.
+"""The working cache ``.cache/``, which makes work fast and resumable; losing it costs nothing but time.
 
-It belongs to the main checkout, also when DVC runs an experiment in a temporary folder below ``.dvc/tmp``, is
-ignored by git and DVC, and is keyed by a fingerprint of what made its content.
+It belongs to the main checkout, even if DVC runs an experiment in a temporary folder below ``.dvc/tmp``. Git
+and DVC ignore it. Each folder is keyed by a fingerprint of the code and settings that made its content.
 """
 
 from __future__ import annotations

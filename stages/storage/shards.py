@@ -1,11 +1,11 @@
 """Train photos in shards: tar archives in WebDataset's layout, read from a folder or an object store.
 
-``prepare`` writes them where ``prepare.shard_photos`` is over 0; data/prepared/index.csv names each photo's
-shard. One is fetched whole, by fsspec, which knows folders, http(s), S3, GCS and DVC's own remotes.
-Nothing that was fetched is trusted: every photo must have the digest that the index gives it.
+``prepare`` writes shards if ``prepare.shard_photos`` is over 0; data/prepared/index.csv names each photo's
+shard. A shard is fetched whole with fsspec, which supports folders, http(s), S3, GCS and DVC's own remotes.
+Fetched data is not trusted: every photo must have the digest that the index gives it.
 
-WebDataset and LitData are not used to read them: with neither does a stopped training go on exactly where it
-was without their workers' state being kept; WebDataset's authors advise against trying
+WebDataset and LitData are not used to read shards. With either, an interrupted training resumes at exactly
+the same batch only if the state of their workers is saved, and WebDataset's authors advise against trying
 (https://github.com/webdataset/webdataset/issues/177).
 """
 
@@ -23,31 +23,31 @@ from ungray.errors import UngrayError
 from ungray.system.files import sha256
 
 ATTEMPTS = 5
-"""So often a shard is asked for; between two attempts are 1, 2, 4, 8 seconds."""
+"""How often a shard is requested; the waits between attempts are 1, 2, 4 and 8 seconds."""
 
 FINAL = (FileNotFoundError, PermissionError, ImportError)
-"""What no further attempt mends."""
+"""Errors that another attempt would not fix."""
 
 WAY_OUT = (
-    "`dvc pull data/prepared` fetches shards and index.csv, `dvc repro --force prepare` makes them anew; "
-    "where machine.stream names another place, copy the shards of this data/prepared there"
+    "`dvc pull data/prepared` fetches shards and index.csv, `dvc repro --force prepare` makes them again; "
+    "if machine.stream names another place, copy the shards of this data/prepared there"
 )
 
 
 class Shards:
     """The shards of the photos ``train``, rows of index.csv, at ``address``.
 
-    ``address`` is a folder or what else fsspec opens: https://host/folder, s3://bucket/folder ...
+    ``address`` is a folder or any address that fsspec opens: https://host/folder, s3://bucket/folder ...
 
     Raises:
-        UngrayError: ``train`` has no shards, or nothing is known that opens such an address.
+        UngrayError: ``train`` has no shards, or fsspec cannot open the address.
     """
 
     def __init__(self, train: pd.DataFrame, address: str) -> None:
         if "shard" not in train:
             raise UngrayError(
-                f"machine.stream is {address}, but data/prepared/index.csv knows no shards; set "
-                "prepare.shard_photos, or empty machine.stream in params.yaml"
+                f"machine.stream is {address}, but data/prepared/index.csv lists no shards; set "
+                "prepare.shard_photos, or clear machine.stream in params.yaml"
             )
         self._address = address.rstrip("/")
         self._digests = {
@@ -59,7 +59,7 @@ class Shards:
         except (ValueError, ImportError) as error:
             raise UngrayError(
                 f"machine.stream is {address}, which cannot be opened ({error}); name a folder or an address "
-                "that fsspec knows; `pip install -e '.[s3]'` or '.[gs]' brings what s3:// and gs:// want"
+                "that fsspec supports; s3:// needs `pip install -e '.[s3]'`, and gs:// needs '.[gs]'"
             ) from None
 
     def names(self) -> list[str]:
@@ -67,10 +67,10 @@ class Shards:
         return sorted(self._digests)
 
     def read(self, name: str) -> dict[str, bytes]:
-        """Return the JPEG files in the shard ``name``, by their names in the index. Threads may call it.
+        """Return the JPEG files in the shard ``name``, by their names in the index. Thread-safe.
 
         Raises:
-            UngrayError: it is missing, damaged, cannot be fetched, or is not the one of the index.
+            UngrayError: it is missing, damaged, cannot be fetched, or does not match the index.
         """
         content = self._fetch(name)
         members = _members(content)
@@ -79,8 +79,8 @@ class Shards:
         right = sum(sha256(photo)[:16] == digests[file] for file, photo in found.items())
         if right < len(digests):
             raise UngrayError(
-                f"the shard {self._address}/{name} is damaged or of another index.csv ({right} of its "
-                f"{len(digests)} photos are as they should be); {WAY_OUT}"
+                f"the shard {self._address}/{name} is damaged or belongs to another index.csv ({right} of "
+                f"its {len(digests)} photos match); {WAY_OUT}"
             )
         return found
 
@@ -94,22 +94,22 @@ class Shards:
         try:
             return attempts(self._files.cat_file, f"{self._folder}/{name}")
         except FileNotFoundError:
-            raise UngrayError(f"the shard {self._address}/{name} is not there; {WAY_OUT}") from None
-        except Exception as error:  # the clients of object stores raise anything
+            raise UngrayError(f"the shard {self._address}/{name} is missing; {WAY_OUT}") from None
+        except Exception as error:  # the clients of object stores raise any kind of error
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise UngrayError(
-                f"the shard {self._address}/{name} cannot be fetched ({reason}); see to it and start again: "
-                "what was done is not lost"
+                f"the shard {self._address}/{name} cannot be fetched ({reason}); fix that and start again; "
+                "progress is kept"
             ) from None
 
 
 def _members(content: bytes) -> dict[str, bytes]:
-    """Return the files of a tar archive by name, those before the damage if it is damaged."""
+    """Return the files of a tar archive by name; of a damaged one, those before the damage."""
     members: dict[str, bytes] = {}
     try:
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
             for member in archive:
                 members[member.name] = content[member.offset_data : member.offset_data + member.size]
-    except Exception:  # of damaged and hostile archives tarfile raises more than its own errors
+    except Exception:  # for damaged and hostile archives, tarfile raises more than its own errors
         return members
     return members

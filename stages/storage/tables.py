@@ -1,4 +1,4 @@
-"""Tables on disk: CSV files that appear whole and are the same bytes for the same content."""
+"""Tables on disk: CSV files, written atomically, with the same bytes for the same content."""
 
 from __future__ import annotations
 
@@ -43,35 +43,35 @@ NUMBERS = [
     "minus_base_low",
     "minus_base_high",
 ]
-"""The columns that hold numbers. All others are text and stay as written: 007, 2019, NA or 12e45678 too."""
+"""The columns that contain numbers. Others are text and stay as written, even 007, 2019, NA or 12e45678."""
 
 
-LONGEST = 8192
-"""Characters of a cell; what is longer is cut off there. No web server takes a longer address."""
+MAX_CELL = 8192
+"""The length in characters at which a cell is truncated. No web server accepts a longer address."""
 
-UNFIT = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
-"""Control characters, line ends among them, and lone surrogates, by which Python writes file names that are
-no text. The first break a table's lines, the last cannot be written."""
+NOT_ALLOWED = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
+"""Control characters, including line ends, and lone surrogates, which Python uses for file names that are not
+valid text. The first would break a table's lines, the others cannot be encoded."""
 
 ESCAPE = re.compile(r"\\x[0-9a-f]{2}|\\u[0-9a-f]{4}")
 
 
 def cell(text: str) -> str:
-    """Return ``text`` as a table holds it: in one line, escapes for what does not fit in, cut at its end."""
-    text = UNFIT.sub(_escape, text)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    """Return ``text`` as it is written to a table: on one line, with escapes, truncated if it is too long."""
+    text = NOT_ALLOWED.sub(_escape, text)
+    return text if len(text) <= MAX_CELL else f"{text[:MAX_CELL]}…"
 
 
-def make_fit(row: DataclassInstance) -> None:
-    """Make every text of a frozen dataclass a :func:`cell`; to be called while it is made."""
+def clean_row(row: DataclassInstance) -> None:
+    """Turn every text of a frozen dataclass into a :func:`cell`; to be called in its ``__post_init__``."""
     for field in fields(row):
         if isinstance(value := getattr(row, field.name), str):
             object.__setattr__(row, field.name, cell(value))
 
 
-def is_made_fit(text: str) -> bool:
-    """Return whether :func:`cell` may have changed ``text``: an address is then none that can be asked."""
-    return bool(ESCAPE.search(text)) or len(text) > LONGEST
+def may_be_altered(text: str) -> bool:
+    """Return whether :func:`cell` may have altered ``text``: such an address cannot be requested."""
+    return bool(ESCAPE.search(text)) or len(text) > MAX_CELL
 
 
 def _escape(found: re.Match[str]) -> str:
@@ -85,7 +85,7 @@ def read(path: Path, *, made_by: str) -> pd.DataFrame:
     """Return the table at ``path``, empty cells as empty strings.
 
     Raises:
-        UngrayError: there is no such table; the sentence names the stage ``made_by`` that writes it.
+        UngrayError: it is missing or damaged; the message names the stage ``made_by`` that writes it.
     """
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
@@ -94,16 +94,16 @@ def read(path: Path, *, made_by: str) -> pd.DataFrame:
     except FileNotFoundError:
         raise UngrayError(f"{path} not found; `dvc repro {made_by}` makes it") from None
     except ValueError as error:
-        # What pandas raises for a table cut short, empty or of other bytes derives from ValueError.
+        # All that pandas raises for a truncated, empty or binary file derives from ValueError.
         reason = str(error).splitlines()[0]
         raise UngrayError(
-            f"{path} is damaged ({reason}); `dvc repro --force {made_by}` makes it anew"
+            f"{path} is damaged ({reason}); `dvc repro --force {made_by}` makes it again"
         ) from None
     return table
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
-    """Write ``table`` to ``path`` without its row numbers; see :func:`cell` for what becomes of text."""
+    """Write ``table`` to ``path`` without its row numbers; text is written as :func:`cell` returns it."""
     table = table.copy(deep=False)
     for name, column in table.items():
         if not pd.api.types.is_numeric_dtype(column):

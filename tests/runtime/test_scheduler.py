@@ -98,7 +98,7 @@ def test_filter_and_prepare_give_the_bytes_of_a_local_run_though_a_worker_dies_i
 
 def test_photos_that_kill_every_worker_end_in_a_sentence(address):
     work = partial(works.kill_at, operator.neg, 90, None)
-    with pytest.raises(UngrayError, match="t: 2 workers died over the same photos, most likely for want of"):
+    with pytest.raises(UngrayError, match="t: 2 workers died over the same photos, most likely out of"):
         list(map_photos(work, range(100), workers=address, title="t"))
 
 
@@ -159,7 +159,7 @@ def test_what_is_no_address_of_a_scheduler_is_refused_with_two_that_are(address)
 def test_a_network_address_without_tls_is_refused(host):
     said = _refusal(f"tcp://{host}:8786")
     assert (
-        "is not of this machine alone, and whoever reaches a scheduler can run code there; take tls://"
+        "is not of this machine alone, and everybody who can connect to a scheduler can run code there; use tls://"
         in said
     )
 
@@ -174,7 +174,7 @@ def test_this_machines_own_addresses_and_tls_are_no_danger(address):
 def test_tls_without_certificates_is_refused(tmp_path, certificates):
     names = "distributed.comm.tls.ca-file, client.cert and client.key"
     said = _refusal("tls://127.0.0.1:8786")
-    assert f"tls:// wants certificates, which Dask's configuration does not name; set {names}" in said
+    assert f"tls:// needs certificates, which Dask's configuration does not name; set {names}" in said
     gone = certificates | {"distributed.comm.tls.ca-file": str(tmp_path / "gone.pem")}
     with dask.config.set(gone):
         assert "cannot be read" in _refusal("tls://127.0.0.1:8786")
@@ -182,7 +182,7 @@ def test_tls_without_certificates_is_refused(tmp_path, certificates):
 
 def test_where_dasks_configuration_demands_encryption_so_do_we():
     with dask.config.set({"distributed.comm.require-encryption": True}):
-        assert "Dask's configuration demands encryption; take tls://" in _refusal("tcp://127.0.0.1:8786")
+        assert "Dask's configuration requires encryption; use tls://" in _refusal("tcp://127.0.0.1:8786")
 
 
 def test_nobody_at_the_address_is_said_and_how_to_do_without(monkeypatch):
@@ -201,7 +201,7 @@ def test_a_scheduler_that_listens_to_the_network_is_refused(shared):
             pytest.skip("this machine has no address but loopback")
         said = _refusal("tcp://127.0.0.1:" + address.rpartition(":")[2])
     assert f"filter: {address}, of the scheduler tcp://127.0.0.1" in said
-    assert "is open to the network, and whoever reaches it can run code there" in said
+    assert "is open to the network, and everybody who can connect to it can run code there" in said
 
 
 def test_over_tls_work_is_done_and_missing_workers_are_waited_for_then_missed(
@@ -209,7 +209,7 @@ def test_over_tls_work_is_done_and_missing_workers_are_waited_for_then_missed(
 ):
     environment = _as_environment(certificates)
     monkeypatch.setattr(scheduler_module, "WORKERS_SECONDS", 1)
-    monkeypatch.setattr(scheduler_module, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(scheduler_module, "CHECK_SECONDS", 0.2)
     with scheduler(shared, "--protocol", "tls", "--host", "127.0.0.1", **environment) as address:
         assert address.startswith("tls://127.0.0.1:")
         assert f"filter: {address} has no worker; start workers by `dask worker {address} " in _refusal(
@@ -284,7 +284,7 @@ def test_without_dask_one_sentence_says_how_to_get_it(shared):
         text=True,
     )
     assert done.stderr.splitlines()[-1].endswith(
-        "machine.scheduler wants Dask: `pip install -e '.[cluster]'`, or set it to \"\""
+        "machine.scheduler needs Dask: `pip install -e '.[cluster]'`, or set it to \"\""
     )
 
 

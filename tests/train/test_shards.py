@@ -165,7 +165,7 @@ def test_a_truncated_shard_is_named_with_what_is_left_of_it(packed, here, whole)
     with tarfile.open(path) as archive:
         cut = archive.getmembers()[whole].offset_data + 100
     path.write_bytes(path.read_bytes()[:cut])
-    said = rf"train-00002\.tar is damaged or of another index\.csv \({whole} of its 5 photos"
+    said = rf"train-00002\.tar is damaged or belongs to another index\.csv \({whole} of its 5 photos"
     with pytest.raises(UngrayError, match=said):
         list(streamed(folder).batches(**DRAWN))
 
@@ -181,7 +181,7 @@ def test_an_empty_file_and_one_that_is_no_archive_are_refused(packed, here):
 def test_a_shard_of_another_index_is_refused_though_it_has_the_same_name(packed, here):
     folder, other = packed(5), packed(6)
     shutil.copy(other / "train-00001.tar", folder)
-    with pytest.raises(UngrayError, match=r"train-00001\.tar is damaged or of another index\.csv"):
+    with pytest.raises(UngrayError, match=r"train-00001\.tar is damaged or belongs to another index\.csv"):
         list(streamed(folder).batches(**DRAWN))
 
 
@@ -191,7 +191,7 @@ def test_one_changed_byte_is_seen(packed, here):
     content = bytearray(path.read_bytes())
     content[700] ^= 1
     path.write_bytes(content)
-    with pytest.raises(UngrayError, match=r"\(4 of its 5 photos are as they should be\)"):
+    with pytest.raises(UngrayError, match=r"\(4 of its 5 photos match\)"):
         Shards(rows(folder), str(folder)).read("train-00000.tar")
 
 
@@ -203,5 +203,5 @@ def test_an_address_that_nothing_opens_is_named(packed, address, here):
 
 def test_an_address_without_shards_says_how_to_make_them(tiny, prepared, here):
     machine = tiny["machine"].model_copy(update={"stream": "s3://bucket"})
-    with pytest.raises(UngrayError, match=r"knows no shards; set prepare\.shard_photos"):
+    with pytest.raises(UngrayError, match=r"lists no shards; set prepare\.shard_photos"):
         run(tiny["train"], machine, prepared=prepared, report=here / "r")
