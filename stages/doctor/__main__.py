@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from stages.doctor import caches, machine, page, software
+from stages.doctor import caches, machine, page
 from stages.params import Machine, load_all
 from ungray.errors import UngrayError
 from ungray.system.console import run_command
@@ -25,6 +25,8 @@ from ungray.system.files import main_checkout
 from ungray.system.terminal import Parser, tell, write_out
 
 MOST_SECONDS = 600
+
+MEND = "`pip check` names packages that do not fit together, `rm -rf .venv && make env` mends it"
 
 
 def main() -> None:
@@ -36,17 +38,14 @@ def main() -> None:
         raise UngrayError(f"--seconds {options.seconds:g} is not allowed: it must be 0 to {MOST_SECONDS}")
     sections = load_all(changes=options.set)
     here = Path.cwd()
-    versions = software.describe()
     try:
         has = machine.describe({".cache": main_checkout(here) / ".cache", "data": here / "data"})
     except (ImportError, RuntimeError) as error:
-        raise UngrayError(
-            f"torch cannot be imported ({str(error).splitlines()[0]}); `rm -rf .venv && make env` mends it"
-        ) from None
+        raise UngrayError(f"torch cannot be imported ({_line(error)}); {MEND}") from None
     sizes = caches.describe(here)
-    found: dict[str, Any] = {"machine": has, "software": versions, "caches": sizes}
+    found: dict[str, Any] = {"machine": has, "caches": sizes}
     if not options.json:
-        tell(*page.machine_lines(has, versions, sizes))
+        tell(*page.machine_lines(has, sizes))
     _add_cost(found, sections, options)
     if options.json:
         write_out(json.dumps(found, indent=2) + "\n")
@@ -56,12 +55,10 @@ def main() -> None:
 
 def _add_cost(found: dict[str, Any], sections: dict[str, Any], options: argparse.Namespace) -> None:
     """Measure what training costs, say it, and add cost, photos, plan and advice to ``found``."""
-    # After the software was looked at: where torch and torchvision do not match, this import fails.
     try:
         from stages.doctor import advice, cost, plan
-    except (ImportError, RuntimeError) as error:
-        problems = found["software"]["problems"] or [str(error).splitlines()[0]]
-        raise UngrayError(f"training cannot start: {problems[0]}") from None
+    except (ImportError, RuntimeError) as error:  # where torch and torchvision do not match, for one
+        raise UngrayError(f"training cannot start ({_line(error)}); {MEND}") from None
     params, where = sections["train"], sections["machine"]
     assert isinstance(where, Machine)
     free = found["machine"]["memory"]["free"]
@@ -72,9 +69,13 @@ def _add_cost(found: dict[str, Any], sections: dict[str, Any], options: argparse
     if not options.json:
         tell(*page.cost_lines(params, where, cost=measured, photos=photos, plan=planned))
     found |= {"cost": asdict(measured), "photos": asdict(photos), "plan": asdict(planned)}
-    found["advice"] = advice.machine_advice(
-        found["machine"], found["software"], found["caches"]
-    ) + advice.cost_advice(params, where, found["machine"], cost=measured, photos=photos, plan=planned)
+    found["advice"] = advice.machine_advice(found["machine"], found["caches"]) + advice.cost_advice(
+        params, where, found["machine"], cost=measured, photos=photos, plan=planned
+    )
+
+
+def _line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _options() -> argparse.Namespace:

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from stages.doctor.cost import Cost
-from stages.doctor.humanize import duration, filesize
+from stages.doctor.page import duration, filesize
 from stages.doctor.plan import Collection, Plan
 from stages.params import Machine
 from stages.train.params import Params
@@ -20,9 +20,9 @@ ROOM = 1.2
 """So many times what is needed should be free on the disk."""
 
 
-def machine_advice(machine: dict[str, Any], software: dict[str, Any], caches: dict[str, Any]) -> list[str]:
-    """Return what there is to say of the machine, its software and its caches as they are."""
-    said = list(software["problems"])
+def machine_advice(machine: dict[str, Any], caches: dict[str, Any]) -> list[str]:
+    """Return what there is to say of the machine and its caches as they are."""
+    said = []
     if machine["nvidia_driver"] and not machine["gpus"]:
         said.append(
             "there is an NVIDIA driver but torch finds no GPU: torch is a CPU build, or the container was "

@@ -18,8 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stages.doctor.humanize import BUSY
-from stages.doctor.machine import peak_memory
+from stages.doctor.machine import BUSY, peak_memory
 from stages.params import Machine
 from stages.train.device import start_fabric
 from stages.train.loop import Photos, Training
@@ -143,9 +142,9 @@ def measure(params: Params, machine: Machine, *, seconds: float, free_memory: in
         return found
     single = machine.model_copy(update={"threads": 1} | ({} if found.fits else {"accumulation": 1}))
     timed = _time(params, single, batch=found.measured_batch, seconds=seconds)
-    if not isinstance(timed, _Timed):
+    if isinstance(timed, UngrayError):
         raise timed
-    return replace(found, single_thread=found.measured_batch / timed.step_seconds)
+    return replace(found, single_thread=timed.photos_per_second)
 
 
 def _measure(params: Params, machine: Machine, *, seconds: float, free_memory: int) -> Cost:
@@ -153,10 +152,10 @@ def _measure(params: Params, machine: Machine, *, seconds: float, free_memory: i
     # Memory follows from the parts that a batch is computed in.
     part = math.ceil(params.batch_size / machine.accumulation)
     whole_machine, machine = machine, machine.model_copy(update={"accumulation": 1})
-    probes: list[_Timed] = []
+    probes: list[Cost] = []
     for batch in (size for size in PROBES if size < part):
         probe = _time(params, machine, batch=batch, seconds=0)
-        if not isinstance(probe, _Timed):
+        if isinstance(probe, UngrayError):
             raise UngrayError(f"doctor: not even a batch of {batch} photos can be trained: {probe}")
         probes.append(probe)
     wanted, largest = 0, None
@@ -168,8 +167,8 @@ def _measure(params: Params, machine: Machine, *, seconds: float, free_memory: i
         if wanted > room:
             return _smaller(params, machine, PROBES[1], seconds=seconds, largest=largest, memory=wanted)
     whole = _time(params, whole_machine, batch=params.batch_size, seconds=seconds)
-    if isinstance(whole, _Timed):
-        return whole.cost(batch=params.batch_size, fits=True, largest=largest, memory=whole.memory)
+    if isinstance(whole, Cost):
+        return replace(whole, largest_batch=largest)
     if not probes:
         raise whole
     # On a GPU trying is harmless: the allocator says no, and the process goes on.
@@ -181,43 +180,12 @@ def _smaller(
 ) -> Cost:
     """Return the cost as measured with a smaller ``batch``, the real one being too large."""
     timed = _time(params, machine, batch=batch, seconds=seconds)
-    if not isinstance(timed, _Timed):
+    if isinstance(timed, UngrayError):
         raise timed
-    return timed.cost(batch=batch, fits=False, largest=largest, memory=max(memory, timed.memory))
+    return replace(timed, fits=False, largest_batch=largest, memory=max(memory, timed.memory))
 
 
-@dataclass(frozen=True)
-class _Timed:
-    device: str
-    precision: str
-    threads: int
-    parameters: int
-    step_seconds: float
-    validated_per_second: float
-    memory: int
-    gpu_memory: int | None
-    model_file: int
-    checkpoint_file: int
-
-    def cost(self, *, batch: int, fits: bool, largest: int | None, memory: int) -> Cost:
-        return Cost(
-            device=self.device,
-            precision=self.precision,
-            threads=self.threads,
-            parameters=self.parameters,
-            measured_batch=batch,
-            photos_per_second=batch / self.step_seconds,
-            validated_per_second=self.validated_per_second,
-            memory=memory,
-            gpu_memory=self.gpu_memory,
-            fits=fits,
-            largest_batch=largest,
-            model_file=self.model_file,
-            checkpoint_file=self.checkpoint_file,
-        )
-
-
-def _time(params: Params, machine: Machine, *, batch: int, seconds: float) -> _Timed | UngrayError:
+def _time(params: Params, machine: Machine, *, batch: int, seconds: float) -> Cost | UngrayError:
     """Run the training's loop on batches of ``batch`` photos; return what it took, or that memory ran out.
 
     ``seconds`` 0 takes the fewest steps.
@@ -260,17 +228,20 @@ def _time(params: Params, machine: Machine, *, batch: int, seconds: float) -> _T
         if isinstance(error.__cause__, MemoryError | RuntimeError):
             return error
         raise
-    return _Timed(
+    return Cost(
         device=device,
         precision=precision,
-        threads=torch.get_num_threads(),
         parameters=parameter_count(network),
-        step_seconds=statistics.median(timer.seconds),
+        measured_batch=batch,
+        photos_per_second=batch / statistics.median(timer.seconds),
         validated_per_second=batch / validation,
         memory=peak_memory(),
         gpu_memory=_gpu_memory(device),
+        fits=True,
+        largest_batch=None,
         model_file=files[0],
         checkpoint_file=files[1],
+        threads=torch.get_num_threads(),
     )
 
 

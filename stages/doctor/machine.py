@@ -1,11 +1,11 @@
-"""What the machine has: cores, memory, disk, bf16, GPU."""
+"""What the machine has: cores, memory, disk, bf16, GPU, and versions of what training uses."""
 
 from __future__ import annotations
 
 import os
 import platform
 import shutil
-from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,21 @@ from ungray.system.limits import cores, limits, number_in
 
 LOOK_SECONDS = 0.5
 """How long to look at what other programs do."""
+
+BUSY = 0.5
+"""So many cores kept busy by other programs are worth a word: each step waits for the slowest thread."""
+
+SHOWN = (
+    "torch",
+    "torchvision",
+    "lightning-fabric",
+    "numpy",
+    "opencv-python",
+    "dvc",
+    "dvclive",
+    "onnxruntime",
+)
+"""Packages whose versions are told."""
 
 
 def describe(places: dict[str, Path]) -> dict[str, Any]:
@@ -47,9 +62,17 @@ def describe(places: dict[str, Path]) -> dict[str, Any]:
         },
         "gpus": [_gpu(number) for number in range(torch.cuda.device_count())],
         "mps": bool(torch.mps.is_available()),
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in SHOWN},
         "nvidia_driver": Path("/proc/driver/nvidia/version").exists()
         or shutil.which("nvidia-smi") is not None,
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _busy() -> float:
@@ -83,15 +106,12 @@ def _gpu(number: int) -> dict[str, Any]:
 
     about = torch.cuda.get_device_properties(number)
     free, total = torch.cuda.mem_get_info(number)
-    return asdict(_Gpu(about.name, f"{about.major}.{about.minor}", total, free))
-
-
-@dataclass(frozen=True)
-class _Gpu:
-    name: str
-    capability: str
-    memory: int
-    memory_free: int
+    return {
+        "name": about.name,
+        "capability": f"{about.major}.{about.minor}",
+        "memory": total,
+        "memory_free": free,
+    }
 
 
 def _processor() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from stages.doctor.humanize import BUSY, duration, filesize
+from stages.doctor.machine import BUSY
 from stages.params import Machine
 from stages.train.params import Params
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:  # they import torch, which may be what is wrong
     from stages.doctor.plan import Collection, Plan
 
 
-def machine_lines(machine: dict[str, Any], software: dict[str, Any], caches: dict[str, Any]) -> list[str]:
-    """Return the lines on machine, software and caches."""
-    versions = ", ".join(f"{name} {version or 'missing'}" for name, version in software["versions"].items())
+def machine_lines(machine: dict[str, Any], caches: dict[str, Any]) -> list[str]:
+    """Return the lines on machine, versions and caches."""
+    versions = ", ".join(f"{name} {version or 'missing'}" for name, version in machine["versions"].items())
     lines = ["Machine", _line("system", machine["system"]), _line("processor", machine["processor"])]
     lines += [_line("cores", _cores(machine["cores"], machine["busy"])), _line("bf16", _bf16(machine))]
     for gpu in machine["gpus"]:
@@ -84,3 +84,21 @@ def _bf16(machine: dict[str, Any]) -> str:
     names = {"amx": "the processor's AMX", "avx512_bf16": "the processor's AVX512-BF16", "gpu": "the GPU"}
     native = [name for key, name in names.items() if machine["bf16"][key]]
     return f"native, by {' and '.join(native)}" if native else "not native"
+
+
+def filesize(count: float) -> str:
+    """Return bytes as people read them, in powers of 1000."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= scale:
+            number = count / scale
+            return f"{number:.0f} {unit}" if number >= 100 else f"{number:.2g} {unit}"
+    return f"{count:.0f} bytes"
+
+
+def duration(minutes: float) -> str:
+    """Return a time as people say it."""
+    if minutes < 1:
+        return f"{60 * minutes:.2g} seconds"
+    if minutes < 100:
+        return f"{minutes:.2g} minutes"
+    return f"{minutes / 60:.2g} hours" if minutes < 100 * 60 else f"{minutes / 1440:.2g} days"

@@ -6,8 +6,7 @@ import pytest
 
 from stages.doctor.advice import cost_advice, machine_advice
 from stages.doctor.cost import Cost
-from stages.doctor.humanize import duration, filesize
-from stages.doctor.page import cost_lines, machine_lines
+from stages.doctor.page import cost_lines, duration, filesize, machine_lines
 from stages.doctor.plan import Collection, plan
 
 HAS = {
@@ -21,9 +20,9 @@ HAS = {
     "mps": False,
     "nvidia_driver": False,
     "busy": 0.0,
+    "versions": {"python": "3.11.7", "torch": None},
 }
 NO_BF16 = {"bf16": {"amx": False, "avx512_bf16": False, "gpu": False}}
-SOFTWARE = {"versions": {"python": "3.11.7", "torch": None}, "problems": []}
 COST = {
     "device": "cpu", "precision": "bf16", "parameters": 4_330_000, "measured_batch": 30,
     "photos_per_second": 10.0, "validated_per_second": 20.0, "memory": 10**9, "gpu_memory": None,
@@ -96,28 +95,27 @@ def test_a_full_disk_a_long_training_and_an_assumption_are_told(says):
 
 
 def test_a_gpu_out_of_reach_is_told():
-    (driver,) = machine_advice(HAS | {"nvidia_driver": True}, SOFTWARE, {})
+    (driver,) = machine_advice(HAS | {"nvidia_driver": True}, {})
     assert "torch finds no GPU" in driver
-    assert machine_advice(HAS, SOFTWARE, {}) == []
-    assert machine_advice(HAS, SOFTWARE | {"problems": ["a problem"]}, {}) == ["a problem"]
+    assert machine_advice(HAS, {}) == []
 
 
 def test_a_cache_that_fills_the_disk_is_told():
     has = HAS | {"disk_free": {".cache": 10**9, "data": 10**9}}
     caches = {".cache/pixels": {"bytes": 3 * 10**9, "files": 3}, "data/raw": {"bytes": 10**11, "files": 9}}
-    (sentence,) = machine_advice(has, SOFTWARE, caches)
+    (sentence,) = machine_advice(has, caches)
     assert "`make clean-cache` frees 3 GB" in sentence
 
 
 def test_the_machine_in_lines():
     gpu = {"name": "A GPU", "capability": "9.0", "memory": 80 * 10**9, "memory_free": 79 * 10**9}
-    text = "\n".join(machine_lines(HAS | {"gpus": [gpu]}, SOFTWARE, {".dvc/cache": {"bytes": 0, "files": 0}}))
+    text = "\n".join(machine_lines(HAS | {"gpus": [gpu]}, {".dvc/cache": {"bytes": 0, "files": 0}}))
     assert "2 usable of 4" in text
     assert "native, by the processor's AVX512-BF16" in text
     assert "A GPU (compute capability 9.0), 79 GB of 80 GB free" in text
     assert "torch missing" in text
     assert "8 GB free of 16 GB" in text
-    bare = "\n".join(machine_lines(HAS | NO_BF16, SOFTWARE, {}))
+    bare = "\n".join(machine_lines(HAS | NO_BF16, {}))
     assert "none that torch can use" in bare
     assert "not native" in bare
     assert "nothing was run here yet" in bare
@@ -153,7 +151,7 @@ def test_a_machine_with_other_work_says_what_threads_cost_there(says):
     assert "2 threads do 3.1 photos a second now, one does 62: set machine.threads to 1" in sentence
     assert "cpu, bf16, 2 threads" in lines
     (sentence,), _ = says(has=busy, cost={"threads": 2, "photos_per_second": 80.0, "single_thread": 62.0})
-    assert "80 photos a second now, one does 62; with more to do beside it" in sentence
-    shown = "\n".join(machine_lines(HAS | busy, SOFTWARE, {}))
+    assert "80 photos a second now, one does 62; machine.threads sets how many" in sentence
+    shown = "\n".join(machine_lines(HAS | busy, {}))
     assert "2 usable of 4, 1.9 of them busy with other programs" in shown
-    assert "busy" not in "\n".join(machine_lines(HAS, SOFTWARE, {}))
+    assert "busy" not in "\n".join(machine_lines(HAS, {}))
