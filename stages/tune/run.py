@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
@@ -16,10 +15,8 @@ from stages.train.params import Params as TrainParams
 from stages.tune.params import Params
 from stages.tune.space import check_each_value, check_keys, overlay, typed
 from stages.tune.study import (
-    GRACE_SECONDS,
     as_settings,
     explained,
-    fail_the_dead,
     open_study,
     queue_open_slot,
     results,
@@ -27,7 +24,7 @@ from stages.tune.study import (
     turn,
     under_way,
 )
-from stages.tune.trial import POLL_SECONDS, FailedError, Search, WithdrawnError
+from stages.tune.trial import POLL_SECONDS, FailedError, Search
 from ungray.errors import UngrayError
 
 
@@ -70,11 +67,10 @@ def work(search: Search, told: Callable[[], None]) -> None:
         KeyboardInterrupt: stopped, after the trial at hand was saved.
         UngrayError: the database is gone.
     """
-    watch = Watch(search.study)
     with explained(storage_url(search.params, search.folder.parent)):
         while True:
             if not _one_trial(search):
-                if not watch.others_work():
+                if not under_way(search.study, TrialState.RUNNING):
                     break
                 time.sleep(POLL_SECONDS)
             told()
@@ -86,7 +82,7 @@ def _one_trial(search: Search) -> bool:
     try:
         if not queue_open_slot(search.study, search.params.trials):
             return False
-        search.study.optimize(search.objective, n_trials=1, catch=(FailedError, WithdrawnError))
+        search.study.optimize(search.objective, n_trials=1, catch=(FailedError,))
     except (UpdateFinishedTrialError, ValueError) as error:
         # Where this process did not sign in for long (a closed laptop), another one took the trial over.
         if isinstance(error, ValueError) and not str(error).startswith("Cannot tell a"):
@@ -94,25 +90,6 @@ def _one_trial(search: Search) -> bool:
     finally:
         search.turn.release()
     return True
-
-
-class Watch:
-    """Looks after trials that other processes are doing."""
-
-    def __init__(self, study: optuna.Study) -> None:
-        self._study = study
-        self._since: dict[int, float] = {}
-
-    def others_work(self) -> bool:
-        """Say whether trials are running; fail those whose process died."""
-        fail_the_dead(self._study)
-        running = under_way(self._study, TrialState.RUNNING)
-        for trial in running:
-            # A process that died between taking the trial and its first sign of life left none to miss.
-            since = self._since.setdefault(trial.number, time.monotonic())
-            if "began" not in trial.user_attrs and time.monotonic() - since > GRACE_SECONDS:
-                self._study.tell(trial.number, state=TrialState.FAIL)
-        return bool(running)
 
 
 def finished(search: Search) -> bool:

@@ -3,8 +3,8 @@
 The search has ``tune.trials`` slots. A slot is done by one trial; its draws follow from ``tune.seed`` and the
 slot's number, so it does not matter which process takes it. A process that wants work queues a trial for an
 open slot and takes the first one of the queue. PostgreSQL and MySQL give it to one taker only, as they lock
-its row; SQLite does not (two takers were seen), so takers hold :func:`turn`. Where two have queued the same
-slot at the same moment, the trial with the lower number keeps it and the other is withdrawn. A trial whose
+its row; SQLite does not (two takers were seen), so takers hold :func:`turn`. Where two machines have queued
+the same slot at the same moment, both do it, with the same result, and the first trial counts. A trial whose
 process died without a word leaves its slot open again, after :data:`GRACE_SECONDS`.
 """
 
@@ -15,6 +15,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -233,17 +234,11 @@ def fail_the_dead(study: optuna.Study) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         optuna.storages.fail_stale_trials(study)
-
-
-def owns_its_slot(study: optuna.Study, trial: Trial, trials: int) -> bool:
-    """Say whether ``trial`` does its slot, one of ``trials``: it is the first that has not failed."""
-    slot = trial.user_attrs.get("slot", trials)
-    return slot < trials and not any(
-        other.user_attrs.get("slot") == slot
-        and other.number < trial.number
-        and (other.state != TrialState.FAIL or done(other))
-        for other in study.get_trials(deepcopy=False)
-    )
+    # A process that died between taking a trial and its first sign of life left none to miss.
+    latest = datetime.now() - timedelta(seconds=GRACE_SECONDS)
+    for trial in under_way(study, TrialState.RUNNING):
+        if "began" not in trial.user_attrs and trial.datetime_start and trial.datetime_start < latest:
+            study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
 
 def deaths(study: optuna.Study, slot: int) -> int:
@@ -251,7 +246,7 @@ def deaths(study: optuna.Study, slot: int) -> int:
     return sum(
         trial.state == TrialState.FAIL
         and trial.user_attrs.get("slot") == slot
-        and not {"error", "stopped", "withdrawn"} & trial.user_attrs.keys()
+        and not {"error", "stopped"} & trial.user_attrs.keys()
         for trial in study.get_trials(deepcopy=False)
     )
 

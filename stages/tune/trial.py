@@ -26,7 +26,7 @@ from stages.train.loop import EndedError
 from stages.train.run import run as train
 from stages.tune.params import Params
 from stages.tune.space import Combination, overlay, typed
-from stages.tune.study import DEATHS, deaths, draw, fail_the_dead, owns_its_slot, under_way
+from stages.tune.study import DEATHS, deaths, draw, fail_the_dead, under_way
 from ungray.errors import UngrayError
 from ungray.imaging.metrics import DECISIVE
 
@@ -39,10 +39,6 @@ SCORE, GRAY = f"{DECISIVE.name}/val", f"{DECISIVE.name}/gray"
 
 class FailedError(Exception):
     """The trial failed, its sentence is recorded; the search goes on."""
-
-
-class WithdrawnError(Exception):
-    """Another trial does this one's slot."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +61,14 @@ class Search:
         """Do one trial and return its val CIEDE2000.
 
         Raises:
-            FailedError: training went wrong or the combination is not allowed; the sentence is recorded.
-            WithdrawnError: another trial does this slot.
+            FailedError: training went wrong or the combination is not allowed, and the sentence is recorded;
+                or the trial does no slot.
             TrialPruned: the pruner ended it.
             KeyboardInterrupt: stopped; training's checkpoint is saved and the slot open again.
         """
-        if not owns_its_slot(self.study, trial, self.params.trials):
-            trial.set_user_attr("withdrawn", True)
-            raise WithdrawnError
-        slot = trial.user_attrs["slot"]
+        slot = trial.user_attrs.get("slot", self.params.trials)
+        if slot >= self.params.trials:
+            raise FailedError("another machine was quicker to take what was queued")
         if (died := deaths(self.study, slot)) >= DEATHS:
             raise _failed(trial, f"its process died {died} times, most likely for want of memory")
         trial.set_user_attr("began", True)

@@ -17,8 +17,8 @@ SPACE = {
 }
 # A dead process is noticed after seconds, not half a minute.
 HURRIED = (
-    "import sys; from stages.tune import run, study; study.HEARTBEAT_SECONDS = 1; "
-    "study.GRACE_SECONDS = run.GRACE_SECONDS = 4; from stages.tune.__main__ import main; main()"
+    "import sys; from stages.tune import study; study.HEARTBEAT_SECONDS = 1; "
+    "study.GRACE_SECONDS = 4; from stages.tune.__main__ import main; main()"
 )
 
 

@@ -151,7 +151,7 @@ def test_a_trial_that_killed_its_process_again_and_again_is_given_up(begin, trai
 
 
 def test_a_process_that_died_before_its_first_sign_of_life_is_noticed_too(begin, trained, monkeypatch):
-    monkeypatch.setattr(run, "GRACE_SECONDS", 1)
+    monkeypatch.setattr(study, "GRACE_SECONDS", 1)
     search = begin(trials=2)
     search.study.enqueue_trial({}, user_attrs={"slot": 0})
     search.study.ask()
