@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.filter import blocklist
 from stages.filter.checks import TAKEN_OUT, after_decision, is_overruled, objection
 from stages.filter.measurements import measure_all
 from stages.filter.params import Params
 from stages.filter.review.decisions import Decision
 from stages.runtime.processes import Workers
+from stages.storage.blocklist import Blocked
 from ungray.errors import UngrayError
 from ungray.imaging import duplicates
 from ungray.system.terminal import tell
@@ -88,8 +88,10 @@ def run(
     overruled = [is_overruled(*pair) for pair in zip(objections, by_hand, strict=True)]
     objections = [after_decision(*pair) for pair in zip(objections, by_hand, strict=True)]
     if blocked is not None and len(blocked):
-        banned = blocklist.hits(table, [m.look for m in measures], blocked)
-        objections = [TAKEN_OUT if hit else found for hit, found in zip(banned, objections, strict=True)]
+        banned, checksums = Blocked(blocked), set(blocked["sha256"])
+        for row, (checksum, of_row) in enumerate(zip(table["sha256"], measures, strict=True)):
+            if checksum in checksums or (of_row.look.phash and banned.like(of_row.look)):
+                objections[row] = TAKEN_OUT
     table["check"] = [found.check if found else "" for found in objections]
     table["reason"] = [found.reason if found else "" for found in objections]
     table["group"] = table["duplicate_of"] = ""

@@ -7,6 +7,9 @@ and may link it back, and a file shared by both caches could then be changed or 
 
 from __future__ import annotations
 
+import sys
+import time
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,14 +20,13 @@ from stages.scrape.blocklist import REASON, TakenOut
 from stages.scrape.journal import Entry, Journal, begin, open_journal
 from stages.scrape.manifest import Attempt, keep, take_back
 from stages.scrape.params import Params
-from stages.scrape.progress import QueryBar
 from stages.scrape.source import Link
 from stages.storage import cache
 from ungray.errors import UngrayError
 from ungray.fetch import Limits, Outcome, blob_path, fetch_all
 from ungray.system.files import sha256
 from ungray.system.progress import Bar
-from ungray.system.terminal import say, tell
+from ungray.system.terminal import printable, say, tell
 
 SILENCE = ("timed out", "no connection", "no name server answered", "unknown host")
 """How the reason of a download begins that got no answer, be it the host's fault or the network's."""
@@ -219,3 +221,31 @@ def _terms(params: Params) -> str:
     """Return a fingerprint of what decides whether a download fails; how many run at once does not."""
     limits = asdict(_limits(params))
     return cache.fingerprint({k: v for k, v in limits.items() if not k.startswith(("connections", "delay"))})
+
+
+class QueryBar(Bar):
+    """A bar over the addresses in ``links``; on a terminal a line for each query whose last one is done."""
+
+    def __init__(self, links: Iterable[Link]) -> None:
+        self.queries: dict[str, set[str]] = defaultdict(set)
+        for link in links:
+            self.queries[link.url].add(link.query)
+        self.left = Counter(query for queries in self.queries.values() for query in queries)
+        self.asked, self.fetched = self.left.copy(), Counter[str]()
+        self.began: dict[str, float] = {}
+        super().__init__(total=len(self.queries), desc="download", unit="photo", hidden=not self.queries)
+
+    def done(self, url: str, *, fetched: bool) -> None:
+        """Count ``url`` as done."""
+        for query in self.queries[url]:
+            began = self.began.setdefault(query, time.monotonic())
+            self.left[query] -= 1
+            self.fetched[query] += fetched
+            if not self.left[query] and not self.disable:
+                seconds = max(time.monotonic() - began, 0.1)
+                self.write(
+                    f"{printable(query)}: {self.fetched[query]} of {self.asked[query]} links gave a photo, "
+                    f"{self.asked[query] / seconds:.1f} a second",
+                    file=sys.stderr,
+                )
+        self.update()

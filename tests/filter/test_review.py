@@ -17,9 +17,8 @@ from starlette.testclient import TestClient
 
 from stages.filter.review import command
 from stages.filter.review.collection import Collection
-from stages.filter.review.decisions import Decision, Decisions, one_line, read
+from stages.filter.review.decisions import Decision, Decisions, Seen, one_line, read
 from stages.filter.review.pictures import SIDES, Pictures
-from stages.filter.review.seen import Seen
 from stages.filter.review.server import PAGE, Review, application
 from stages.scrape.manifest import folder_name
 from stages.storage import tables

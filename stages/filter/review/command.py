@@ -47,9 +47,8 @@ def main(arguments: Sequence[str]) -> None:
     import uvicorn
 
     from stages.filter.review.collection import Collection
-    from stages.filter.review.decisions import Decisions
+    from stages.filter.review.decisions import Decisions, Seen
     from stages.filter.review.pictures import Pictures
-    from stages.filter.review.seen import Seen
     from stages.filter.review.server import Review, application
 
     collection, decisions = Collection(VERDICTS), Decisions(REVIEW)

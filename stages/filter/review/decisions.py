@@ -1,10 +1,13 @@
-"""``data/review.csv``: what was decided by hand; sorted, so that a change is one line of a diff."""
+"""``data/review.csv``: what was decided by hand; sorted, so that a change is one line of a diff.
+
+And, in the working cache, which photos were looked at.
+"""
 
 from __future__ import annotations
 
 import threading
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -113,3 +116,26 @@ def one_line(note: str) -> str:
     """Return ``note`` as one line of at most :data:`NOTE_LENGTH` characters, without control characters."""
     spaced = " ".join(note.split())
     return "".join(c for c in spaced if unicodedata.category(c) not in ("Cc", "Cs"))[:NOTE_LENGTH].strip()
+
+
+class Seen:
+    """Which photos have been on the screen, so that a review goes on where it stopped.
+
+    A file of checksums (sha256) in the working cache, a line each; only ever appended to.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        lines = path.read_text(encoding="ascii", errors="replace").split() if path.exists() else []
+        # A line cut short by a crash is no checksum of any photo, and does no harm.
+        self.checksums = set(lines)
+
+    def add(self, checksums: Iterable[str]) -> None:
+        """Remember ``checksums``."""
+        with self._lock:
+            if new := set(checksums) - self.checksums:
+                with self.path.open("a", encoding="ascii") as lines:
+                    lines.write("\n" + "\n".join(sorted(new)))
+                # A new set: readers hold the old one.
+                self.checksums = self.checksums | new

@@ -18,9 +18,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stages.filter.review.collection import Collection, Selection, Show
-from stages.filter.review.decisions import ConflictError, Decision, Decisions, one_line
+from stages.filter.review.decisions import ConflictError, Decision, Decisions, Seen, one_line
 from stages.filter.review.pictures import SIDES, Pictures
-from stages.filter.review.seen import Seen
 from ungray.errors import UngrayError
 from ungray.imaging.photos import PhotoError
 
