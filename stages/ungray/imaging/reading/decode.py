@@ -175,6 +175,8 @@ def _pixels(image: Image.Image, content: bytes) -> tuple[str, Pixels, Pixels | N
         values = np.asarray(image).astype(np.uint16)
         return "L", values, None
     colors, transparency = split_alpha(image)
+    if image.format == "PSD" and not _has_transparency(content):
+        transparency = None
     return colors.mode, np.asarray(colors), None if transparency is None else np.asarray(transparency)
 
 
@@ -235,16 +237,14 @@ def split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
         alpha = image.convert("RGBA").getchannel("A")
     if image.mode in ("LA", "RGBA"):
         alpha = image.getchannel("A")
-        if image.format == "PSD" and not _is_transparency(image):
-            alpha = None
     mode = {"1": "L", "LA": "L", "L": "L", "CMYK": "CMYK", "LAB": "LAB"}.get(image.mode, "RGB")
     return (image if image.mode == mode else image.convert(mode)), alpha
 
 
-def _is_transparency(image: Image.Image) -> bool:
-    """Say whether the fourth channel of a PSD is transparency: then the number of layers is negative."""
-    place = image._layers_position  # type: ignore[attr-defined]
-    if place is None:
-        return False
-    image._fp.seek(place)  # type: ignore[attr-defined]
-    return image._fp.read(2) >= b"\x80"  # type: ignore[attr-defined]
+def _has_transparency(psd: bytes) -> bool:
+    """Return whether the fourth channel of a PSD is transparency: then the number of layers is negative."""
+    place = 26
+    for _ in ("colors", "resources"):
+        place += 4 + int.from_bytes(psd[place : place + 4])
+    has_layers = any(psd[place : place + 4]) and any(psd[place + 4 : place + 8])
+    return has_layers and psd[place + 8 : place + 9] >= b"\x80"
