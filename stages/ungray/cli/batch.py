@@ -227,7 +227,7 @@ def read(task: Task) -> bytes:
         UngrayError: too large, or an address that gives no photo.
     """
     if task.kind == "address":
-        from ungray.download import download
+        from ungray.fetch import download
 
         return download(task.photo)
     if task.kind == "input":

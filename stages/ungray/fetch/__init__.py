@@ -29,12 +29,13 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
+from ungray.errors import UngrayError
 from ungray.fetch.acceptance import check_photo
 from ungray.fetch.addresses import Resolve, is_public, look_up
 from ungray.fetch.hosts import Hosts, host_name, web_address
 from ungray.fetch.responses import FetchError, TryLaterError, body, check_status, opt_out
 from ungray.imaging.decoding import Decoder
-from ungray.imaging.photos import PhotoError
+from ungray.imaging.photos import MAX_PIXELS, PhotoError
 from ungray.system.files import sha256, whole_file
 
 MAX_REDIRECTS = 5
@@ -65,6 +66,21 @@ class Limits:
     max_bytes: int
     max_pixels: int
     honor_opt_out: bool
+
+
+ONE_PHOTO = Limits(
+    connections=1,
+    connections_per_host=1,
+    delay=0.0,
+    attempts=3,
+    timeout=15.0,
+    deadline=120.0,
+    max_bytes=200_000_000,
+    max_pixels=MAX_PIXELS,
+    # Those tags ask to be left out of collections that models learn from; here one person looks at one photo.
+    honor_opt_out=False,
+)
+"""For a photo that a person asks for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +167,19 @@ def fetch_all(
         with contextlib.suppress(RuntimeError):  # the loop is closed: all is done
             loop.call_soon_threadsafe(work.cancel)
         thread.join()
+
+
+def download(url: str, *, limits: Limits = ONE_PHOTO) -> bytes:
+    """Return the photo at ``url`` as it came; see :func:`fetch_all`.
+
+    Raises:
+        UngrayError: there is no photo to be had; a few words say why.
+    """
+    with tempfile.TemporaryDirectory(prefix="colorize-", ignore_cleanup_errors=True) as folder:
+        (outcome,) = fetch_all([url], limits=limits, store=Path(folder))
+        if outcome.reason:
+            raise UngrayError(outcome.reason)
+        return blob_path(Path(folder), outcome.sha256).read_bytes()
 
 
 async def _fetch_all(

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from ungray import download
+from ungray import fetch
 from ungray.colorizer import Prediction
 from ungray.errors import UngrayError
 from ungray.page import coloring
@@ -113,13 +113,13 @@ class Events:
         if not url:
             raise UngrayError("type the address of a photo first, such as https://…/photo.jpg")
         limits = replace(
-            download.LIMITS,
+            fetch.ONE_PHOTO,
             max_bytes=self.limits.max_bytes,
             max_pixels=self.limits.max_pixels,
             deadline=FETCH_SECONDS,
         )
         with _naming(url[:200]):
-            content = download.download(url, limits=limits)
+            content = fetch.download(url, limits=limits)
             name = safe_name(url.partition("?")[0].partition("#")[0])
             return self._open(content, name, model, saturation, vivid, request)
 
