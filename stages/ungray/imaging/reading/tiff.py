@@ -216,7 +216,7 @@ def _samples(directory: TiffPage, content: bytes) -> NDArray[Any]:
         data = content[offsets[number] : offsets[number] + counts[number]]
         if not data:
             raise PhotoError("damaged: parts of its pixels are missing")
-        segment, (plane, _, top, left, _), _ = directory.decode(data, number, _fullsize=False, **tables)
+        segment, (plane, _, top, left, _), _ = directory.decode(data, number, **tables)
         rows = min(directory.tilelength if directory.is_tiled else directory.rowsperstrip, height - top)
         columns = min(directory.tilewidth, width - left) if directory.is_tiled else width
         # Of every part the decoder's own rows are counted: whatever it leaves out would be memory as it was.
