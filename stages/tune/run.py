@@ -15,7 +15,6 @@ from stages.train.params import Params as TrainParams
 from stages.tune.params import Params
 from stages.tune.space import check_each_value, check_keys, overlay, typed
 from stages.tune.study import (
-    as_settings,
     explained,
     open_study,
     queue_open_slot,
@@ -45,13 +44,14 @@ def prepare(params: Params, train: TrainParams, machine: Machine, *, prepared: P
     check_each_value(base, params.space)
     index = tables.read(prepared / "index.csv", made_by="prepare")
     same = dict.fromkeys(params.space, "drawn")
-    settings = as_settings(
-        data=index[["file", "digest"]].values.tolist(),
-        space=params.space,
+    parts = {
+        "data": index[["file", "digest"]].values.tolist(),
+        "space": params.space,
         # What the space sets does not count, so `apply` leaves the study what it is.
-        train=overlay(base, same),
-        seed=params.seed,
-    )
+        "train": overlay(base, same),
+        "seed": params.seed,
+    }
+    settings = {name: cache.fingerprint(part) for name, part in parts.items()}
     folder = cache.folder("tune", cache.fingerprint(settings))
     study, sentence = open_study(params, settings, folder.parent)
     # Pictures of the trials' progress are not looked at.

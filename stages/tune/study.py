@@ -10,7 +10,6 @@ process died without a word leaves its slot open again, after :data:`GRACE_SECON
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -249,8 +248,3 @@ def deaths(study: optuna.Study, slot: int) -> int:
         and not {"error", "stopped"} & trial.user_attrs.keys()
         for trial in study.get_trials(deepcopy=False)
     )
-
-
-def as_settings(**parts: Any) -> dict[str, str]:
-    """Return a fingerprint of each of ``parts``, JSON values, by name."""
-    return {name: cache.fingerprint(json.loads(json.dumps(part))) for name, part in parts.items()}
