@@ -45,13 +45,13 @@ def trained(monkeypatch):
 
     def train(params, machine, *, prepared, report, on_epoch):
         asked.append(params)
-        place = State(epoch=params.epochs)
+        state = State(epoch=params.epochs)
         for epoch in range(1, params.epochs + 1):
             time.sleep(0.01)
-            place.log.append({"ciede2000/val": 10 + params.batch_size / epoch, "ciede2000/gray": 12.0})
-            on_epoch(epoch, place.log[-1])
+            state.log.append({"ciede2000/val": 10 + params.batch_size / epoch, "ciede2000/gray": 12.0})
+            on_epoch(epoch, state.log[-1])
         model = SimpleNamespace(provenance={"epoch": params.epochs})
-        return SimpleNamespace(model=model, work=cache.folder("train", "none"), place=place)
+        return SimpleNamespace(model=model, work=cache.folder("train", "none"), state=state)
 
     monkeypatch.setattr(trial, "train", train)
     return asked
