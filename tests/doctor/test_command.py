@@ -72,7 +72,8 @@ def test_what_is_wrong_is_said_in_a_sentence(here, monkeypatch):
 
 
 def test_versions_that_do_not_fit_together_are_said_in_a_sentence(here, monkeypatch):
-    monkeypatch.setitem(sys.modules, "stages.doctor.cost", None)  # as where torchvision can't be imported
+    monkeypatch.delattr("stages.doctor.plan", raising=False)
+    monkeypatch.setitem(sys.modules, "stages.doctor.plan", None)  # as where torchvision can't be imported
     monkeypatch.setattr(sys, "argv", ["doctor", "--seconds", "0"])
     with pytest.raises(UngrayError, match=r"^training cannot start \(.*pip check"):
         main()
