@@ -42,9 +42,9 @@ ARCHITECTURES: dict[str, type[Colorizer]] = {
 
 @dataclass(frozen=True)
 class Model:
-    """A trained network and what is known of it, as JSON values.
+    """A trained network and its metadata, as JSON values.
 
-    ``provenance`` is what training wrote, ``quality`` how good it is; see :mod:`ungray.quality`.
+    ``provenance`` is what training recorded, ``quality`` how good the model is; see :mod:`ungray.quality`.
     """
 
     network: Colorizer
@@ -61,7 +61,7 @@ def build(configuration: dict[str, Any]) -> Colorizer:
 def save_model(path: Path, model: Model) -> None:
     """Write a model as safetensors: parameters in fp16, what is known of it in the metadata."""
     parameters = {name for name, _ in model.network.named_parameters()}
-    # Buffers (statistics of batch-norm) stay as they are: a variance can be larger than fp16 holds.
+    # Buffers (batch-norm statistics) stay fp32: a variance can exceed the range of fp16.
     tensors = {
         name: (value.half() if name in parameters else value).detach().cpu().contiguous()
         for name, value in model.network.state_dict().items()
@@ -77,10 +77,10 @@ def save_model(path: Path, model: Model) -> None:
 
 
 def load_model(path: Path) -> Model:
-    """Read a model, ready to use: fp32, in eval mode, on the CPU.
+    """Load a model, ready to use: fp32, in eval mode, on the CPU.
 
     Raises:
-        UngrayError: no such file, no model of ours, or damaged.
+        UngrayError: the file is missing, damaged, or not a model of ungray.
     """
     if not path.is_file():
         raise UngrayError(f"{path} not found; `dvc repro train` makes a model, `dvc pull` fetches one")
@@ -95,8 +95,8 @@ def load_model(path: Path) -> Model:
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UngrayError(
-            f"{path} is damaged or no model of ungray ({reason}); fetch it again with `dvc pull`, or train "
-            "it anew with `dvc repro --force train`"
+            f"{path} is damaged or not a model of ungray ({reason}); fetch it again with `dvc pull`, or "
+            "train it again with `dvc repro --force train`"
         ) from None
     return Model(network.eval(), provenance, quality)
 
@@ -104,7 +104,8 @@ def load_model(path: Path) -> Model:
 def predictor(network: Colorizer) -> PredictAb:
     """Return ``network`` as a function on arrays: lightness (height, width) to ab (height, width, 2).
 
-    Its second argument, if any, are hints, float32 (3, height, width); see :meth:`Colorizer.predict_ab`.
+    The function's optional second argument is hints, float32 (3, height, width); see
+    :meth:`Colorizer.predict_ab`.
 
     The network is put in eval mode and runs on its own device, in fp32.
     """
@@ -114,14 +115,14 @@ def predictor(network: Colorizer) -> PredictAb:
     @torch.inference_mode()
     def predict_ab(lightness: Float, hints: Float | None = None) -> Float:
         batch = torch.from_numpy(np.ascontiguousarray(lightness))[None, None].to(device)
-        known = None if hints is None else torch.from_numpy(np.ascontiguousarray(hints))[None].to(device)
-        return network.predict_ab(batch, known)[0].permute(1, 2, 0).cpu().numpy()
+        given = None if hints is None else torch.from_numpy(np.ascontiguousarray(hints))[None].to(device)
+        return network.predict_ab(batch, given)[0].permute(1, 2, 0).cpu().numpy()
 
     return predict_ab
 
 
 def _in_fixed_order(content: bytes) -> bytes:
-    """Return safetensors ``content``, the header's keys sorted: the library writes metadata in any order."""
+    """Return safetensors ``content`` with sorted header keys: the library's order of metadata varies."""
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])
     fixed = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()

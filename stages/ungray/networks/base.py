@@ -1,4 +1,4 @@
-"""What every architecture is to training, judging and use."""
+"""The interface of every architecture, for training, evaluation and use."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from torch import Tensor, nn
 from ungray.networks.lab import rgb_to_lab
 
 AB_SCALE = 110.0
-"""ab is divided by this, so that a network's figures are about -1..1."""
+"""ab is divided by this, so that a network's values are about -1..1."""
 
 
 class Colorizer(nn.Module, ABC):
     """A network that colors gray photos.
 
-    Training calls :meth:`pairs` and the network itself; everybody else calls :meth:`predict_ab`.
-    ``working_size`` is the short side in pixels of the photos it is trained on and used at; ``MULTIPLE`` is
-    what both sides of its input must be multiples of.
+    Training calls :meth:`pairs` and the network itself; all other code calls :meth:`predict_ab`.
+    ``working_size`` is the short side in pixels at which it is trained and used. Height and width of its
+    input must be multiples of ``MULTIPLE``.
     """
 
     MULTIPLE: ClassVar[int]
     ARCHITECTURE: ClassVar[str]
 
     takes_hints = False
-    """Whether it takes hints: colors that are known at some places of the photo."""
+    """Whether it accepts hints: known colors at some pixels of the photo."""
 
     def __init__(self, *, working_size: int, **arguments: Any) -> None:
         super().__init__()
         self.working_size = working_size
         self.configuration = {"architecture": self.ARCHITECTURE, "working_size": working_size, **arguments}
-        """All that is needed to build the network again."""
+        """Everything that is needed to rebuild the network."""
         self.fixed_statistics: list[str] = []
-        """Names of batch-norm layers that go on with the statistics they have, in training too."""
+        """Names of batch-norm layers that keep their statistics during training."""
 
     def train(self, mode: bool = True) -> Self:
-        """Put all in training mode (or not), but for the layers of :attr:`fixed_statistics`."""
+        """Set the mode of all layers but those of :attr:`fixed_statistics`, which stay in eval mode."""
         super().train(mode)
         for name in self.fixed_statistics:
             self.get_submodule(name).eval()
@@ -44,17 +44,17 @@ class Colorizer(nn.Module, ABC):
 
     @abstractmethod
     def pairs(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
-        """Return input and target of training for true photos, RGB (batch, 3, height, width) in 0..1."""
+        """Return the training input and target for color photos, RGB (batch, 3, height, width) in 0..1."""
 
     @abstractmethod
     def gray_target(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Return what the gray photo is in the terms of ``targets``, so that the loss has a line to beat."""
+        """Return the gray photo in the form of ``targets``: the baseline that the loss is compared with."""
 
     def with_hints(self, inputs: Tensor, hints: Tensor | None) -> Tensor:
-        """Return ``inputs`` of the network with ``hints`` beside them; see :meth:`predict_ab`.
+        """Return ``inputs`` of the network, concatenated with ``hints``; see :meth:`predict_ab`.
 
         Raises:
-            ValueError: there are hints, and this network takes none.
+            ValueError: hints were given to a network that accepts none.
         """
         if hints is not None:
             raise ValueError(f"this {self.ARCHITECTURE} takes no hints")
@@ -64,21 +64,21 @@ class Colorizer(nn.Module, ABC):
     def predict_ab(self, lightness: Tensor, hints: Tensor | None = None) -> Tensor:
         """Return ab (batch, 2, height, width), Lab units, for lightness (batch, 1, height, width), 0..100.
 
-        ``hints``, for a network that takes them, are float (batch, 3, height, width): a and b in Lab units,
-        and in 0..1 how far they are to be trusted; where that is 0, nothing is known. None: nothing is.
+        ``hints``, for a network that accepts them, are float (batch, 3, height, width): a and b in Lab units,
+        and a weight in 0..1, which is 0 at pixels without a hint. None means no hints at all.
         """
 
     def ab_of(self, values: Tensor) -> Tensor:
         """Return ab, Lab units, (batch, 2, height, width), of outputs or targets of that height and width.
 
-        Two channels are ab / 110, three are RGB in 0..1; an architecture with other ones says so itself.
-        Differentiable: losses look at chroma through it, and a discriminator at the colors.
+        Two channels are ab / 110, three are RGB in 0..1; an architecture with other outputs overrides this.
+        Differentiable: chroma losses and the discriminator use it.
         """
         return values * AB_SCALE if values.shape[1] == 2 else rgb_to_lab(values)[:, 1:]
 
     @abstractmethod
     def raw_rgb(self, rgb: Tensor) -> Tensor:
-        """Return the network's own answer, RGB in 0..1, to true photos (batch, 3, height, width) made gray.
+        """Return the raw output, RGB in 0..1, for color photos (batch, 3, height, width) turned gray.
 
-        Not what a user gets: earlier work reports errors of this.
+        This is not what a user gets, but what earlier work reports errors of.
         """

@@ -1,9 +1,9 @@
-"""Color as one of the classes of ab, and back: what a network that classifies color learns and hands over.
+"""Colorization as classification: encodes ab as classes, and decodes a distribution over classes to ab.
 
-The method is that of Zhang, Isola and Efros, "Colorful Image Colorization" (2016): ab is cut into squares,
-those that sRGB can show are the classes, a pixel's truth is spread over the nearest of them, rare colors
-count more, and the answer is the annealed mean of the distribution. A mean of plausible colors is brown;
-a distribution can say "red or green".
+The method is that of Zhang, Isola and Efros, "Colorful Image Colorization" (2016). The ab plane is divided
+into squares; those inside the sRGB gamut are the classes. A pixel's true color is spread over the nearest
+classes, rare colors get higher weights, and the prediction is the annealed mean of the distribution. The
+plain mean of plausible colors is brown; a distribution can express "red or green".
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from ungray.networks.lab import rgb_to_lab
 from ungray.networks.lab_colorizer import LabColorizer
 
 NEAREST = 5
-"""Over so many classes the truth of a pixel is spread (the paper's number)."""
+"""The number of classes over which a pixel's true color is spread (as in the paper)."""
 
 REACH = 110
-"""ab of sRGB lies within this, in Lab units."""
+"""An upper bound of the absolute values of a and b in sRGB, in Lab units."""
 
 
 @cache
 def in_gamut(grid: int) -> Tensor:
     """Return the ab classes: those multiples of ``grid`` that are nearest to some color of sRGB.
 
-    float32 (classes, 2), Lab units, sorted; 260 classes for a grid of 10. Looked for among 52^3 colors.
+    float32 (classes, 2), Lab units, sorted; 260 classes for a grid of 10. They are found by sampling 52^3
+    colors.
     """
     levels = torch.linspace(0, 1, 52, dtype=torch.float64)
     colors = torch.cartesian_prod(levels, levels, levels).T.reshape(1, 3, 1, -1)
@@ -37,14 +38,14 @@ def in_gamut(grid: int) -> Tensor:
 
 
 class AbClasses(nn.Module):
-    """The classes of ab on a grid of ``grid`` Lab units, and the colors that were met in training.
+    """The classes of ab on a grid of ``grid`` Lab units, and their frequencies in the training data.
 
     ``temperature`` is that of :meth:`annealed_mean` and may be changed on a trained network: 1 is the mean of
-    the distribution (calm), near 0 its mode (vivid, patchy).
+    the distribution (muted), near 0 its mode (vivid, patchy).
     """
 
     prior: Tensor
-    """How often each class is met, float32 (classes,), sums to 1; uniform until :meth:`set_prior`."""
+    """The frequency of each class, float32 (classes,), sums to 1; uniform until :meth:`set_prior`."""
     centers: Tensor
     nearest: Tensor
 
@@ -53,7 +54,7 @@ class AbClasses(nn.Module):
         self.grid, self.temperature = grid, temperature
         centers = in_gamut(grid)
         self.register_buffer("prior", torch.full((len(centers),), 1 / len(centers)))
-        # Follow from the grid, so no model file holds them.
+        # Computed from the grid, so model files need not contain them.
         self.register_buffer("centers", centers, persistent=False)
         self.register_buffer("nearest", _nearest(centers), persistent=False)
 
@@ -64,8 +65,8 @@ class AbClasses(nn.Module):
     def encode(self, ab: Tensor) -> tuple[Tensor, Tensor]:
         """Spread ab (batch, 2, height, width), Lab units, over its nearest classes, nearest first.
 
-        Weights fall with distance as a Gaussian whose standard deviation is half the grid (5 at the paper's
-        grid of 10) and sum to 1. Which are nearest is looked up for ab rounded to whole Lab units.
+        The weights are a Gaussian of the distance, with half the grid as standard deviation (5 at the paper's
+        grid of 10), and sum to 1. The nearest classes are looked up for ab rounded to whole Lab units.
 
         Returns:
             Class numbers, int64, and weights, float32, both (batch, 5, height, width).
@@ -81,51 +82,52 @@ class AbClasses(nn.Module):
         return functional.conv2d(sharpened, self.centers.T[:, :, None, None].to(sharpened.dtype))
 
     def set_prior(self, ab: Tensor) -> None:
-        """Count how often each class is met in ab (photos, 2, height, width), Lab units."""
+        """Set the prior to the frequencies of the classes in ab (photos, 2, height, width), Lab units."""
         numbers, weights = self.encode(ab)
-        # On the CPU and in float64, where the sum is the same every time.
+        # On the CPU and in float64, where the sum is deterministic.
         counts = torch.bincount(
             numbers.flatten().cpu(), weights=weights.flatten().double().cpu(), minlength=len(self)
         )
         self.prior.copy_(counts / counts.sum())
 
     def unseeing(self, like: Tensor) -> Tensor:
-        """Return logits of the prior at every pixel of ``like`` (batch, any, height, width).
+        """Return the logits of the prior at every pixel of ``like`` (batch, any, height, width).
 
-        The guess of one who never looks at the photo: what a classifier has to beat.
+        This prediction ignores the photo: it is the baseline that a classifier has to beat.
         """
-        # A class that was never met must not make the guess infinitely wrong.
+        # A class that never occurred must not make the loss of the baseline infinite.
         logits = torch.log(self.prior.clamp(min=1e-6))
         return logits[None, :, None, None].expand(len(like), -1, *like.shape[2:])
 
     def rarity(self, rebalancing: float) -> Tensor:
-        """Return how much each class counts, float32 (classes,), its mean over the prior 1.
+        """Return the weight of each class in the loss, float32 (classes,); its mean under the prior is 1.
 
-        The inverse of the prior mixed with a uniform one. ``rebalancing`` is the share of the prior: 0 counts
-        all alike, 0.5 is the paper's, 1 makes every color count the same in sum.
+        It is the inverse of a mixture of the prior and a uniform distribution. ``rebalancing`` is the share
+        of the prior: 0 gives all classes the same weight, 0.5 is the paper's value, and with 1 every color
+        contributes the same in total.
         """
         weights = 1 / (rebalancing * self.prior + (1 - rebalancing) / len(self)).clamp(min=1e-6)
         return weights / (self.prior * weights).sum()
 
 
 class Classifier(LabColorizer):
-    """A network from lightness to ab, or, where it has ``classes``, to how likely each class of ab is."""
+    """A network from lightness to ab or, if it has ``classes``, to a distribution over classes of ab."""
 
     classes: AbClasses | None
 
     def gray_target(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Return no color, for classes the guess that looks at no photo; see :class:`Colorizer`."""
+        """Return zero ab or, with classes, the logits of the prior; see :class:`Colorizer`."""
         return self.classes.unseeing(targets) if self.classes else super().gray_target(inputs, targets)
 
     def ab_of(self, values: Tensor) -> Tensor:
-        """Return ab of outputs or targets; of classes the annealed mean; see :class:`Colorizer`."""
+        """Return ab of outputs or targets; for classes, the annealed mean; see :class:`Colorizer`."""
         if self.classes and values.shape[1] == len(self.classes):
             return self.classes.annealed_mean(values)
         return super().ab_of(values)
 
 
 def _nearest(centers: Tensor) -> Tensor:
-    """Return the nearest classes of every whole ab: int64 (a, b, 5), a and b from -REACH to REACH."""
+    """Return the nearest classes of every integer ab: int64 (a, b, 5), a and b from -REACH to REACH."""
     whole = torch.arange(-REACH, REACH + 1.0)
     return torch.stack(
         [

@@ -1,4 +1,4 @@
-"""The ancestor of the 41 queries: an encoder-decoder CNN from the gray photo to RGB."""
+"""The ancestor trained on 41 queries: an encoder-decoder CNN from the gray photo to RGB."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from ungray.networks.rgb_colorizer import RgbColorizer
 
 
 class Cnn(RgbColorizer):
-    """Gray in, RGB out: 1-12-24-48-64-128 channels, batch-norm and ReLU, around two poolings, and back.
+    """Gray in, RGB out: an encoder of 1-12-24-48-64-128 channels with two poolings, and a decoder.
 
-    The last convolution ends in a sigmoid instead. It was trained with L1 on photos from Bing, 256x256.
+    Batch-norm and ReLU follow every convolution but the last, which ends in a sigmoid. The original was
+    trained with L1 on photos from Bing at 256x256.
     """
 
     ARCHITECTURE = "cnn"

@@ -1,4 +1,4 @@
-"""The flowers ancestor's generator: an autoencoder with dense skips, trained beside a discriminator."""
+"""The generator of the flowers ancestor: an autoencoder with dense skips, trained with a discriminator."""
 
 from __future__ import annotations
 
@@ -10,36 +10,37 @@ from torch import Tensor, nn
 from ungray.networks.lab_colorizer import LabColorizer
 
 SHRUNK = 8
-"""The embedding's sides are this many times smaller than the photo's: 16x16 of 128x128."""
+"""Downsampling factor of the embedding: 16x16 for a photo of 128x128."""
 
 Pooling = Literal["average", "max"]
 
 
 class DenseAutoencoder(LabColorizer):
-    """Lightness in, ab out, around an embedding of an eighth of the size: 16x16x512 of a 128x128 photo.
+    """Lightness in, ab out; the embedding has an eighth of the size: 16x16x512 for a 128x128 photo.
 
-    Each step down is a strided convolution beside a pooling, both kept: what any layer found reaches all
-    later ones (dense skips; Huang and others 2017). Each step up is a transposed convolution that gets what
-    the encoder had at that size. Batch-norm and ReLU after every convolution but the last.
+    Each downsampling step concatenates a strided convolution and a pooling, so that every layer's features
+    reach all later ones (dense skips; Huang et al. 2017). Each upsampling step is a transposed convolution,
+    merged with the encoder's features of that size. Batch-norm and ReLU follow every convolution but the
+    last.
     """
 
     ARCHITECTURE = "dense_autoencoder"
     MULTIPLE = SHRUNK
 
     def __init__(self, *, working_size: int, embedding: int, pooling: Pooling, downsampling: int) -> None:
-        """Make it with random weights.
+        """Create it with random weights.
 
         Args:
             working_size: pixels; see :class:`Colorizer`.
             embedding: channels in the middle, a multiple of 16.
             pooling: ``average`` or ``max``.
-            downsampling: how many times smaller one step makes the sides: 2, 4 or 8.
+            downsampling: the downsampling factor of one step: 2, 4 or 8.
         """
         super().__init__(
             working_size=working_size, embedding=embedding, pooling=pooling, downsampling=downsampling
         )
         rates = {2: [2, 2, 2], 4: [4, 2], 8: [8]}[downsampling]
-        # At 1/n of the size there are n/8 of the embedding's channels.
+        # At 1/n of the size, there are n/8 of the embedding's channels.
         widths = [embedding // SHRUNK]
         for rate in rates:
             widths.append(widths[-1] * rate)
@@ -59,7 +60,7 @@ class DenseAutoencoder(LabColorizer):
         self.head = nn.Conv2d(width, 2, 1)
 
     def encode(self, lightness: Tensor) -> list[Tensor]:
-        """Return what there is at each size, the photo's first; the last is the embedding."""
+        """Return the features at each size, the photo's size first; the last is the embedding."""
         levels = [self.stem(lightness)]
         for pool, down in zip(self.pools, self.down, strict=True):
             levels.append(torch.cat([pool(levels[-1]), down(levels[-1])], dim=1))

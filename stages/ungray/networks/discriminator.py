@@ -1,4 +1,4 @@
-"""The GAN's other half: tells photos from what a colorizer made of their lightness."""
+"""The discriminator of adversarial training: tells real photos from colored ones."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from torch import Tensor, nn
 
 
 class Discriminator(nn.Module):
-    """A CNN from Lab to one logit: over 0 it takes the photo for a true one.
+    """A CNN from Lab to one logit, which is over 0 for photos that it takes to be real.
 
-    It sees lightness beside ab, so that it judges whether color fits what is shown, not color alone. Four
-    times a 3x3 convolution, batch-norm, leaky ReLU (Radford, Metz, Chintala 2016) and average pooling, then
-    the mean over the photo: so it takes any size from ``MIN_SIDE`` on.
+    It sees lightness as well as ab, so it judges whether the color fits the content, not the color alone.
+    Four blocks of a 3x3 convolution, batch-norm, leaky ReLU (Radford, Metz, Chintala 2016) and average
+    pooling are followed by the mean over the photo: so it accepts any size of at least ``MIN_SIDE``.
     """
 
     MIN_SIDE = 16
 
     def __init__(self, *, channels_in: int = 3, width: int = 32) -> None:
-        """Make it with random weights: ``width`` channels at first, eight times that at last."""
+        """Create it with random weights: ``width`` channels in the first block, 8 * ``width`` in the last."""
         super().__init__()
         channels = [channels_in, width, 2 * width, 4 * width, 8 * width]
         self.layers = nn.Sequential(*(_block(i, o) for i, o in pairwise(channels)))

@@ -1,7 +1,7 @@
 """sRGB <-> CIE Lab (D65) on tensors of shape (batch, 3, height, width): differentiable, on any device.
 
-The formulas and constants are those of CIE 15 and IEC 61966-2-1, as on arrays
-(ungray.imaging.color); a test holds both and scikit-image's together.
+The formulas and constants are those of CIE 15 and IEC 61966-2-1, as for arrays in ungray.imaging.color; a
+test compares both with scikit-image.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from ungray.imaging.color import RGB_TO_XYZ, WHITE, XYZ_TO_RGB
 
 GRAY = (XYZ_TO_RGB @ WHITE)[0] * RGB_TO_XYZ[1]
-"""Linear RGB to the linear gray of the same luminance."""
+"""The weights from linear RGB to linear gray of the same luminance."""
 
 
 def rgb_to_lab(rgb: Tensor) -> Tensor:
@@ -26,15 +26,15 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
 def gray_photo(rgb: Tensor) -> Tensor:
     """Return the gray photo, sRGB in 0..1 (batch, 1, height, width), that has the lightness of ``rgb``.
 
-    What :func:`lab_to_rgb` makes of the L of :func:`rgb_to_lab` with ab of zero, without the cube roots and
-    cubes, which only undo each other.
+    The result is that of :func:`lab_to_rgb` for the L of :func:`rgb_to_lab` and zero ab, without the cube
+    roots and cubes, which cancel.
     """
     (luminance,) = _mix(_linear(rgb), GRAY[None])
     return _encoded(luminance).clamp(0, 1)[:, None]
 
 
 def lab_to_rgb(lab: Tensor) -> Tensor:
-    """Convert Lab to float sRGB; what lies outside the gamut is clamped to 0..1."""
+    """Convert Lab to float sRGB, clamped to 0..1 outside of the gamut."""
     lightness, a, b = lab.unbind(1)
     y = (lightness + 16) / 116
     scaled = torch.stack([y + a / 500, y, y - b / 200], dim=1)
@@ -44,7 +44,7 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
 
 
 def _linear(rgb: Tensor) -> Tensor:
-    # Clamped, since the gradient of a power of less than zero is no number, even where it is not chosen.
+    # Clamped, since the gradient of a power of a negative number is NaN, even if torch.where drops the value.
     return torch.where(rgb > 0.04045, ((rgb.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4, rgb / 12.92)
 
 

@@ -1,4 +1,4 @@
-"""The Lab ancestor: an autoencoder from lightness to ab, its depth and width found by random search."""
+"""The Lab ancestor: an autoencoder from lightness to ab, with depth and width found by random search."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from ungray.networks.lab_colorizer import LabColorizer
 
 
 class LabAutoencoder(LabColorizer):
-    """Lightness in, ab out at half its size, around ``num_layers`` 3x3 convolutions of ``filters``.
+    """Lightness in, ab out at half its size, with ``num_layers`` 3x3 convolutions in the middle.
 
-    The encoder is three strided convolutions, so that the layers in the middle, which cost most and see
-    furthest, work at an eighth of the size. The decoder brings it up twice. ReLU after all convolutions but
-    the last, no batch-norm, no skips.
+    The encoder is three strided convolutions, so the layers in the middle, which cost most and have the
+    largest receptive field, work at an eighth of the size. The decoder upsamples twice. ReLU follows all
+    convolutions but the last; there is no batch-norm and no skip connection.
     """
 
     ARCHITECTURE = "lab_autoencoder"
@@ -42,7 +42,7 @@ class LabAutoencoder(LabColorizer):
 
 def _convolution(channels_in: int, channels_out: int, *, stride: int = 1) -> list[nn.Module]:
     convolution = nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1)
-    # Without batch-norm the usual random weights would fade what passes by a factor a layer, until ten layers
-    # learn nothing for long; these keep it as large as it is (He and others 2015).
+    # Without batch-norm, the default initialization shrinks activations in every layer, and a network of ten
+    # layers learns nothing for a long time; this one preserves their variance (He et al. 2015).
     nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
     return [convolution, nn.ReLU(inplace=True)]

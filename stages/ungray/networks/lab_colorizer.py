@@ -1,4 +1,4 @@
-"""What networks from lightness to ab have in common."""
+"""The base class of networks from lightness to ab."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from ungray.networks.lab import lab_to_rgb, rgb_to_lab
 from ungray.system.terminal import tell
 
 RANDOM = "random"
-"""What the weights of an encoder started from, if from nothing."""
+"""The origin of an encoder's weights if it is not pretrained."""
 
 
 class LabColorizer(Colorizer):
     """Lightness in -1..1 in, ab / 110 out."""
 
     shrink = 1
-    """How many times smaller than the photo's sides those of the answer are."""
+    """The downsampling factor of the output, relative to the photo."""
 
     def pairs(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
-        """Return lightness in -1..1 and ab / 110 at the size of the answer; see :class:`Colorizer`."""
+        """Return lightness in -1..1 and ab / 110 at the size of the output; see :class:`Colorizer`."""
         lab = rgb_to_lab(rgb)
         return lab[:, :1] / 50 - 1, functional.avg_pool2d(lab[:, 1:], self.shrink) / AB_SCALE
 
     def gray_target(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Return no color; see :class:`Colorizer`."""
+        """Return zero ab; see :class:`Colorizer`."""
         return torch.zeros_like(targets)
 
     def predict_ab(self, lightness: Tensor, hints: Tensor | None = None) -> Tensor:
@@ -44,10 +44,13 @@ class LabColorizer(Colorizer):
         return lab_to_rgb(torch.cat([lightness, self.predict_ab(lightness)], dim=1))
 
 
-def encoder_start(architecture: str, weights: Mapping[str, Tensor] | str, *, known_as: str) -> str:
-    """Return what an encoder starts from and say it; ``weights`` may be why they can't be had."""
+def report_origin(architecture: str, weights: Mapping[str, Tensor] | str, *, name: str) -> str:
+    """Print and return the origin of an encoder's weights, ``name`` if they are pretrained.
+
+    ``weights`` may be a text instead: the reason why pretrained weights are not available.
+    """
     if isinstance(weights, str):
-        tell(f"train: {architecture} starts from random weights; ImageNet's can't be had: {weights}")
+        tell(f"train: {architecture} starts from random weights; ImageNet's are not available: {weights}")
         return RANDOM
-    tell(f"train: {architecture} starts from {known_as}")
-    return known_as
+    tell(f"train: {architecture} starts from {name}")
+    return name

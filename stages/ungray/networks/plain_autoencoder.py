@@ -1,4 +1,4 @@
-"""The flowers ancestor's baseline: an autoencoder of five layers, trained without a discriminator."""
+"""The baseline of the flowers ancestor: an autoencoder of five layers, trained without a discriminator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ungray.networks.lab_colorizer import LabColorizer
 class PlainAutoencoder(LabColorizer):
     """Lightness in, ab out: two strided convolutions, one at a quarter of the size, two transposed ones.
 
-    ReLU between them, neither batch-norm nor skips: what the generator beside it has to be better than.
+    With ReLU between them, and neither batch-norm nor skips. The generator of the GAN is compared with it.
     """
 
     ARCHITECTURE = "plain_autoencoder"
@@ -22,7 +22,7 @@ class PlainAutoencoder(LabColorizer):
             nn.Conv2d(1, 64, 3, stride=2, padding=1), nn.ReLU(inplace=True),
             nn.Conv2d(64, 128, 3, stride=2, padding=1), nn.ReLU(inplace=True),
             nn.Conv2d(128, 128, 3, padding=1), nn.ReLU(inplace=True),
-            # Kernels that are a multiple of the stride: other ones leave a checkerboard.
+            # Kernel sizes that are a multiple of the stride: others cause checkerboard artifacts.
             nn.ConvTranspose2d(128, 64, 4, stride=2, padding=1), nn.ReLU(inplace=True),
             nn.ConvTranspose2d(64, 2, 4, stride=2, padding=1),
         )  # fmt: skip

@@ -9,19 +9,19 @@ from http.client import HTTPException
 
 from torch import Tensor, nn
 
-from ungray.networks.lab_colorizer import RANDOM, LabColorizer, encoder_start
+from ungray.networks.lab_colorizer import RANDOM, LabColorizer, report_origin
 
 IMAGENET = "ImageNet, torchvision's ResNet18_Weights.IMAGENET1K_V1"
 IMAGENET_MEAN, IMAGENET_STD = 0.449, 0.226
-"""Of RGB in 0..1, over the three channels: what the encoder's weights are used to."""
+"""Mean and standard deviation of RGB in 0..1 over the three channels, as the encoder's weights expect."""
 
 
 class ResNet18(LabColorizer):
     """Lightness in, ab out at half its size.
 
-    The encoder is torchvision's ResNet-18 (He and others 2016) up to its sixth layer (conv1, bn1, relu,
-    maxpool, layer1, layer2), an eighth of the size; the gray photo is one channel, so the first weights are
-    summed over RGB. The decoder is six 3x3 convolutions, batch-norm and ReLU after all but the last.
+    The encoder is torchvision's ResNet-18 (He et al. 2016) up to its sixth layer (conv1, bn1, relu, maxpool,
+    layer1, layer2), an eighth of the size; the gray photo has one channel, so the first layer's weights are
+    summed over RGB. The decoder is six 3x3 convolutions, with batch-norm and ReLU after all but the last.
     """
 
     ARCHITECTURE = "resnet18"
@@ -29,14 +29,14 @@ class ResNet18(LabColorizer):
     shrink = 2
 
     def __init__(self, *, working_size: int, pretrained: bool = False, weights: str = RANDOM) -> None:
-        """Make it; the decoder has random weights.
+        """Create it; the decoder has random weights.
 
         Args:
             working_size: pixels; see :class:`Colorizer`.
-            pretrained: start the encoder from ImageNet weights. torchvision downloads them once, into
-                torch.hub's folder; where that fails the weights are random, and a line says so.
-            weights: for a saved model, what its encoder started from. The configuration of a network has
-                this, never ``pretrained``: so a saved model loads without the network.
+            pretrained: start the encoder from ImageNet weights. torchvision downloads them once, to
+                torch.hub's folder. If that fails, the weights are random, and a message says so.
+            weights: for a saved model, the origin of its encoder's weights. A saved configuration contains
+                this instead of ``pretrained``, so a saved model loads without network access.
         """
         from torchvision.models import resnet18  # takes seconds to import
 
@@ -44,7 +44,7 @@ class ResNet18(LabColorizer):
         encoder.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
         if pretrained:
             found = _imagenet_weights()
-            weights = encoder_start(self.ARCHITECTURE, found, known_as=IMAGENET)
+            weights = report_origin(self.ARCHITECTURE, found, name=IMAGENET)
             if not isinstance(found, str):
                 summed = {"conv1.weight": found["conv1.weight"].sum(dim=1, keepdim=True)}
                 encoder.load_state_dict({**found, **summed})
@@ -63,11 +63,11 @@ class ResNet18(LabColorizer):
 
 
 def _imagenet_weights() -> Mapping[str, Tensor] | str:
-    """Return torchvision's weights of ResNet-18 on ImageNet, or why they can't be had."""
+    """Return torchvision's ImageNet weights of ResNet-18, or the reason why they are not available."""
     from torchvision.models import ResNet18_Weights
 
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(20)  # seconds; torch.hub itself would wait for ever
+    socket.setdefaulttimeout(20)  # seconds; torch.hub itself would wait forever
     try:
         return ResNet18_Weights.IMAGENET1K_V1.get_state_dict(
             progress=False, check_hash=True, weights_only=True

@@ -1,4 +1,4 @@
-"""What networks from the gray photo to RGB have in common."""
+"""The base class of networks from the gray photo to RGB."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ungray.networks.lab import gray_photo, lab_to_rgb, rgb_to_lab
 class RgbColorizer(Colorizer):
     """Gray photo in, RGB out, both in 0..1.
 
-    The gray photo is the one with the true photo's lightness (L of Lab), the same that a user hands over and
-    that it is judged on. Only ab of the RGB it predicts is used on a photo; lightness is the photo's own.
+    The gray photo has the lightness (L of Lab) of the color photo, in training as in evaluation and use. Of
+    the predicted RGB only ab is used; the lightness is the photo's own.
     """
 
     def pairs(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
@@ -29,7 +29,7 @@ class RgbColorizer(Colorizer):
         return rgb_to_lab(self(self.with_hints(_gray(lightness), hints)))[:, 1:]
 
     def raw_rgb(self, rgb: Tensor) -> Tensor:
-        """Return RGB as the network predicts it; see :class:`Colorizer`."""
+        """Return the predicted RGB; see :class:`Colorizer`."""
         return self(gray_photo(rgb))
 
 

@@ -11,11 +11,11 @@ from ungray.networks.rgb_colorizer import RgbColorizer
 class SmallCnn(RgbColorizer):
     """Gray in, RGB out: 3x3 convolutions with ReLU, most of them at half the size, and a sigmoid at the end.
 
-    The last convolution sees the gray photo too: without it the network spends its training on making the
-    photo's own detail again, which MSE on RGB counts like an error in color.
+    The last convolution also gets the gray photo. Without it, the network spends its training on
+    reconstructing the photo's detail, since MSE on RGB counts lost detail like wrong color.
 
-    It was trained with MSE on RGB in 0..1. A larger photo is colored through a copy of the size that it was
-    trained on, as with every network here.
+    The original was trained with MSE on RGB in 0..1. As with every network here, a larger photo is colored
+    through a copy of the size that the network was trained on.
     """
 
     ARCHITECTURE = "small_cnn"

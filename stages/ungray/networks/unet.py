@@ -1,4 +1,4 @@
-"""A U-Net from lightness to ab, which works on a small copy of the photo."""
+"""A U-Net from lightness to ab that works on a downsampled copy of the photo."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from ungray.networks.classes import AbClasses, Classifier
 
 
 class UNet(Classifier):
-    """Lightness in, ab out at half its size, or classes of ab at a quarter, then brought up.
+    """Lightness in; out comes ab at half its size, or classes of ab at a quarter, which is then upsampled.
 
-    An encoder-decoder with skip connections (Ronneberger, Fischer, Brox 2015), each level two 3x3
-    convolutions with batch-norm and ReLU. The first step folds 2x2 pixels into four channels: color is
-    coarse, and work at full resolution is what costs most.
+    An encoder-decoder with skip connections (Ronneberger, Fischer, Brox 2015); each level has two 3x3
+    convolutions with batch-norm and ReLU. The first step folds 2x2 pixels into four channels: color needs
+    little resolution, and layers at full resolution would cost most.
 
-    With ``classes`` (grid and temperature of :class:`AbClasses`) it says how likely each class of ab is. Its
-    last level is left out then: hundreds of classes at half the size would cost more than all the rest.
+    With ``classes`` (grid and temperature of :class:`AbClasses`) the output is a distribution over classes of
+    ab. The last level is left out then: hundreds of classes at half the size would cost more than all the
+    rest.
     """
 
     ARCHITECTURE = "unet"
@@ -45,7 +46,7 @@ class UNet(Classifier):
     def forward(self, lightness: Tensor) -> Tensor:
         """Return ab / 110 at half the size of ``lightness``, (batch, 1, height, width) in -1..1.
 
-        With classes, their logits (batch, classes, height / 4, width / 4).
+        With classes, the output is their logits (batch, classes, height / 4, width / 4).
         """
         x = functional.pixel_unshuffle(lightness, 2)
         skips: list[Tensor] = []

@@ -101,7 +101,7 @@ def test_a_single_known_pixel_counts_at_every_size():
     hints = torch.zeros(1, 3, 64, 64)
     hints[0, :, 5, 5] = torch.tensor([0.5, -0.25, 0.5])  # weight 0.5, so a is 1 and b is -0.5
     for times in (2, 4, 8, 16):
-        shrunk = lite_unet._shrunk_hints(hints, times=times)
+        shrunk = lite_unet._downsampled_hints(hints, factor=times)
         place = 5 // times
         assert shrunk.shape == (1, 3, 64 // times, 64 // times)
         assert torch.allclose(shrunk[0, :, place, place], torch.tensor([0.5, -0.25, 0.5]), atol=0.01)
@@ -134,7 +134,7 @@ def test_imagenets_weights_come_from_the_package_and_a_saved_model_does_not_need
 ):
     network = build(CONFIGURATION | {"pretrained": True})
     assert "starts from ImageNet" in capsys.readouterr().out
-    assert network.configuration["weights"] == lite_unet._known_as("lite0")
+    assert network.configuration["weights"] == lite_unet._origin("lite0")
     theirs = lite_unet._imagenet_weights("lite0")
     assert torch.equal(network.encoder.stem[0].weight, theirs["_conv_stem.weight"].sum(1, keepdim=True))
     last = network.encoder.blocks[15].layers[2]
@@ -177,7 +177,7 @@ def test_without_the_package_weights_are_random_and_that_is_said(monkeypatch, ca
 def test_other_or_damaged_weights_are_not_taken(tmp_path, monkeypatch, capsys):
     of_a_package(tmp_path, monkeypatch, b"something else")
     network = build(CONFIGURATION | {"pretrained": True})
-    assert "not the one that is known" in capsys.readouterr().out
+    assert "has another checksum than expected" in capsys.readouterr().out
     assert network.configuration["weights"] == "random"
 
 
