@@ -1,4 +1,4 @@
-"""What of the bodies that hosts send is accepted: whole photos of a size that can be worked with."""
+"""Checks the bodies that hosts send: only complete photos within the size limit are accepted."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ungray.imaging.reading import jpeg
 
 
 def check_photo(content: bytes, *, max_pixels: int, decoder: Decoder, seconds: float) -> None:
-    """Raise FetchError unless ``content`` is a photo of ``max_pixels`` at most that decodes to its end.
+    """Raise FetchError unless ``content`` is a photo of at most ``max_pixels`` that decodes completely.
 
-    ``decoder`` has it decoded elsewhere, in so many ``seconds``.
+    ``decoder`` decodes it in another process, within ``seconds``.
     """
     if not content:
         raise FetchError("empty body")
@@ -26,7 +26,7 @@ def check_photo(content: bytes, *, max_pixels: int, decoder: Decoder, seconds: f
 
 
 def decode_whole(content: bytes, *, max_pixels: int) -> None:
-    """Raise PhotoError unless ``content`` is a photo of ``max_pixels`` at most that decodes to its end."""
+    """Raise PhotoError unless ``content`` is a photo of at most ``max_pixels`` that decodes completely."""
     image_format, width, height = photos.probe(content)
     if width * height > max_pixels:
         raise photos.PhotoError(f"more than {max_pixels / 1e6:g} megapixels")

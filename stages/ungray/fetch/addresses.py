@@ -1,4 +1,4 @@
-"""Which addresses may be asked for a photo: those of the public network, nothing else."""
+"""Checks that an IP address is public: photos are requested from no others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 
 Resolve = Callable[[str], list[str]]
-"""Turns a host name into its IP addresses, best one first; raises OSError or UnicodeError if it has none."""
+"""Resolves a host name to its IP addresses, best first; raises OSError or UnicodeError if it has none."""
 
 GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -15,14 +15,14 @@ INFRASTRUCTURE = (
     ipaddress.IPv4Network("192.0.0.0/24"),  # IETF protocols, and a cloud's metadata at .192
     ipaddress.IPv4Network("168.63.129.16/32"),  # the host that serves an Azure machine, metadata included
 )
-"""Networks that Python 3.11 takes for global and that no photo comes from."""
+"""Networks that Python 3.11 considers global, but that must not be requested."""
 
 
 def is_public(address: str) -> bool:
-    """Say whether an IP address belongs to the public network.
+    """Return whether an IP address belongs to the public network.
 
-    An IPv4 address in IPv6 clothing (mapped, 6to4, NAT64) is judged as what it is. Multicast, an address with
-    a zone and what is no address at all are not public.
+    An IPv4 address inside an IPv6 one (mapped, 6to4, NAT64) is checked as the former. Multicast addresses,
+    addresses with a zone and invalid ones are not public.
     """
     try:
         ip = ipaddress.ip_address(address)
@@ -41,12 +41,12 @@ def is_public(address: str) -> bool:
 
 
 def look_up(host: str) -> list[str]:
-    """Return the IP addresses of ``host`` by the system's resolver, in the order in which to try them.
+    """Return the IP addresses of ``host`` from the system's resolver, in the order in which to try them.
 
-    Also reads what it takes for an address in another notation, such as 0x7f.1 or 2130706433.
+    It also accepts addresses in other notations, such as 0x7f.1 or 2130706433.
 
     Raises:
-        OSError, UnicodeError: there is no such name, it is malformed, or no name server answers.
+        OSError, UnicodeError: the name does not exist or is malformed, or no name server answers.
     """
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(endpoint[0]) for *_, endpoint in found))

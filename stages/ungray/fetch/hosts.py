@@ -1,4 +1,4 @@
-"""Asking hosts for what they hold: in turn, at a public address, with every fault named."""
+"""Sends requests to hosts: with limits per host, to public addresses only, with clear errors."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ HEADERS = {
     "User-Agent": f"Mozilla/5.0 (compatible; {BOT})",
     "Accept": "image/jpeg,image/png,image/webp,image/*;q=0.8,*/*;q=0.5",
     "Accept-Encoding": "identity",
-    # Never a second request on one connection: two names may share an address, not a certificate.
+    # No second request on a connection: two names may share an address, but not a certificate.
     "Connection": "close",
 }
 
 
 PATIENCE = 16
-"""After so many requests in a row that a host did not answer, or only with the wish to be asked later, it is
-given up: its other links would each wait as long, and add to its load."""
+"""After this many consecutive requests without an answer, or with a request to retry later, a host is given
+up: each of its other links would wait as long and add to its load."""
 
-WANTS_REST = {429, 503}
-"""HTTP statuses by which a host, rather than one of its photos, says that it wants to be asked later."""
+OVERLOADED = {429, 503}
+"""HTTP statuses by which a host (not just one of its photos) asks to retry later."""
 
 
 def web_address(link: str, *, base: httpx.URL | None = None) -> httpx.URL:
-    """Read a link, such as a redirect from ``base``; raises FetchError unless it is http or https."""
+    """Parse a link, relative to ``base`` if given; raises FetchError unless it is http or https."""
     try:
         url = base.join(link.strip()) if base else httpx.URL(link.strip())
     except (httpx.InvalidURL, ValueError):
@@ -48,41 +48,41 @@ def web_address(link: str, *, base: httpx.URL | None = None) -> httpx.URL:
 
 
 def host_name(url: httpx.URL) -> str:
-    """Return the host's name as it goes over the wire; ``url.host`` would fail on damaged punycode."""
+    """Return the host's name as it is sent; ``url.host`` would fail on damaged punycode."""
     return url.raw_host.decode("ascii")
 
 
 class Host:
-    """The turns at one host: so many requests at a time, their starts apart."""
+    """The state of one host: limits concurrent requests and spaces their starts."""
 
     def __init__(self, connections: int) -> None:
-        self.places = asyncio.Semaphore(connections)
+        self.slots = asyncio.Semaphore(connections)
         self.starting = asyncio.Lock()
         self.next_start = 0.0
-        self.in_vain = 0
-        """Requests in a row that came to nothing, for the reason ``trouble``."""
+        self.failures = 0
+        """The number of consecutive failed requests; the last one failed for the reason ``trouble``."""
         self.trouble = ""
 
     def pause(self, until: float) -> None:
         """Start no request before that time of the event loop's clock."""
         self.next_start = max(self.next_start, until)
 
-    def heard(self, trouble: str) -> None:
-        """Take down what became of a request: why it came to nothing, empty if it did not."""
-        self.in_vain = self.in_vain + 1 if trouble else 0
+    def record(self, trouble: str) -> None:
+        """Record the result of a request: why it failed, empty if it did not."""
+        self.failures = self.failures + 1 if trouble else 0
         self.trouble = trouble
 
     def check_patience(self) -> None:
-        """Raise FetchError if this host was given up, see :data:`PATIENCE`."""
-        if self.in_vain >= PATIENCE:
+        """Raise FetchError if this host was given up; see :data:`PATIENCE`."""
+        if self.failures >= PATIENCE:
             raise FetchError(f"{self.trouble}; its host was given up")
 
 
 class Hosts:
-    """Sends requests to hosts, never too many at a time and only to public addresses.
+    """Sends requests to hosts, with limited concurrency and only to public addresses.
 
-    Close it in the end. It works below httpx's client, and so has no cookies, proxies, passwords or redirects
-    that would have to be switched off; who else vouches for certificates can be named in SSL_CERT_FILE.
+    Must be closed. It uses httpx's transport, below its client, so there are no cookies, proxies, passwords
+    or redirects to switch off. Other certificate authorities can be named in SSL_CERT_FILE.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Hosts:
         self.transport = httpx.AsyncHTTPTransport(
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=0)
         )
-        self.places = asyncio.Semaphore(connections)
+        self.slots = asyncio.Semaphore(connections)
         self.by_name: dict[str, Host] = defaultdict(lambda: Host(connections_per_host))
         self.delay = delay
         self.timeout = timeout
@@ -111,7 +111,7 @@ class Hosts:
 
     @asynccontextmanager
     async def turn(self, host: Host, deadline: asyncio.Timeout) -> AsyncIterator[None]:
-        """Wait for a place at ``host``, then for one of all; ``deadline`` stands still meanwhile.
+        """Wait for a slot at ``host``, then for one of all slots; ``deadline`` is paused meanwhile.
 
         Raises:
             FetchError: the host was given up, perhaps while this waited.
@@ -120,48 +120,48 @@ class Hosts:
         now = asyncio.get_running_loop().time
         left = (deadline.when() or 0.0) - now()
         deadline.reschedule(None)
-        async with host.places:
+        async with host.slots:
             async with host.starting:
                 host.check_patience()
                 while (pause := host.next_start - now()) > 0:
                     await asyncio.sleep(pause)
-                await self.places.acquire()
+                await self.slots.acquire()
                 host.pause(until=now() + self.delay)
             try:
                 deadline.reschedule(now() + left)
                 yield
             finally:
-                self.places.release()
+                self.slots.release()
 
     @asynccontextmanager
     async def answer(self, link: httpx.URL) -> AsyncIterator[httpx.Response]:
-        """Ask for ``link`` and yield the answer, its body still to be read by :meth:`parts`.
+        """Request ``link`` and yield the response; its body is read by :meth:`parts`.
 
         Raises:
-            TryLaterError: no answer, or none that HTTP knows.
-            FetchError: no such host, not a public one, or one that TLS cannot be spoken with.
+            TryLaterError: no answer, or no valid HTTP response.
+            FetchError: the host is unknown, not public, or cannot be reached with TLS.
         """
         host = self.by_name[host_name(link)]
         try:
             with self._faults():
                 response = await self._ask(link)
         except TryLaterError as trouble:
-            host.heard(str(trouble))
+            host.record(str(trouble))
             raise
-        host.heard(f"HTTP {response.status_code}" if response.status_code in WANTS_REST else "")
+        host.record(f"HTTP {response.status_code}" if response.status_code in OVERLOADED else "")
         try:
             yield response
         finally:
-            # However a host takes leave, what it sent is here by now.
+            # Errors on closing don't matter: the response has been received.
             with contextlib.suppress(Exception):
                 await response.aclose()
 
     async def parts(self, response: httpx.Response) -> AsyncIterator[bytes]:
-        """Yield the body of an answer as it comes.
+        """Yield the body of a response as it arrives.
 
         Raises:
-            TryLaterError: the connection broke off before the announced end.
-            FetchError: the host wants a certificate of ours.
+            TryLaterError: the connection ended before the announced length.
+            FetchError: the host requires a client certificate.
         """
         with self._faults():
             async for part in response.aiter_raw():
@@ -169,10 +169,10 @@ class Hosts:
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
-        """Turn whatever speaking with a host raises into an error of ours.
+        """Turn every error of a request into one of ours.
 
-        httpx names the faults that it knows. TLS errors after the handshake, and what else its parts say of
-        answers that nobody thought of, come through it as they are.
+        httpx has classes for the errors that it expects. TLS errors after the handshake, and errors of its
+        components on unexpected responses, pass through it unchanged.
         """
         try:
             yield
@@ -202,8 +202,8 @@ class Hosts:
         for address in addresses:
             request = httpx.Request(
                 "GET",
-                # The connection goes to the address that was checked: nothing looks up the name again. User
-                # and password of a link stay behind.
+                # The connection goes to the address that was checked: the name is not resolved again. User
+                # and password of a link are not sent.
                 httpx.URL(scheme=link.scheme, host=address, port=link.port, raw_path=link.raw_path),
                 headers={"Host": link.netloc.decode("ascii"), **HEADERS},
                 extensions={
@@ -236,14 +236,14 @@ class Hosts:
 
 
 def _of_tls(error: BaseException | None) -> bool:
-    """Say whether ``error``, or what it was raised for, is one of TLS; a host that hung up made none."""
+    """Return whether ``error`` or one of its causes is a TLS error; a closed connection is none."""
     while error and not isinstance(error, ssl.SSLError):
         error = error.__cause__ or error.__context__
     return error is not None and not isinstance(error, ssl.SSLEOFError)
 
 
 async def _in_daemon_thread(work: Callable[[], list[str]]) -> list[str]:
-    """Not in an executor: its end would wait for a name server that never answers."""
+    """Run ``work`` in a daemon thread: an executor would wait at exit for a silent name server."""
     future: Future[list[str]] = Future()
 
     def run() -> None:

@@ -1,4 +1,4 @@
-"""What the answer of an image host says: its status, its wishes, its body; nothing of it is trusted."""
+"""Interprets the response of an image host: status, opt-outs, body. Nothing in it is trusted."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 BOT = "ungray"
-"""The name by which a host can address us in X-Robots-Tag."""
+"""Our name in X-Robots-Tag."""
 
 OPT_OUTS = {"noai", "noimageai", "noml", "noindex", "noimageindex", "none"}
-"""Rules by which a host asks to be left out of image collections; ``none`` is noindex and nofollow."""
+"""The rules by which a host opts out of image collections; ``none`` means noindex and nofollow."""
 
 VALUED = re.compile(r"max-|unavailable_after$")
-"""How a rule of X-Robots-Tag begins that has a value behind a colon; before other colons are bots' names."""
+"""The start of rules of X-Robots-Tag with a value after a colon; before any other colon is a bot's name."""
 
 CODINGS = {"aes128gcm", "br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "pack200-gzip", "zstd"}
-"""The content codings that IANA lists, without the prefix x-, that change a body. What else hosts write there
-(none, binary, utf-8, aws-chunked) does not: whether the bytes are a photo is seen when it is decoded."""
+"""The content codings listed by IANA, without the prefix x-, that change a body. Other values that hosts send
+(none, binary, utf-8, aws-chunked) don't: decoding shows whether the bytes are a photo."""
 
 TEMPORARY = {408, 429, 500, 502, 503, 504}
-"""HTTP statuses after which a second request may do better."""
+"""HTTP statuses after which another request may succeed."""
 
 STEP = 65536
-"""Bytes that unpacking hands on at a time."""
+"""The largest number of bytes that are unpacked at a time."""
 
 
 class FetchError(Exception):
-    """A link that gives no photo; the message says why in a few words, the same ones in every run."""
+    """No photo was fetched from a link; the message says why in a few words, the same ones in every run."""
 
 
 class TryLaterError(FetchError):
-    """A link that may give a photo later, after ``wait`` seconds if its host named a time."""
+    """A temporary failure: retry after ``wait`` seconds, 0 if the host named no time."""
 
     def __init__(self, reason: str, *, wait: float = 0.0) -> None:
         super().__init__(reason)
@@ -43,38 +43,39 @@ class TryLaterError(FetchError):
 
 
 def check_status(response: httpx.Response) -> None:
-    """Pass an answer that holds a body or leads on to another address.
+    """Accept a response that has a body or is a redirect.
 
     Raises:
-        TryLaterError: the host has trouble for now, or wants to be asked less often.
+        TryLaterError: the host has a temporary failure, or limits the rate of requests.
         FetchError: any other status.
     """
     if response.status_code in TEMPORARY:
         wait = seconds_to_wait(response.headers.get("Retry-After", ""))
         raise TryLaterError(f"HTTP {response.status_code}", wait=wait)
-    # 203: the photo, passed on by a proxy that changed something of it, such as its size.
+    # 203: the photo, after a proxy has changed it, for example its size.
     if response.status_code not in (200, 203) and not response.has_redirect_location:
         raise FetchError(f"HTTP {response.status_code}")
 
 
 def seconds_to_wait(retry_after: str) -> float:
-    """Read a Retry-After header, seconds or an HTTP date (RFC 9110, 10.2.3); 0 if it is neither."""
+    """Parse a Retry-After header, seconds or an HTTP date (RFC 9110, 10.2.3); 0 if it is neither."""
     if re.fullmatch(r"\s*[0-9]+\s*", retry_after):
         return float(retry_after)
     try:
         then = parsedate_to_datetime(retry_after)
-        # A date without a time zone is one in UTC, as all of HTTP are.
+        # A date without a time zone is in UTC, as all HTTP dates.
         then = then if then.tzinfo else then.replace(tzinfo=UTC)
         return max(0.0, (then - datetime.now(UTC)).total_seconds())
-    except Exception:  # what Python raises for a date that is none is not one kind of error
+    except Exception:  # for invalid dates, Python raises errors of several kinds
         return 0.0
 
 
 def opt_out(headers: httpx.Headers) -> str:
     """Return the header by which the host opts out, such as ``X-Robots-Tag: noai``; empty if there is none.
 
-    Honored are the rules of :data:`OPT_OUTS` in X-Robots-Tag, unless they speak to another bot alone as in
-    ``X-Robots-Tag: somebot: noindex, nofollow``, and ``tdm-reservation: 1`` of the TDM Reservation Protocol.
+    Two headers count: X-Robots-Tag with a rule of :data:`OPT_OUTS`, unless it addresses only another bot, as
+    ``X-Robots-Tag: somebot: noindex, nofollow`` does, and ``tdm-reservation: 1`` of the TDM Reservation
+    Protocol.
     """
     for line in headers.get_list("X-Robots-Tag"):
         if rule := _robots_opt_out(line):
@@ -85,16 +86,16 @@ def opt_out(headers: httpx.Headers) -> str:
 
 
 def _robots_opt_out(line: str) -> str:
-    """Return the rule of a line of X-Robots-Tag that asks us, or every bot, to leave the photo out."""
+    """Return the rule in a line of X-Robots-Tag that asks us, or every bot, to leave the photo out."""
     to_us = True
     for part in line.lower().split(","):
         rule = part.strip()
         while ":" in rule:
             name, _, rest = (text.strip() for text in rule.partition(":"))
-            # No bot: a rule with its value, or the hours of a date behind a weekday and a comma.
+            # Not a bot's name, but a rule with a value, or the hours of a date after its weekday and comma.
             if VALUED.match(name) or re.match(r"[0-9]", name):
                 break
-            # From here to the end of the line, or to the next name, the rules are for that bot.
+            # The following rules, up to the next name or the end of the line, are for this bot.
             to_us = name.partition("/")[0] in (BOT, "*", "")
             rule = rest
         if to_us and rule in OPT_OUTS:
@@ -105,13 +106,13 @@ def _robots_opt_out(line: str) -> str:
 async def body(
     response: httpx.Response, parts: AsyncIterable[bytes], *, max_bytes: int
 ) -> AsyncIterator[bytes]:
-    """Yield ``parts``, those of the response's body as they came, unpacked if they came packed.
+    """Yield the body of ``response``, whose ``parts`` are those received, decompressed if necessary.
 
-    Memory grows with neither length.
+    Memory does not grow with the length of the body.
 
     Raises:
-        FetchError: longer than ``max_bytes``, as it came or unpacked; packed in another way than gzip or
-            deflate, or damaged.
+        FetchError: it is longer than ``max_bytes``, compressed or not; it is compressed in another way than
+            gzip or deflate; or it is damaged.
     """
     too_long = FetchError(f"larger than {max_bytes / 1e6:g} MB")
     if int(response.headers.get("Content-Length", 0)) > max_bytes:
@@ -131,10 +132,10 @@ async def body(
 
 
 class Unpacking:
-    """Takes a body's content encoding off, a step at a time."""
+    """Decompresses a body step by step."""
 
     def __init__(self, encoding: str) -> None:
-        """``encoding`` is the header Content-Encoding; raises FetchError if we did not learn it."""
+        """``encoding`` is the header Content-Encoding; raises FetchError if it is not supported."""
         named = [coding.strip().lower().removeprefix("x-") for coding in encoding.split(",")]
         codings = [coding for coding in named if coding in CODINGS]
         if codings not in ([], ["gzip"], ["deflate"]):
@@ -143,12 +144,12 @@ class Unpacking:
         self.inflater = zlib.decompressobj(31) if self.encoding == "gzip" else None
 
     def pieces(self, packed: bytes) -> Iterator[bytes]:
-        """Yield what ``packed``, the next part of the body, unpacks to, in pieces of STEP bytes at most."""
+        """Decompress ``packed``, the next part of the body; yield pieces of at most STEP bytes."""
         if not self.encoding:
             yield packed
             return
         if self.inflater is None and packed:
-            # deflate means the zlib format, but some servers send it bare; the first byte tells (RFC 1950).
+            # deflate means the zlib format, but some servers omit its header: see the first byte (RFC 1950).
             self.inflater = zlib.decompressobj(15 if packed[0] & 0x0F == 8 else -15)
         piece = b""
         while self.inflater and (packed or len(piece) == STEP):
@@ -164,14 +165,14 @@ class Unpacking:
             yield piece
 
     def _next_member(self, packed: bytes) -> bytes:
-        """Begin the next member of a gzip file (RFC 1952, 2.2) if ``packed`` has one; return what is left."""
-        # What else follows is padding, or whatever a browser passes over too.
+        """Start the next member of a gzip file (RFC 1952, 2.2) if ``packed`` has one; return what is left."""
+        # Anything else is padding or junk, which browsers ignore too.
         if self.encoding == "gzip" and packed[:1] == b"\x1f":
             self.inflater = zlib.decompressobj(31)
             return packed
         return b""
 
     def check_end(self) -> None:
-        """Raise FetchError if more should have come."""
+        """Raise FetchError if the body was incomplete."""
         if self.inflater and not self.inflater.eof:
             raise FetchError(f"damaged: {self.encoding} cut off")

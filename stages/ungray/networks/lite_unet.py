@@ -82,11 +82,13 @@ class LiteUNet(Classifier):
         """Create it; the decoder has random weights.
 
         Args:
-            working_size: pixels; see :class:`Colorizer`. decoder: channels at 1/16, 1/8, 1/4 and 1/2 of the
-            size. encoder: a key of :data:`ENCODERS`. hints: whether it accepts hints. classes: see
-            :class:`AbClasses`; with None, the output is ab. pretrained: start the encoder from ImageNet
-            weights, which an installed package contains (the extra
-                ``imagenet``). If it is missing, the weights are random, and a message says so.
+            working_size: pixels; see :class:`Colorizer`.
+            decoder: channels at 1/16, 1/8, 1/4 and 1/2 of the size.
+            encoder: a key of :data:`ENCODERS`.
+            hints: whether it accepts hints.
+            classes: see :class:`AbClasses`; with None, the output is ab.
+            pretrained: start the encoder from ImageNet weights, which come with an installed package (the
+                extra ``imagenet``). If it is missing, the weights are random, and a message says so.
             weights: for a saved model, the origin of its encoder's weights. A saved configuration contains
                 this instead of ``pretrained``, so a saved model loads without the package.
         """

@@ -1,1 +1,1 @@
-"""Between ungray and the operating system: files, the terminal, and the cores and memory that may be used."""
+"""The operating system: files, the terminal, and the cores and memory that this process may use."""

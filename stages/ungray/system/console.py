@@ -1,4 +1,4 @@
-"""How a command meets the terminal: errors in one sentence, exit codes, what standard output takes."""
+"""Runs a command on the terminal: errors in one sentence, exit codes, a closed standard output."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ def run_command(
     *,
     if_full: str = "free some space (`make clean-cache` empties .cache) and rerun",
 ) -> None:
-    """Call ``main`` and turn what a person can mend into one sentence on standard error.
+    """Call ``main``; print errors that the user can fix as one sentence on standard error.
 
-    Exit codes: 0 done, 1 for an :class:`UngrayError`, a full disk (``if_full`` is the way out) or a reader
-    that left, 130 for Ctrl-C. Any other exception is a fault of ours and keeps its traceback.
+    Exit codes: 0 for success; 1 for an :class:`UngrayError`, a full disk (``if_full`` says what to do) or a
+    closed pipe; 130 for Ctrl-C. Any other exception is a bug and keeps its traceback.
     """
     take_charge()
     demand_folder()
     try:
         main()
-        if sys.stdout:  # None where it is closed
+        if sys.stdout:  # None if it is closed
             sys.stdout.flush()
-    except BrokenPipeError:  # whoever read the output has seen enough: `... | head`
+    except BrokenPipeError:  # the reader has closed the pipe, as in `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except UngrayError as error:
@@ -43,8 +43,8 @@ def run_command(
 
 
 def demand_folder() -> None:
-    """Exit with 1 and a sentence if the current folder is gone: hardly any library can do without one."""
+    """Exit with 1 and a sentence if the current folder is gone: hardly any library works without one."""
     try:
         Path.cwd()
     except OSError:
-        sys.exit("error: the current folder is gone: it was deleted or moved; change to one that is there")
+        sys.exit("error: the current folder is gone: it was deleted or moved; change to one that exists")

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, whoever else writes there, and their checksums."""
+"""Atomic writing of files and folders, safe with concurrent writers; checksums."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-LONGEST = 120
-"""Bytes that a temporary name may have of its target's: a name of 255 bytes leaves no room for more."""
+MAX_STEM = 120
+"""Bytes of the target's name that a temporary name may contain, to stay below 255 bytes in total."""
 
 
 @contextmanager
 def whole_file(path: Path, *, replace: bool = True) -> Iterator[Path]:
-    """Yield the path of an empty file; what was written there becomes ``path`` when the block ends well.
+    """Yield the path of an empty temporary file, which becomes ``path`` when the block ends without an error.
 
-    Readers see the old file or the new one, never half of it; on an error the old file stays. Processes and
-    threads may write one ``path`` at once: each has a file of its own, and the last to end wins. What a
-    killed one left behind is used again by the next.
+    Readers see the old file or the new one, never a half-written one; after an error the old file remains.
+    Several processes and threads may write the same ``path``: each has its own temporary file, and the last
+    one to finish wins. The temporary file that a killed process left behind is reused by the next one.
 
-    Where ``replace`` is false, a file that stands at ``path`` by then stays, and what was written goes.
+    If ``replace`` is false and ``path`` exists in the end, it remains, and what was written is discarded.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _place_beside(path, folder=False) as partial:
+    with _temporary(path, folder=False) as partial:
         try:
             yield partial
             with partial.open("rb") as written:
@@ -48,12 +48,12 @@ def whole_file(path: Path, *, replace: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder beside ``path``; it replaces ``path`` when the block ends well.
+    """Yield an empty temporary folder, which replaces ``path`` when the block ends without an error.
 
-    As :func:`whole_file`, but that for a moment there may be neither the old folder nor the new one.
+    As :func:`whole_file`, except that for a moment neither the old folder nor the new one exists.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _place_beside(path, folder=True) as partial:
+    with _temporary(path, folder=True) as partial:
         old = partial.with_name(f"{partial.name}.old")
         for left in (old, *partial.iterdir()):
             _remove(left)
@@ -67,7 +67,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def _link(partial: Path, path: Path) -> None:
-    """Make ``partial`` appear as ``path`` unless there is a file."""
+    """Move ``partial`` to ``path`` unless that exists."""
     try:
         path.hardlink_to(partial)
     except FileExistsError:
@@ -79,7 +79,7 @@ def _link(partial: Path, path: Path) -> None:
 
 
 def _put(folder: Path, path: Path, *, old: Path) -> None:
-    """Make ``folder`` stand at ``path``; what stands there goes to ``old``, in one piece."""
+    """Move ``folder`` to ``path``; an existing folder there is moved to ``old`` first."""
     while True:
         try:
             with suppress(FileNotFoundError):
@@ -90,7 +90,7 @@ def _put(folder: Path, path: Path, *, old: Path) -> None:
                 with suppress(OSError):
                     old.rename(path)
                 raise
-            _remove(old)  # another process has put its own there, or not yet removed what it put aside
+            _remove(old)  # another process has moved its folder there, or has not yet removed the old one
         else:
             return
 
@@ -103,75 +103,75 @@ def _remove(path: Path) -> None:
 
 
 @contextmanager
-def _place_beside(path: Path, *, folder: bool) -> Iterator[Path]:
-    """Yield a hidden file or folder beside ``path`` that this block alone has; made if it was not there.
+def _temporary(path: Path, *, folder: bool) -> Iterator[Path]:
+    """Yield a hidden file or folder next to ``path``, locked for this block; created if it doesn't exist.
 
-    The first of a row of names that nobody holds is taken, so that what a kill left behind is found again.
-    Where the system cannot lock files, it is a name that nobody has.
+    Numbered names are tried in order and the first one without a lock is used, so that what a killed process
+    left behind is reused. If the system cannot lock files, the name is random.
     """
     for number in itertools.count():
-        place = path.with_name(_name(path, f".{number}" if number else "", folder=folder))
+        temporary = path.with_name(_name(path, f".{number}" if number else "", folder=folder))
         try:
-            held = _hold(place, folder=folder)
+            descriptor = _lock(temporary, folder=folder)
         except BlockingIOError:
             continue
         except OSError as error:
             if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL):
                 raise
-            held = None
-            _remove(place)  # nobody writes there
+            descriptor = None
+            _remove(temporary)  # nobody writes there
         break
-    if held is None:
-        place = path.with_name(_name(path, f".{secrets.token_hex(8)}", folder=folder))
+    if descriptor is None:
+        temporary = path.with_name(_name(path, f".{secrets.token_hex(8)}", folder=folder))
         if folder:
-            place.mkdir()
+            temporary.mkdir()
         else:
-            place.touch()
+            temporary.touch()
     elif not folder:
-        os.truncate(held, 0)
+        os.truncate(descriptor, 0)
     try:
-        yield place
+        yield temporary
     finally:
-        if held is not None:
-            os.close(held)
+        if descriptor is not None:
+            os.close(descriptor)
 
 
-def _hold(place: Path, *, folder: bool) -> int | None:
-    """Return the descriptor by which this block holds a file or folder; None where there are no locks.
+def _lock(path: Path, *, folder: bool) -> int | None:
+    """Create and lock a file or folder; return its open descriptor, None on systems without locks.
 
     Raises:
-        BlockingIOError: another one holds it.
-        OSError: it cannot be made, or not be locked.
+        BlockingIOError: another process or block has locked it.
+        OSError: it cannot be created or locked.
     """
     if fcntl is None:
         return None
     while True:
         if folder:
-            with suppress(FileExistsError):  # exist_ok looks at what is there, which may be gone by then
-                place.mkdir()
+            with suppress(FileExistsError):  # exist_ok would check the path again, which may be gone
+                path.mkdir()
         flags = os.O_RDONLY | os.O_DIRECTORY if folder else os.O_RDWR | os.O_CREAT
         try:
-            held = os.open(place, flags | os.O_CLOEXEC, 0o666)
+            descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
         except FileNotFoundError:
-            continue  # it has just become somebody's target
+            continue  # another process has just moved it to its target
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            now, there = os.fstat(held), place.stat()
-            if (now.st_dev, now.st_ino) == (there.st_dev, there.st_ino):
-                return held
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            opened, current = os.fstat(descriptor), path.stat()
+            if (opened.st_dev, opened.st_ino) == (current.st_dev, current.st_ino):
+                return descriptor
         except FileNotFoundError:
             pass
         except BaseException:
-            os.close(held)
+            os.close(descriptor)
             raise
-        os.close(held)  # while we took it, it became somebody's target
+        os.close(descriptor)  # while it was being locked, another process moved it to its target
 
 
 def _name(path: Path, mark: str, *, folder: bool) -> str:
     stem, suffix = (path.name, "") if folder else (path.stem, path.suffix)
-    if len(os.fsencode(path.name)) > LONGEST:
-        # The start is enough to find what belongs to a photo, the checksum tells names apart.
-        start = os.fsencode(stem)[: LONGEST // 2].decode(errors="ignore")
+    if len(os.fsencode(path.name)) > MAX_STEM:
+        # The start is enough to find the files of a photo; the checksum makes the name unique.
+        start = os.fsencode(stem)[: MAX_STEM // 2].decode(errors="ignore")
         stem = f"{start}-{sha256(os.fsencode(path.name))[:8]}"
         suffix = suffix if len(os.fsencode(suffix)) < 20 else ""
     return f".{stem}{mark}.partial{suffix}"
@@ -183,7 +183,7 @@ def sha256(content: bytes | memoryview) -> str:
 
 
 def main_checkout(start: Path) -> Path:
-    """Return the checkout that ``start`` belongs to; a DVC experiment's temporary folder is its parent's."""
+    """Return the checkout that ``start`` belongs to; for a DVC experiment's temporary copy, the main one."""
     start = start.resolve()
     for parent in start.parents:
         if parent.name == ".dvc" and start.is_relative_to(parent / "tmp"):

@@ -1,4 +1,4 @@
-"""What this process may use of the machine, as containers and job schedulers limit it: cores and memory."""
+"""The cores and the memory that this process may use, as limited by containers and job schedulers."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from pathlib import Path
 CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 UNLIMITED = 2**60
-"""Control groups of version 1 write a number beyond this for no limit."""
+"""Control groups of version 1 report a number above this for no limit."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the control groups (containers, job schedulers) allow this process; None = no limit."""
+    """The limits that control groups (containers, job schedulers) set for this process; None = no limit."""
 
     cores: float | None
     memory: int | None
     memory_used: int | None
-    """In bytes, without the file cache that gives way."""
+    """In bytes, without the file cache, which the kernel can reclaim."""
 
 
 def limits(root: Path = CGROUPS, own: Path = OWN_CGROUPS) -> Limits:
-    """Return the narrowest limits of the control groups that this process is in, of version 1 or 2."""
+    """Return the tightest limits of the control groups that this process is in, of version 1 or 2."""
     memory, used = math.inf, None
     for folder in _groups(root, own):
         for name, current, cache in (
@@ -34,8 +34,8 @@ def limits(root: Path = CGROUPS, own: Path = OWN_CGROUPS) -> Limits:
         ):
             limit = _number(folder / name)
             if limit is not None and limit < min(memory, UNLIMITED):
-                gives_way = number_in(folder / "memory.stat", cache)
-                memory, used = limit, max(0, int((_number(folder / current) or 0) - gives_way))
+                reclaimable = number_in(folder / "memory.stat", cache)
+                memory, used = limit, max(0, int((_number(folder / current) or 0) - reclaimable))
     quota = _quota(root, own)
     return Limits(
         cores=None if math.isinf(quota) else quota,
@@ -45,12 +45,12 @@ def limits(root: Path = CGROUPS, own: Path = OWN_CGROUPS) -> Limits:
 
 
 def cores() -> int:
-    """Return the number of cores this process may use: those it may run on, or fewer by its control groups.
+    """Return the number of cores this process may use: those of its CPU affinity, or fewer by its quota.
 
-    A group with time on 1.5 cores counts as one with two.
+    A quota of 1.5 cores counts as two.
     """
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return math.ceil(min(there, _quota(CGROUPS, OWN_CGROUPS)))
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return math.ceil(min(available, _quota(CGROUPS, OWN_CGROUPS)))
 
 
 def _groups(root: Path, own: Path) -> Iterator[Path]:
@@ -66,19 +66,19 @@ def _groups(root: Path, own: Path) -> Iterator[Path]:
             root / "unified",
         ]
         for top in tops:
-            # In a container the name may be that outside of it: then the top itself is the group.
+            # In a container, the name may be the one outside of it: then the top itself is the group.
             group = top / name.strip("/")
             inner = group if ".." not in name and group.is_dir() else top
-            yield from (place for place in (inner, *inner.parents) if place.is_relative_to(top))
+            yield from (folder for folder in (inner, *inner.parents) if folder.is_relative_to(top))
 
 
 def _quota(root: Path, own: Path) -> float:
-    """Return the cores that the narrowest group has time on, infinite if all."""
+    """Return the tightest CPU quota of all groups in cores, infinite if there is none."""
     return min(map(_quota_of, _groups(root, own)), default=math.inf)
 
 
 def _quota_of(folder: Path) -> float:
-    """Return the cores that a control group has time on, infinite if all."""
+    """Return the CPU quota of a control group in cores, infinite if there is none."""
     try:
         quota, period = (folder / "cpu.max").read_text().split()
     except (OSError, ValueError):
@@ -96,7 +96,7 @@ def _number(path: Path) -> float | None:
 
 
 def number_in(path: Path, name: str) -> float:
-    """Return the number in the line of ``path`` that starts with ``name``; 0 if there is none."""
+    """Return the number in the line of ``path`` whose first word is ``name``; 0 if there is none."""
     for line in path.read_text().splitlines():
         words = line.split()
         if words and words[0] == name:

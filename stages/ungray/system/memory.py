@@ -1,4 +1,4 @@
-"""What this process does with memory that it has freed."""
+"""Settings of the C library's memory allocator."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -3, -4, -8
 """Numbers of glibc's malloc.h; see mallopt(3)."""
 
 ARENAS = 2
-"""Pools of freed memory for all threads together; glibc would have eight a core."""
+"""The number of memory pools for all threads together; glibc's default is eight per core."""
 
 
 def keep_freed(kept: bool = True) -> bool:
-    """Have this process keep large blocks that it frees for its next ones; return whether that can be said.
+    """Make this process keep large freed blocks for reuse; return whether this setting is supported.
 
-    By itself, and with ``kept`` false, glibc takes each block over 32 MiB from the kernel and gives it back
-    when it is freed, and the kernel clears every page anew. A training step takes and frees gigabytes in such
-    blocks: that was more than half the time of a step of ``cnn`` at 256x256 on 2 cores. Kept blocks leave the
-    process as large as it ever was. Other C libraries (macOS, musl) stay as they are.
+    By default, and with ``kept`` false, glibc gets each block over 32 MiB from the kernel and returns it when
+    it is freed, and the kernel clears every page again. A training step allocates and frees gigabytes in such
+    blocks: that was more than half the time of a step of ``cnn`` at 256x256 on 2 cores. With kept blocks, the
+    process never gets smaller. Other C libraries (macOS, musl) are not changed.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
@@ -31,9 +31,9 @@ def keep_freed(kept: bool = True) -> bool:
 
 
 def limit_arenas() -> bool:
-    """Have threads share few pools of freed memory; return whether that can be said.
+    """Make threads share few memory pools; return whether this setting is supported.
 
-    Each pool keeps the room of some photos, so under many visitors a server's memory grows and grows.
+    Each pool retains the memory of some photos, so with many visitors a server's memory would keep growing.
     """
     return platform.libc_ver()[0] == "glibc" and _set({M_ARENA_MAX: ARENAS})
 

@@ -1,8 +1,8 @@
-"""What the libraries we use must not do: report to their makers, ask for updates, leave files elsewhere.
+"""Keeps libraries from sending telemetry, checking for updates, and writing files outside of the cache.
 
-They read it from the environment when they are loaded, and so do the processes we start. Whoever imports
-anything of ours passes here first, since :mod:`ungray` does, and :mod:`stages` imports that: the command, the
-page, a program, a stage and its workers. What a user has set already stays.
+They read these environment variables when they are loaded, and so do the processes that we start. The
+variables are set when :mod:`ungray` is imported, and :mod:`stages` imports it: so this covers the command,
+the page, programs, stages and their workers. Variables that the user has set are kept.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from pathlib import Path
 from ungray.system.files import main_checkout
 
 SILENT = {
-    # From 1.29 it reports to Microsoft once it is loaded, but for CI; what its API offers comes too late.
+    # Since 1.29 onnxruntime reports to Microsoft when it is loaded (except on CI): its API comes too late.
     "ORT_DISABLE_TELEMETRY": "1",
     "NO_ALBUMENTATIONS_UPDATE": "1",
     "DVC_NO_ANALYTICS": "1",
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
-"""Reports and checks for updates, switched off."""
+"""Switches off telemetry and checks for updates."""
 
 KEPT = {"MPLCONFIGDIR": "matplotlib", "TORCHINDUCTOR_CACHE_DIR": "torchinductor"}
-"""What would be kept in the home folder or the temporary one, and its place in our working cache."""
+"""Cache folders that would be in the home or temporary folder, and their names in our working cache."""
 
 CHECKOUT = Path(__file__).parents[3]
 
 
 def silence_libraries() -> None:
-    """Set all of it, as far as the environment doesn't say otherwise."""
+    """Set all variables that the environment does not have yet."""
     for name, value in SILENT.items():
         os.environ.setdefault(name, value)
-    if (CHECKOUT / "dvc.yaml").is_file():  # else it is installed without a working cache
+    if (CHECKOUT / "dvc.yaml").is_file():  # else it is installed, without a working cache
         cache = main_checkout(CHECKOUT) / ".cache"
         for name, folder in KEPT.items():
             os.environ.setdefault(name, str(cache / folder))

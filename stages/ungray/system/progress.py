@@ -1,4 +1,4 @@
-"""How far long work is: a bar on a terminal, elsewhere a line a minute."""
+"""Shows the progress of long work: a bar on a terminal, elsewhere one line per minute."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tqdm import tqdm
 from ungray.system.terminal import say
 
 LINE_SECONDS = 60.0
-"""Where standard error is no terminal, a line is printed so often at most; what is done sooner is quiet."""
+"""The least time between two lines if standard error is no terminal; shorter work prints none."""
 
 
 class Bar(tqdm):
-    """A progress bar on standard error; where that is no terminal, a line a minute says the same.
+    """A progress bar on standard error; if that is no terminal, one line per minute instead.
 
-    So a log that somebody follows from afar, or reads afterward, tells how far the work is and how long it
-    still takes. ``unit`` is one item in the singular: "photo". Whoever looks for the time is ``update``: a
-    single item that takes minutes is told of when it is done.
+    So a log file also shows the progress and the remaining time. ``unit`` is the name of an item in the
+    singular: "photo". Lines are printed by ``update``, so an item that takes minutes is reported when it is
+    done.
     """
 
     def __init__(
@@ -33,19 +33,19 @@ class Bar(tqdm):
         initial: int = 0,
         hidden: bool = False,
     ) -> None:
-        """Begin to count ``items``, or ``total`` calls of ``update``; ``hidden`` shows nothing at all."""
-        # None: no bar without a terminal; tqdm doesn't ask whether there is standard error at all.
+        """Start to count ``items``, or ``total`` calls of ``update``; ``hidden`` shows nothing at all."""
+        # None means no bar without a terminal; tqdm doesn't check whether standard error exists.
         no_bar = None if sys.stderr and not hidden else True
         super().__init__(items, desc=desc, unit=unit, total=total, initial=initial, disable=no_bar)
-        self._tells = bool(self.disable and not hidden)
-        if self._tells:  # tqdm leaves these out where there is no bar
+        self._prints_lines = bool(self.disable and not hidden)
+        if self._prints_lines:  # tqdm does not set these without a bar
             self.desc, self.unit = desc, unit
         self._initial, self._began = initial, monotonic()
-        self._told = self._began
+        self._last_line = self._began
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the items, counting each when the next one is asked for."""
-        if not self._tells:
+        if not self._prints_lines:
             yield from super().__iter__()
             return
         for item in self.iterable:
@@ -53,13 +53,13 @@ class Bar(tqdm):
             self.update()
 
     def update(self, n: float | None = 1) -> bool | None:
-        """Count ``n`` items more; say how far it is where there is no bar and a minute has passed."""
-        if not self._tells:
+        """Count ``n`` more items; print a line if there is no bar and a minute has passed."""
+        if not self._prints_lines:
             return super().update(n)
         self.n += n or 0
         now = monotonic()
-        if now - self._told >= LINE_SECONDS:
-            self._told = now
+        if now - self._last_line >= LINE_SECONDS:
+            self._last_line = now
             say(self._line(now - self._began))
         return None
 

@@ -1,8 +1,8 @@
-"""The terminal: what is printed there is plain text, whoever wrote it.
+"""Printing to the terminal: everything is turned into plain text first.
 
-Names of files, addresses, what a server or a library says may hold anything: a line break that forges a line
-of ours, an escape sequence that moves the cursor or changes the terminal's settings. All that we print passes
-here.
+File names, addresses, and the messages of servers and libraries may contain anything: a line break that
+forges a line of ours, or an escape sequence that moves the cursor or changes the terminal's settings. So
+everything is printed through this module.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from typing import Any, NoReturn, TextIO
 from ungray.errors import UngrayError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-"""The numbers by which the system says that a disk, or one's share of it, is full."""
+"""The error numbers for a full disk and an exceeded quota."""
 
 OURS = Path(__file__).parents[2]
 
 _NOT_TEXT = re.compile(
-    "[\x00-\x1f\x7f-\x9f"  # controls, of eight bits too
+    "[\x00-\x1f\x7f-\x9f"  # control characters, also those of eight bits
     "\u2028\u2029"  # line breaks beyond ASCII
-    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # they turn the direction of what follows
-    "\ud800-\udfff]"  # bytes of a name that is no text
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # changes of the text direction
+    "\ud800-\udfff]"  # bytes of a file name that is not valid text
 )
 
 
 def printable(text: object) -> str:
-    r"""Return ``text`` on one line, with what is no text in it as escapes.
+    r"""Return ``text`` on one line, with escapes for control and other non-text characters.
 
     >>> printable("a\nb \x1b[31m red")
     'a\\nb \\x1b[31m red'
@@ -63,15 +63,15 @@ def _print(lines: Iterable[object], stream: TextIO | None) -> None:
 
 
 def write_out(content: bytes | str) -> None:
-    """Write all of ``content`` to standard output as it is, past Python's buffer.
+    """Write all of ``content`` to standard output as it is, bypassing Python's buffer.
 
-    An unbuffered stream (PYTHONUNBUFFERED) may take less than it is given and say so by a number alone; and
-    what an error leaves in a buffer would be tried again at the end. What the encoding of the stream lacks is
-    written as escapes.
+    An unbuffered stream (PYTHONUNBUFFERED) may write less than it is given and only return the number of
+    bytes, and content that an error leaves in a buffer would be written again at exit. Characters that the
+    stream's encoding lacks are written as escapes.
 
     Raises:
         UngrayError: it cannot be written.
-        OSError: the disk is full, or, as a BrokenPipeError, the reader has left.
+        OSError: the disk is full or, as a BrokenPipeError, the reader has closed the pipe.
     """
     if isinstance(content, str):
         content = content.encode(sys.stdout.encoding, "backslashreplace")
@@ -91,26 +91,26 @@ def write_out(content: bytes | str) -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """Reads a command line; what it says of a wrong one is :func:`printable`."""
+    """Parses a command line; its error messages are made :func:`printable`."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"formatter_class": argparse.RawDescriptionHelpFormatter} | options)
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong and exit with 2."""
+        """Print the error and exit with 2."""
         super().error(printable(message))
 
 
 def say_fault(error: BaseException) -> None:
-    """Print the traceback of a fault of ours; what it quotes is :func:`printable`."""
+    """Print the traceback of a bug, made :func:`printable`."""
     say(*"".join(traceback.format_exception(error)).rstrip("\n").split("\n"))
 
 
 def take_charge() -> None:
-    """Let nothing but our own words reach the terminal, in this process, from now on.
+    """Control what this process prints to the terminal from now on.
 
-    Warnings of libraries, meant for programmers, are not shown (unless Python is asked to, by -W or
-    PYTHONWARNINGS), nor what libraries log below an error; our own warnings are a line each.
+    Hidden are the warnings of libraries (unless -W or PYTHONWARNINGS asks for them) and what they log below
+    the level of an error. Our own warnings are printed on one line each.
     """
     sys.excepthook = _say_uncaught
     logging.lastResort = _LogHandler(logging.ERROR)
@@ -130,7 +130,7 @@ def _show_warning(
 
 
 class _LogHandler(logging.Handler):
-    """Prints what is logged where nobody has said how."""
+    """Prints log records for which no handler is configured."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """See :meth:`logging.Handler.emit`."""
