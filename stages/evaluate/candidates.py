@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from stages.evaluate.methods import colorize_with
 from stages.storage import tables
-from ungray import networks
+from ungray.colorizer import Colorizer
 from ungray.errors import UngrayError
 from ungray.imaging import duplicates, metrics, photos
-from ungray.imaging.color import Rgb, gray_photo, rgb_to_lab
+from ungray.imaging.color import Rgb
 from ungray.imaging.reading.formats import NAMES, SUFFIXES
+from ungray.imaging.upsampling import gray_photo
 from ungray.system.progress import Bar
 from ungray.system.terminal import tell
 
@@ -26,10 +26,11 @@ LEAST_SIDE = 11
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo to compare on: its file, and its truth, at the size at which it is judged."""
+    """A photo to compare on: its file; its truth and its gray version at the size at which it is judged."""
 
     path: Path
     truth: Rgb
+    gray: Rgb
 
 
 Candidate = Callable[[Photo], Rgb]
@@ -44,8 +45,8 @@ def candidate(path: Path) -> Candidate:
             another shape.
     """
     if not path.is_dir():
-        colorize = colorize_with(networks.load_model(path))
-        return lambda photo: colorize(rgb_to_lab(photo.truth)[..., 0])
+        colorizer = Colorizer.load(path)
+        return lambda photo: colorizer.colorize(photo.gray)
     ready = by_name(path)
 
     def find(photo: Photo) -> Rgb:
@@ -98,7 +99,7 @@ def load_photo(path: Path, *, short_side: int) -> Photo:
         raise UngrayError(f"{path} has sides of less than {LEAST_SIDE} pixels; take it away")
     if np.ptp(truth, axis=-1).max() < LEAST_SIDE:
         raise UngrayError(f"{path} has no color to judge by; take it away")
-    return Photo(path, truth)
+    return Photo(path, truth, gray_photo(truth))
 
 
 def judge_candidates(
@@ -115,7 +116,7 @@ def judge_candidates(
         photo = load_photo(path, short_side=short_side)
         looks.append(duplicates.look(photo.truth))
         made = {name: colorize(photo) for name, colorize in candidates.items()}
-        made["gray"] = gray_photo(rgb_to_lab(photo.truth)[..., 0])
+        made["gray"] = photo.gray
         for method, colored in made.items():
             rows.append({"file": path.name, "method": method} | metrics.judge(colored, photo.truth))
     groups = dict(zip((path.name for path in paths), groups_of(paths, looks), strict=True))

@@ -23,7 +23,6 @@ from stages.evaluate.summaries import difference, means
 from stages.params import load
 from stages.storage import tables
 from ungray.errors import UngrayError
-from ungray.imaging.color import gray_photo, rgb_to_lab
 from ungray.imaging.grids import photo_grid, write_jpeg
 from ungray.imaging.metrics import DECISIVE, METRICS, of_photos
 from ungray.quality import TOO_FEW
@@ -119,7 +118,7 @@ def candidates_grid(
         photo = load_photo(folder / file, short_side=short_side)
         made = [colorize(photo) for colorize in candidates.values()]
         maps = [difference_map(colored, photo.truth) for colored in made]
-        tiles.append([gray_photo(rgb_to_lab(photo.truth)[..., 0]), *made, photo.truth, *maps])
+        tiles.append([photo.gray, *made, photo.truth, *maps])
         a, b, gray = (DECISIVE.text(figures.loc[file, name]) for name in ("a", "b", "gray"))
         captions.append(f"{label(file, 60)}: {DECISIVE.title} of A {a}, B {b}, gray {gray}")
     columns = ["gray", "A", "B", "truth", f"A's {METRICS['ciede2000'].title}", "B's"]

@@ -20,8 +20,9 @@ from stages.storage import tables
 from ungray.colorizer import Colorizer
 from ungray.errors import UngrayError
 from ungray.hints import Hint
-from ungray.imaging import metrics
-from ungray.imaging.color import Float, Rgb, gray_photo, lab_to_rgb, rgb_to_lab
+from ungray.imaging import metrics, photo_files
+from ungray.imaging.color import Float, Rgb, rgb_to_lab
+from ungray.imaging.prediction import Prediction
 from ungray.system.files import whole_file
 from ungray.system.progress import Bar
 from ungray.system.terminal import Parser, tell
@@ -92,14 +93,14 @@ def judge_hints(colorizer: Colorizer, paths: Sequence[Path], *, seed: int) -> pd
     """
     rows = []
     for rank, path in enumerate(Bar(paths, desc="hints", unit="photo")):
-        truth = load_photo(path, short_side=256).truth
-        lab = rgb_to_lab(truth)
+        loaded = load_photo(path, short_side=256)
+        truth, gray, lab = loaded.truth, loaded.gray, rgb_to_lab(loaded.truth)
         known = places(truth, count=max(NUMBERS), seed=[seed, rank])
         for number in NUMBERS:
             made = {
-                MODEL: colorizer.colorize(truth, hints=known[:number]),
-                RIVAL: _diffused(lab, known[:number]),
-                **({GRAY: gray_photo(lab[..., 0])} if not number else {}),
+                MODEL: colorizer.colorize(gray, hints=known[:number]),
+                RIVAL: _diffused(gray, known[:number]),
+                **({GRAY: gray} if not number else {}),
             }
             for method, photo in made.items():
                 about = {"file": path.name, "method": method, "hints": number}
@@ -165,13 +166,14 @@ def draw_hints(path: Path, table: pd.DataFrame) -> None:
         axes[0].legend(frameon=False)
 
 
-def _diffused(lab: Float, known: Sequence[Hint]) -> Rgb:
+def _diffused(gray: Rgb, known: Sequence[Hint]) -> Rgb:
     """Return the gray photo with ``known`` spread over it, at half its size as networks' answers are."""
     if not known:
-        return gray_photo(lab[..., 0])
+        return gray
     where = [(round(hint.y), round(hint.x)) for hint in known]
-    ab = spread(lab[..., 0], where, np.array([hint.ab() for hint in known]))
-    return lab_to_rgb(np.dstack([lab[..., 0], ab]))
+    ab = spread(rgb_to_lab(gray)[..., 0], where, np.array([hint.ab() for hint in known]))
+    fits = np.dstack([np.zeros_like(ab), ab]).astype(np.float32)  # the same color whatever the lightness
+    return Prediction(photo_files.from_array(gray), fits).render()
 
 
 def _at_hints(photo: Rgb, lab: Float, known: Sequence[Hint]) -> float:

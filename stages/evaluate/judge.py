@@ -1,4 +1,4 @@
-"""Judges every test photo: what each method makes of its lightness, beside the truth."""
+"""Judges every test photo: what each method makes of its gray version, beside the truth."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from stages.evaluate.methods import Colorize
 from ungray.imaging import metrics, photos
 from ungray.imaging.color import Rgb, rgb_to_lab
+from ungray.imaging.upsampling import gray_photo
 from ungray.networks.base import Colorizer
 from ungray.system.progress import Bar
 
@@ -39,11 +40,11 @@ def judge(
     rows, sums = [], {name: np.zeros(()) for name in (*methods, "truth")}
     for row in Bar(test.itertuples(), total=len(test), desc="evaluate", unit="photo"):
         truth = photos.read_rgb(prepared / str(row.file))
-        true_lab = rgb_to_lab(truth)
+        gray, true_lab = gray_photo(truth), rgb_to_lab(truth)
         raw = raw_errors(network, truth)
         sums["truth"] = sums["truth"] + metrics.ab_histogram(true_lab)
         for method, colorize in methods.items():
-            colored = colorize(true_lab[..., 0])
+            colored = colorize(gray)
             about = {"file": row.file, "query": row.query, "group": row.group, "method": method}
             rows.append(about | metrics.judge(colored, truth) | (raw if method == "model" else {}))
             sums[method] = sums[method] + metrics.ab_histogram(rgb_to_lab(colored))

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from stages.storage.shards import Shards
-from ungray.imaging import photos
-from ungray.imaging.color import Float, Rgb, gray_photo, rgb_to_lab
-from ungray.imaging.upsampling import recolor
-from ungray.networks import Model, predictor
+from ungray import engines
+from ungray.colorizer import Colorizer
+from ungray.imaging import photo_files, photos
+from ungray.imaging.color import Float, Rgb, rgb_to_lab
+from ungray.imaging.prediction import predict
+from ungray.networks import Model
 from ungray.system.progress import Bar
 
-Colorize = Callable[[Float], Rgb]
-"""Takes lightness (height, width) in 0..100, returns the colored photo, uint8 RGB (height, width, 3)."""
+Colorize = Callable[[Rgb], Rgb]
+"""Takes a gray photo, returns it in color; both are uint8 sRGB (height, width, 3)."""
 
 
 def methods(model: Model, *, base: Model | None, mean: Float) -> dict[str, Colorize]:
@@ -26,23 +27,25 @@ def methods(model: Model, *, base: Model | None, mean: Float) -> dict[str, Color
     ``mean`` is the mean a and b of the train photos.
     """
 
-    def mean_everywhere(small: Float, hints: Float | None = None) -> Float:
-        return np.broadcast_to(mean, (*small.shape, 2))
+    def mean_everywhere(lightness: Float, hints: Float | None = None) -> Float:
+        batch, _, height, width = lightness.shape
+        return np.broadcast_to(mean[:, None, None], (batch, 2, height, width))
+
+    def mean_color(gray: Rgb) -> Rgb:
+        photo = photo_files.from_array(gray)
+        return predict([photo], mean_everywhere, working_size=16, multiple=1)[0].render()
 
     return {
         "model": colorize_with(model),
         **({"base": colorize_with(base)} if base else {}),
-        "gray": gray_photo,
-        "mean_ab": partial(recolor, predict_ab=mean_everywhere, short_side=16, multiple=1),
+        "gray": lambda gray: gray,
+        "mean_ab": mean_color,
     }
 
 
 def colorize_with(model: Model) -> Colorize:
-    """Return what gives a lightness the color that ``colorize`` would hand a user."""
-    network = model.network
-    return partial(
-        recolor, predict_ab=predictor(network), short_side=network.working_size, multiple=network.MULTIPLE
-    )
+    """Return what gives a gray photo the very pixels that ``colorize`` hands a user."""
+    return Colorizer(engines.of_model(model)).colorize
 
 
 def mean_ab(train: pd.DataFrame, prepared: Path, *, shards: Shards | None = None) -> Float:

@@ -17,8 +17,8 @@ from stages.evaluate.methods import Colorize
 from stages.evaluate.params import Params
 from stages.evaluate.run import Findings
 from ungray.imaging import photos
-from ungray.imaging.color import gray_photo, rgb_to_lab
 from ungray.imaging.metrics import DECISIVE, METRICS, Metric
+from ungray.imaging.upsampling import gray_photo
 from ungray.networks import Model, parameter_count
 from ungray.provenance import kept_nothing
 from ungray.quality import BASELINES, METHODS, TOO_FEW
@@ -215,13 +215,13 @@ def _photo(file: str, names: Mapping[str, str]) -> dict[str, str]:
 
 
 def _slider(row: pd.Series, colorize: Colorize, prepared: Path, names: Mapping[str, str]) -> dict[str, Any]:
-    lightness = rgb_to_lab(photos.read_rgb(prepared / row["file"]))[..., 0]
+    gray = gray_photo(photos.read_rgb(prepared / row["file"]))
     return {
         "query": row["query"],
         "name": _photo(row["file"], names)["name"],
         "decisive": DECISIVE.text(row[DECISIVE.name]),
-        "gray": _jpeg(gray_photo(lightness)),
-        "model": _jpeg(colorize(lightness)),
+        "gray": _jpeg(gray),
+        "model": _jpeg(colorize(gray)),
     }
 
 

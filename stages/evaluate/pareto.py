@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from stages.evaluate.candidates import by_name, groups_of, load_photo, without_known
 from stages.evaluate.params import Params
@@ -16,12 +13,10 @@ from stages.evaluate.pareto_chart import draw_pareto
 from stages.evaluate.pareto_table import GRAY, markdown, method_name, pareto_table
 from stages.params import load
 from stages.storage import tables
-from ungray import networks
+from ungray.colorizer import Colorizer
 from ungray.errors import UngrayError
 from ungray.imaging import duplicates, metrics
-from ungray.imaging.color import Float, PredictAb, gray_photo, rgb_to_lab
-from ungray.imaging.upsampling import recolor
-from ungray.networks.base import Colorizer
+from ungray.imaging.color import Rgb
 from ungray.system.progress import Bar
 from ungray.system.terminal import Parser, tell
 
@@ -54,7 +49,7 @@ def pareto(arguments: Sequence[str]) -> None:
                 f"--saturation {factor:g} is not allowed: it must be over 0 and at most {MOST_SATURATION:g}"
             )
     params = load("evaluate", Params)
-    models = {name: networks.load_model(path).network for name, path in _named(options.models).items()}
+    models = {name: Colorizer.load(path) for name, path in _named(options.models).items()}
     paths = _test_photos(PREPARED) if options.photos is None else by_name(options.photos)
     paths = without_known(paths)
     factors = sorted(set(options.saturation))
@@ -90,9 +85,10 @@ def judge_saturations(
     """
     rows, looks = [], []
     for file, path in Bar(paths.items(), desc="pareto", unit="photo"):
-        truth = load_photo(path, short_side=short_side).truth
+        photo = load_photo(path, short_side=short_side)
+        truth = photo.truth
         looks.append(duplicates.look(truth))
-        for name, colored in _colorings(models, factors, rgb_to_lab(truth)[..., 0]):
+        for name, colored in _colorings(models, factors, photo.gray):
             rows.append({"file": file, "method": name} | metrics.judge(colored, truth, names=JUDGED))
     table = pd.DataFrame(rows)
     groups = groups_of(list(paths.values()), looks)
@@ -101,27 +97,14 @@ def judge_saturations(
 
 
 def _colorings(
-    models: Mapping[str, Colorizer], factors: Sequence[float], lightness: Float
-) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Yield the name of each method and its coloring, uint8 RGB, of ``lightness`` (height, width)."""
-    yield GRAY, gray_photo(lightness)
-    for name, network in models.items():
-        predict = partial(_once, predict=networks.predictor(network), answers=[])
+    models: Mapping[str, Colorizer], factors: Sequence[float], gray: Rgb
+) -> Iterator[tuple[str, Rgb]]:
+    """Yield the name of each method and its coloring of a gray photo, uint8 sRGB (height, width, 3)."""
+    yield GRAY, gray
+    for name, colorizer in models.items():
+        prediction = colorizer.predict(gray)
         for factor in factors:
-            colored = recolor(
-                lightness,
-                partial(predict, factor=factor),
-                short_side=network.working_size,
-                multiple=network.MULTIPLE,
-            )
-            yield method_name(name, factor), colored
-
-
-def _once(small: Float, *, predict: PredictAb, answers: list[Float], factor: float) -> Float:
-    """Return ``factor`` times the ab of ``predict``, asked the first time only: ``answers`` keeps it."""
-    if not answers:
-        answers.append(predict(small))
-    return answers[0] * np.float32(factor)
+            yield method_name(name, factor), prediction.render(saturation=factor)
 
 
 def _parser() -> Parser:

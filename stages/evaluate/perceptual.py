@@ -17,7 +17,7 @@ from stages.evaluate.methods import Colorize
 from stages.evaluate.params import Params
 from ungray.errors import UngrayError
 from ungray.imaging import photos
-from ungray.imaging.color import rgb_to_lab
+from ungray.imaging.upsampling import gray_photo
 from ungray.system.progress import Bar
 
 Pair = tuple[Tensor, Tensor]
@@ -67,7 +67,7 @@ def fid(feature: nn.Module, pairs: Iterator[Pair]) -> float:
 def _pairs(colorize: Colorize, test: pd.DataFrame, prepared: Path) -> Iterator[Pair]:
     for file in Bar(test["file"], desc="evaluate, FID or LPIPS", unit="photo"):
         truth = photos.read_rgb(prepared / str(file))
-        yield _batch(colorize(rgb_to_lab(truth)[..., 0])), _batch(truth)
+        yield _batch(colorize(gray_photo(truth))), _batch(truth)
 
 
 def _batch(rgb: NDArray[np.uint8]) -> Tensor:

@@ -16,6 +16,7 @@ from ungray.imaging import metrics, photos
 from ungray.imaging.color import Rgb, rgb_to_lab
 from ungray.imaging.grids import photo_grid, write_jpeg
 from ungray.imaging.metrics import DECISIVE, METRICS
+from ungray.imaging.upsampling import gray_photo
 from ungray.quality import METHODS
 
 LARGEST_DIFFERENCE = 40
@@ -68,7 +69,7 @@ def grid(
     rows, captions = [], []
     for row in part.itertuples():
         truth = photos.read_rgb(prepared / str(row.file))
-        colored = {name: methods[name](rgb_to_lab(truth)[..., 0]) for name in shown}
+        colored = {name: methods[name](gray_photo(truth)) for name in shown}
         rows.append([*colored.values(), truth, difference_map(colored["model"], truth)])
         judgment = ", ".join(
             f"{METHODS[name]} {DECISIVE.text(figures.loc[str(row.file), name])}" for name in shown

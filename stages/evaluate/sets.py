@@ -19,7 +19,6 @@ from stages.storage import tables
 from ungray.colorizer import Colorizer
 from ungray.errors import UngrayError
 from ungray.imaging import metrics
-from ungray.imaging.color import gray_photo, rgb_to_lab
 from ungray.quality import minus_gray, ratio
 from ungray.system.files import whole_file
 from ungray.system.progress import Bar
@@ -111,15 +110,12 @@ def judge_sets(
     rows = []
     for name, folder in folders.items():
         for path in Bar(by_name(folder).values(), desc=name, unit="photo"):
-            truth = load_photo(path, short_side=short_side).truth
-            made = {
-                GRAY: gray_photo(rgb_to_lab(truth)[..., 0]),
-                MODEL: colorizer.colorize(truth, vivid=vivid),
-            }
+            photo = load_photo(path, short_side=short_side)
+            made = {GRAY: photo.gray, MODEL: colorizer.colorize(photo.gray, vivid=vivid)}
             rows += [
                 {"set": name, "file": path.name, "group": path.name, "method": method}
-                | metrics.judge(photo, truth)
-                for method, photo in made.items()
+                | metrics.judge(colored, photo.truth)
+                for method, colored in made.items()
             ]
     return pd.DataFrame(rows)
 

@@ -141,8 +141,8 @@ def check_onnx(path: Path, model: Model, lightnesses: list[Float], *, tolerance:
             given = {"lightness": lightness[None, None]}
             if hints is not None:
                 given["hints"] = hints[None]
-            ab = session.run(["ab"], given)[0][0].transpose(1, 2, 0)
-            expected = predict_ab(lightness, hints)
+            ab = session.run(["ab"], given)[0][0]
+            expected = predict_ab(given["lightness"], given.get("hints"))[0]
             beyond = max(1.0, float(np.abs(expected).max()) / AB_SCALE)
             worst = max(worst, float(np.abs(ab - expected).max()) / beyond)
     if worst > tolerance:

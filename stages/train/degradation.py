@@ -17,7 +17,7 @@ from albumentations import Compose, ImageOnlyTransform, OneOf, Sequential
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ungray.imaging.color import gray_photo, rgb_to_lab
+from ungray.imaging.upsampling import gray_photo
 
 Pixels = NDArray[np.uint8]
 
@@ -60,7 +60,7 @@ class ToGray(ImageOnlyTransform):
 
     def apply(self, img: Pixels, **params: Any) -> Pixels:
         """Return uint8 (height, width) of uint8 (height, width, 3)."""
-        return gray_photo(rgb_to_lab(img)[..., 0])[..., 0]
+        return gray_photo(img)[..., 0]
 
 
 class Scratches(ImageOnlyTransform):

@@ -15,11 +15,12 @@ from dvclive import Live
 from stages.train.objective import CURVES
 from stages.train.params import Params
 from stages.train.state import State
-from ungray.imaging import photos
-from ungray.imaging.color import Rgb, gray_photo, rgb_to_lab
+from ungray.imaging import photo_files, photos
+from ungray.imaging.color import Rgb
 from ungray.imaging.grids import photo_grid, write_jpeg
 from ungray.imaging.metrics import DECISIVE
-from ungray.imaging.upsampling import recolor
+from ungray.imaging.prediction import predict
+from ungray.imaging.upsampling import gray_photo
 from ungray.networks import predictor
 from ungray.networks.base import Colorizer
 from ungray.system.files import whole_file
@@ -64,16 +65,14 @@ class ProgressGrids:
     def draw(self, epoch: int, network: Colorizer) -> None:
         """Color the photos, and their worn twins where there are any, by ``network`` as it is now."""
         predict_ab = predictor(network)
-
-        def colored(photo: Rgb) -> Rgb:
-            return recolor(
-                rgb_to_lab(photo)[..., 0],
-                predict_ab,
-                short_side=network.working_size,
-                multiple=network.MULTIPLE,
+        tiles = []
+        for photo in [*self._truths, *self._degraded]:
+            gray = photo_files.from_array(gray_photo(photo))
+            # One by one, as a user colors them: in a batch a network's answers may differ in the last digit.
+            (prediction,) = predict(
+                [gray], predict_ab, working_size=network.working_size, multiple=network.MULTIPLE
             )
-
-        tiles = [colored(photo) for photo in [*self._truths, *self._degraded]]
+            tiles.append(prediction.render())
         with whole_file(self._tiles(epoch)) as partial, partial.open("wb") as file:
             np.savez_compressed(file, *tiles)
 
@@ -82,13 +81,13 @@ class ProgressGrids:
         colored = self._read(epoch)
         columns = ["gray", f"epoch {epoch}", "truth"]
         rows = [
-            [_gray(truth), tile, truth]
+            [gray_photo(truth), tile, truth]
             for truth, tile in zip(self._truths, colored[: len(self._truths)], strict=True)
         ]
         if self._degraded:
             columns = ["old scan", f"epoch {epoch}", *columns]
             degraded = zip(self._degraded, colored[len(self._truths) :], strict=True)
-            rows = [[_gray(scan), tile, *row] for (scan, tile), row in zip(degraded, rows, strict=True)]
+            rows = [[gray_photo(scan), tile, *row] for (scan, tile), row in zip(degraded, rows, strict=True)]
         path = self._work / f"grid-{epoch:04}.jpg"
         write_jpeg(path, photo_grid(rows, columns=columns))
         return path
@@ -98,7 +97,7 @@ class ProgressGrids:
         epochs = [epoch for epoch in range(last) if self.is_milestone(epoch)] + [last]
         colored = [self._read(epoch) for epoch in epochs]
         rows = [
-            [_gray(truth), *[tiles[number] for tiles in colored], truth]
+            [gray_photo(truth), *[tiles[number] for tiles in colored], truth]
             for number, truth in enumerate(self._truths)
         ]
         path = self._work / "learning.jpg"
@@ -111,10 +110,6 @@ class ProgressGrids:
     def _read(self, epoch: int) -> list[Rgb]:
         with np.load(self._tiles(epoch)) as tiles:
             return [tiles[name] for name in tiles.files]
-
-
-def _gray(photo: Rgb) -> Rgb:
-    return gray_photo(rgb_to_lab(photo)[..., 0])
 
 
 def _degraded(truth: Rgb, degradation: Degradation, params: Params, number: int) -> Rgb:

@@ -6,8 +6,10 @@ import numpy as np
 
 from stages.train.data import Pixels
 from ungray import networks
-from ungray.imaging import metrics
-from ungray.imaging.color import Rgb, gray_photo, lab_to_rgb, rgb_to_lab
+from ungray.imaging import metrics, photo_files
+from ungray.imaging.color import Rgb, rgb_to_lab
+from ungray.imaging.prediction import predict
+from ungray.imaging.upsampling import gray_photo
 from ungray.networks import Colorizer
 
 WANTED = 0.8
@@ -40,26 +42,27 @@ def calibrate_saturation(network: Colorizer, val: Pixels) -> dict[str, float]:
         the truth's), ``ciede2000``, and ``ciede2000_gray`` of the gray photos.
     """
     truths = val[np.linspace(0, len(val) - 1, min(len(val), PHOTOS)).round().astype(int)]
-    labs = [rgb_to_lab(truth) for truth in truths]
-    predict_ab = networks.predictor(network)
-    colors = [predict_ab(np.ascontiguousarray(lab[..., 0])) for lab in labs]
+    grays = [gray_photo(truth) for truth in truths]
+    predictions = predict(
+        [photo_files.from_array(gray) for gray in grays],
+        networks.predictor(network),
+        working_size=network.working_size,
+        multiple=network.MULTIPLE,
+    )
     wanted = _colorfulness(list(truths))
-    gray = _ciede2000([gray_photo(lab[..., 0]) for lab in labs], truths)
+    gray = _ciede2000(grays, truths)
 
-    def painted(saturation: float) -> list[Rgb]:
-        return [
-            lab_to_rgb(np.dstack([lab[..., 0], ab * saturation]))
-            for lab, ab in zip(labs, colors, strict=True)
-        ]
+    def rendered(saturation: float) -> list[Rgb]:
+        return [prediction.render(saturation=saturation) for prediction in predictions]
 
     low, high = 1.0, MOST
     for _ in range(HALVINGS):
-        photos = painted(middle := (low + high) / 2)
+        photos = rendered(middle := (low + high) / 2)
         if _colorfulness(photos) <= WANTED * wanted and _ciede2000(photos, truths) <= gray:
             low = middle
         else:
             high = middle
-    photos = painted(low)
+    photos = rendered(low)
     return {
         "saturation": round(low, 4),
         "colorfulness_ratio": round(_colorfulness(photos) / max(wanted, 1e-9), 4),

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
-from torch import Tensor
 
 from stages.train import distributed
 from stages.train.data import Pixels, batches
 from stages.train.objective import Objective
-from ungray.imaging import metrics
-from ungray.imaging.color import Float, Rgb, gray_photo, lab_to_rgb, rgb_to_lab
+from ungray.imaging import metrics, photo_files
+from ungray.imaging.color import Float, Rgb
+from ungray.imaging.prediction import BATCH, Prediction, predict
+from ungray.imaging.upsampling import gray_photo
 from ungray.networks.base import Colorizer
 from ungray.system.limits import cores
 
@@ -42,10 +45,11 @@ class Validation:
         :func:`ungray.imaging.metrics.of_training`, at the working size, over at most 300 photos.
         """
         network.eval()
-        lost, judged = self._losses(network), self._figures(network)
+        lost = self._losses(network)
+        # Without a loss there are no colors to measure, and the loop says what is wrong.
+        judged = self._figures(network) if np.isfinite(lost["loss/val"]) else np.full(len(_names()), np.nan)
         if self._gray is None:
-            truths = self._truths
-            self._gray = _sums([gray_photo(rgb_to_lab(truth)[..., 0]) for truth in truths], truths)
+            self._gray = _sums(gray_photo, self._truths, self._truths)
         names = _names()
         sums = {
             **lost,
@@ -70,30 +74,34 @@ class Validation:
         return sums
 
     def _figures(self, network: Colorizer) -> NDArray[np.float64]:
-        colored: list[Rgb] = []
-        for start in range(0, len(self._truths), self._batch_size):
-            truths = self._truths[start : start + self._batch_size]
-            lightness = np.stack([rgb_to_lab(truth)[..., 0] for truth in truths])
-            ab = self._predict(network, torch.from_numpy(lightness)[:, None])
-            colored += [lab_to_rgb(np.dstack(both)) for both in zip(lightness, ab, strict=True)]
-        return _sums(colored, self._truths)
+        def predict_ab(lightness: Float, hints: Float | None = None) -> Float:
+            with self._fabric.autocast():
+                ab = network.predict_ab(self._fabric.to_device(torch.from_numpy(lightness)))
+            return ab.float().cpu().numpy()
 
-    def _predict(self, network: Colorizer, lightness: Tensor) -> Float:
-        with self._fabric.autocast():
-            ab = network.predict_ab(self._fabric.to_device(lightness))
-        return ab.float().permute(0, 2, 3, 1).cpu().numpy()
+        total = np.zeros(len(_names()))
+        for start in range(0, len(self._truths), BATCH):
+            truths = self._truths[start : start + BATCH]
+            predictions = predict(
+                [photo_files.from_array(gray_photo(truth)) for truth in truths],
+                predict_ab,
+                working_size=network.working_size,
+                multiple=network.MULTIPLE,
+            )
+            total += _sums(Prediction.render, predictions, truths)
+        return total
 
 
 def _names() -> list[str]:
     return [metric.name for metric in metrics.of_training()]
 
 
-def _sums(photos: list[Rgb], truths: Pixels) -> NDArray[np.float64]:
-    """Return the sum of each of :func:`_names` over ``photos``."""
+def _sums(color: Callable[[Any], Rgb], photos: Sequence[Any], truths: Pixels) -> NDArray[np.float64]:
+    """Return the sum of each of :func:`_names` over what ``color`` makes of ``photos``."""
     with ThreadPoolExecutor(cores()) as pool:  # NumPy and OpenCV run beside each other
-        found = list(pool.map(_judge, photos, truths))
+        found = list(pool.map(lambda photo, truth: _judge(color(photo), truth), photos, truths))
     return np.sum(found, axis=0) if found else np.zeros(len(_names()))
 
 
-def _judge(photo: Rgb, truth: Rgb) -> list[float]:
-    return list(metrics.judge(photo, truth, names=_names()).values())
+def _judge(colored: Rgb, truth: Rgb) -> list[float]:
+    return list(metrics.judge(colored, truth, names=_names()).values())

@@ -16,14 +16,15 @@ from ungray.system import privacy
 privacy.silence_libraries()  # before any of them is loaded
 
 if TYPE_CHECKING:
-    from ungray.colorizer import Colorizer, Prediction
+    from ungray.colorizer import Colorizer
+    from ungray.imaging.prediction import Prediction
     from ungray.imaging.reading.formats import PhotoError
 
 __all__ = ["ArgumentError", "Colorizer", "PhotoError", "Prediction", "UngrayError"]
 
 LATE = {
     "Colorizer": "ungray.colorizer",
-    "Prediction": "ungray.colorizer",
+    "Prediction": "ungray.imaging.prediction",
     "PhotoError": "ungray.imaging.reading.formats",
 }
 """Where names come from that take a second to import; ``colorize --help`` answers at once without them."""

@@ -23,9 +23,8 @@ True
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,8 +38,8 @@ from ungray.errors import ArgumentError, UngrayError
 from ungray.hints import Hint, drawn
 from ungray.imaging import encoding, photo_files
 from ungray.imaging.color import Float
-from ungray.imaging.upsampling import apply_color, guided_fit, small_copy
-from ungray.spreading import corrected
+from ungray.imaging.prediction import Prediction, predict
+from ungray.imaging.upsampling import small_size
 
 PACKAGED = Path(__file__).parent / "base" / "colorizer.onnx"
 """The base model, where ungray was installed from a wheel."""
@@ -50,9 +49,6 @@ ROOT = Path(__file__).parents[2]
 
 VIVID = 1.6
 """What ab is multiplied by for vivid colors, where the model does not say."""
-
-BATCH = 16
-"""Small copies that go through the network at once."""
 
 Input = TypeVar("Input", Image.Image, NDArray[Any])
 
@@ -101,39 +97,6 @@ def _colorizer_in(folder: Path) -> Path:
     """Return the path of the .safetensors file in ``folder``, or, where there is none, of the .onnx file."""
     paths = [folder / f"colorizer{suffix}" for suffix in engines.SUFFIXES.values()]
     return next((path for path in paths if path.is_file()), paths[0])
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the network said of one photo: the colors, to be painted at any saturation."""
-
-    photo: photo_files.Photo
-    fits: Float
-    """See :func:`ungray.imaging.upsampling.guided_fit`."""
-
-    vivid: float
-    """What ``vivid=True`` multiplies the saturation by."""
-
-    hints: tuple[Hint, ...] = ()
-    """What was known of its colors."""
-
-    def render(self, *, saturation: float = 1.0, vivid: bool = False) -> NDArray[Any]:
-        """Return the colored photo, sRGB (height, width, 3): uint8, or uint16 for a photo of 16 bits.
-
-        The lightness is the photo's own. The network is not asked again.
-
-        Args:
-            saturation: what the predicted colors are multiplied by; 0 gives the gray photo.
-            vivid: stronger colors, as strong as the model's maker found right; ``saturation`` counts on top.
-
-        Raises:
-            ArgumentError: ``saturation`` is negative or no number.
-        """
-        if not (math.isfinite(saturation) and saturation >= 0):
-            raise ArgumentError(f"saturation is {saturation}; it must be 0 (gray) or more, 1 is as predicted")
-        factor = saturation * (self.vivid if vivid else 1)
-        colored = [(hint.x, hint.y) for hint in self.hints if np.hypot(*hint.ab()) > 1]
-        return apply_color(self.photo.gray, self.fits, saturation=factor, bits=self.photo.bits, known=colored)
 
 
 class Colorizer:
@@ -240,34 +203,21 @@ class Colorizer:
         ``hints`` are those of each photo; see :meth:`colorize`.
         """
         taken = [_photo(photo) for photo in photos]
-        copies = [
-            small_copy(photo.gray, short_side=self._engine.working_size, multiple=self._engine.multiple)
-            for photo in taken
-        ]
         told = [tuple(some) for some in hints] if hints is not None else [()] * len(taken)
-        known = self._drawn(taken, copies, told)
-        shapes: dict[tuple[int, ...], list[int]] = {}
-        for number, copy in enumerate(copies):
-            shapes.setdefault(copy.shape, []).append(number)
-        fits: dict[int, Float] = {}
-        for numbers in shapes.values():
-            for start in range(0, len(numbers), BATCH):
-                some = numbers[start : start + BATCH]
-                lightness = np.stack([copies[number][None] for number in some])
-                answers = self._engine.run(
-                    lightness, None if known is None else np.stack([known[number] for number in some])
-                )
-                for number, answer in zip(some, answers, strict=True):
-                    ab = answer.transpose(1, 2, 0)
-                    if known is not None and known[number][2].any():
-                        ab = corrected(copies[number], ab, known[number])
-                    fits[number] = guided_fit(copies[number], ab)
+        predictions = predict(
+            taken,
+            self._engine.run,
+            working_size=self._engine.working_size,
+            multiple=self._engine.multiple,
+            hints=self._drawn(taken, told),
+        )
         return [
-            Prediction(photo, fits[number], self.vivid, told[number]) for number, photo in enumerate(taken)
+            replace(prediction, vivid=self.vivid, known=_colored(some))
+            for prediction, some in zip(predictions, told, strict=True)
         ]
 
     def _drawn(
-        self, photos: Sequence[photo_files.Photo], copies: Sequence[Float], each: Sequence[tuple[Hint, ...]]
+        self, photos: Sequence[photo_files.Photo], each: Sequence[tuple[Hint, ...]]
     ) -> list[Float] | None:
         """Return the hints of each photo as the network takes them, None where no photo has any."""
         if len(each) != len(photos):
@@ -279,10 +229,19 @@ class Colorizer:
                 f"{self.path} takes no hints; the base model does, and so does one that is trained with "
                 "train.hints.share over 0"
             )
-        return [
-            drawn(some, photo=photo.gray.shape, small=copy.shape)
-            for some, photo, copy in zip(each, photos, copies, strict=True)
+        side, multiple = self._engine.working_size, self._engine.multiple
+        sizes = [
+            small_size(photo.width, photo.height, short_side=side, multiple=multiple) for photo in photos
         ]
+        return [
+            drawn(some, photo=photo.gray.shape, small=(height, width))
+            for some, photo, (width, height) in zip(each, photos, sizes, strict=True)
+        ]
+
+
+def _colored(hints: Sequence[Hint]) -> tuple[tuple[float, float], ...]:
+    """Return the places of those that are no gray."""
+    return tuple((hint.x, hint.y) for hint in hints if np.hypot(*hint.ab()) > 1)
 
 
 def _photo(photo: Image.Image | NDArray[Any] | photo_files.Photo) -> photo_files.Photo:

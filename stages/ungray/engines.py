@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ungray.errors import ArgumentError, UngrayError
-from ungray.imaging.color import Float
+from ungray.imaging.color import Float, PredictAb
+
+if TYPE_CHECKING:
+    from ungray.networks import Model
 
 SUFFIXES = {"torch": ".safetensors", "onnxruntime": ".onnx"}
 """The file each engine reads."""
@@ -21,16 +23,15 @@ SUFFIXES = {"torch": ".safetensors", "onnxruntime": ".onnx"}
 class Engine:
     """A network ready to run.
 
-    ``run`` takes lightness float32 (batch, 1, height, width) in 0..100 and returns ab (batch, 2, height,
-    width) in Lab units; both sides are multiples of ``multiple``. Where it ``takes_hints``, there may be a
-    second argument: float32 (batch, 3, height, width), see :func:`ungray.hints.drawn`.
-    ``working_size``: the short side in pixels of the photos it knows. ``configuration``, ``provenance``
-    and ``quality``: see :mod:`ungray.networks`.
+    ``run`` wants both sides of what it takes to be multiples of ``multiple``, and hints only where it
+    ``takes_hints``; see :func:`ungray.hints.drawn`. ``path``: of its file. ``working_size``: the short side
+    in pixels of the photos it knows. ``configuration``, ``provenance`` and ``quality``: see
+    :mod:`ungray.networks`.
     """
 
     name: str
     path: Path
-    run: Callable[[Float, Float | None], Float]
+    run: PredictAb
     multiple: int
     configuration: dict[str, Any]
     provenance: dict[str, Any]
@@ -101,16 +102,16 @@ def _load_torch(path: Path, threads: int) -> Engine:
 
     if threads:
         torch.set_num_threads(threads)
-    model = networks.load_model(path)
+    return of_model(networks.load_model(path), path=path)
 
-    @torch.inference_mode()
-    def run(lightness: Float, hints: Float | None = None) -> Float:
-        known = None if hints is None else torch.from_numpy(hints)
-        return model.network.predict_ab(torch.from_numpy(lightness), known).numpy()
+
+def of_model(model: Model, *, path: Path = Path()) -> Engine:
+    """Return ``model`` as torch runs it, on its own device; ``path`` is that of its file, if there is one."""
+    from ungray.networks import predictor
 
     network = model.network
     about = network.configuration, model.provenance, model.quality
-    return Engine("torch", path, run, network.MULTIPLE, *about)
+    return Engine("torch", path, predictor(network), network.MULTIPLE, *about)
 
 
 def _load_onnxruntime(path: Path, threads: int) -> Engine:

@@ -15,13 +15,13 @@ from stages.evaluate.compare import compare
 from ungray import networks
 from ungray.errors import UngrayError
 from ungray.imaging import photos
-from ungray.imaging.color import gray_photo, rgb_to_lab
+from ungray.imaging.upsampling import gray_photo
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
 
 
 def _gray(rgb):
-    return gray_photo(rgb_to_lab(rgb)[..., 0])
+    return gray_photo(rgb)
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,8 @@ from stages.storage.shards import Shards
 from stages.storage.tables import read
 from ungray.errors import UngrayError
 from ungray.imaging import metrics, photos
-from ungray.imaging.color import gray_photo, rgb_to_lab
+from ungray.imaging.color import rgb_to_lab
+from ungray.imaging.upsampling import gray_photo
 from ungray.networks import Model
 from ungray.provenance import kept_nothing
 
@@ -22,7 +23,7 @@ def test_every_test_photo_is_judged_for_the_model_the_base_gray_and_the_mean_col
 
 def test_grays_figures_are_those_of_the_gray_photo(found, prepared, index, means):
     truths = [photos.read_rgb(prepared / file) for file in index.loc[index["split"] == "test", "file"]]
-    judged = [metrics.judge(gray_photo(rgb_to_lab(truth)[..., 0]), truth) for truth in truths]
+    judged = [metrics.judge(gray_photo(truth), truth) for truth in truths]
     gray = means(found, "gray")
     for figure in ("psnr", "ssim", "ciede2000", "ab_mae", "l1", "mse", "histogram_distance"):
         assert gray[figure] == pytest.approx(np.mean([photo[figure] for photo in judged]), rel=1e-4)
@@ -53,8 +54,9 @@ def test_photos_in_shards_have_the_mean_color_of_loose_ones_to_the_last_digit(pr
 
 def test_the_mean_color_is_the_same_in_every_photo(found, prepared, index):
     file = index.loc[index["split"] == "test", "file"].iloc[0]
-    lightness = rgb_to_lab(photos.read_rgb(prepared / file))[..., 0]
-    lab = rgb_to_lab(found.methods["mean_ab"](lightness))
+    gray = gray_photo(photos.read_rgb(prepared / file))
+    lightness = rgb_to_lab(gray)[..., 0]
+    lab = rgb_to_lab(found.methods["mean_ab"](gray))
     assert np.abs(lab[..., 0] - lightness).max() < 1
     middle = (lightness > 40) & (lightness < 70)  # where the gamut is wide
     assert lab[middle][:, 1:].std(axis=0) == pytest.approx([0, 0], abs=0.5)

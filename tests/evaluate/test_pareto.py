@@ -14,8 +14,10 @@ from stages.evaluate.pareto import pareto
 from stages.evaluate.pareto_chart import draw_pareto
 from stages.evaluate.pareto_table import pareto_table
 from ungray import networks
+from ungray.colorizer import Colorizer
 from ungray.errors import UngrayError
-from ungray.imaging import photos
+from ungray.imaging import metrics, photos
+from ungray.imaging.upsampling import gray_photo
 from ungray.networks import Model
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
@@ -91,18 +93,16 @@ def test_every_model_at_every_saturation_beside_gray(truths, models, capsys):
     assert 850 < picture.shape[1] < 1000, "read at the width that GitHub shows"
 
 
-def test_without_a_factor_a_model_is_judged_as_colorize_would_color(truths, models, tiny):
-    from stages.evaluate.methods import colorize_with
-    from ungray.imaging import metrics
-    from ungray.imaging.color import rgb_to_lab
-
-    pareto([str(models[0]), "--photos", str(truths), "--saturation", "1"])
-    colorize = colorize_with(networks.load_model(models[0]))
-    figures = []
-    for path in truths.iterdir():
-        truth = photos.read_rgb(path)
-        figures.append(metrics.judge(colorize(rgb_to_lab(truth)[..., 0]), truth)["ciede2000"])
-    assert _table().loc[1, "ciede2000"] == pytest.approx(np.mean(figures), abs=1e-4)
+def test_a_model_is_judged_on_what_colorize_makes_of_the_gray_photos(truths, models):
+    pareto([str(models[0]), "--photos", str(truths), "--saturation", "1", "2"])
+    colorizer = Colorizer.load(models[0])
+    for row, saturation in ((1, 1.0), (2, 2.0)):
+        figures = []
+        for path in truths.iterdir():
+            truth = photos.read_rgb(path)
+            colored = colorizer.colorize(gray_photo(truth), saturation=saturation)
+            figures.append(metrics.judge(colored, truth)["ciede2000"])
+        assert _table().loc[row, "ciede2000"] == pytest.approx(np.mean(figures), abs=1e-5)
 
 
 def test_the_test_photos_of_the_workflow_are_the_default(models, prepared, here, index):
@@ -161,10 +161,8 @@ def test_twice_the_same_bytes(truths, models, here):
 
 def test_the_network_answers_once_a_photo_whatever_the_saturations(truths, models, monkeypatch):
     asked = []
-    plain = networks.predictor
-    monkeypatch.setattr(
-        networks, "predictor", lambda network: lambda small: asked.append(1) or plain(network)(small)
-    )
+    plain = Colorizer.predict
+    monkeypatch.setattr(Colorizer, "predict", lambda *given: asked.append(1) or plain(*given))
     pareto([*map(str, models), "--photos", str(truths)])
     assert len(asked) == 6 * 2
 

@@ -9,7 +9,7 @@ from stages.evaluate import perceptual
 from stages.evaluate.run import run
 from ungray.errors import UngrayError
 from ungray.imaging import photos
-from ungray.imaging.color import gray_photo
+from ungray.imaging.upsampling import gray_photo
 
 
 class Means(nn.Module):
@@ -80,7 +80,5 @@ def test_a_figure_that_is_had_stands_with_every_rivals_others(
         assert means(found, method)["fid"] > 0
     test = index[(index["split"] == "test")]
     truths = [photos.read_rgb(prepared / file) for file in test["file"]]
-    from ungray.imaging.color import rgb_to_lab
-
-    gray = perceptual.fid(Means(), _pairs([gray_photo(rgb_to_lab(t)[..., 0]) for t in truths], truths))
+    gray = perceptual.fid(Means(), _pairs([gray_photo(t) for t in truths], truths))
     assert means(found, "gray")["fid"] == pytest.approx(gray, rel=1e-4)

@@ -18,7 +18,8 @@ from stages.train.degradation import EFFECTS, Degradation
 from stages.train.params import Effect
 from stages.train.run import run
 from ungray.errors import UngrayError
-from ungray.imaging.color import gray_photo, lab_to_rgb, rgb_to_lab
+from ungray.imaging.color import lab_to_rgb
+from ungray.imaging.upsampling import gray_photo
 from ungray.networks import save_model
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +56,7 @@ def files(folder):
 
 
 def gray(rgb):
-    return gray_photo(rgb_to_lab(rgb)[..., 0])[..., 0]
+    return gray_photo(rgb)[..., 0]
 
 
 def degraded(effect, photo, *, times=40):

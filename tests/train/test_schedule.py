@@ -11,7 +11,7 @@ from stages.train.data import load_pixels
 from stages.train.state import Ema, State
 from ungray import networks
 from ungray.imaging import metrics
-from ungray.imaging.color import gray_photo, rgb_to_lab
+from ungray.imaging.upsampling import gray_photo
 
 # 24 train photos and copies in batches of 8: three steps an epoch.
 
@@ -217,7 +217,7 @@ def test_val_figures_are_those_of_the_judging_metrics_and_gray_stands_beside(tra
     result, _ = trained(epochs=1)
     index = read(prepared / "index.csv", made_by="prepare").query("split == 'val'")
     photos = load_pixels(index, prepared, size=32, workers=1)
-    gray = [metrics.judge(gray_photo(rgb_to_lab(photo)[..., 0]), photo) for photo in photos]
+    gray = [metrics.judge(gray_photo(photo), photo) for photo in photos]
     for name in (metric.name for metric in metrics.of_training()):
         mean = sum(figures[name] for figures in gray) / len(gray)
         assert result.state.log[0][f"{name}/gray"] == pytest.approx(mean)

@@ -10,7 +10,7 @@ from ungray.colorizer import Colorizer
 from ungray.errors import UngrayError
 from ungray.hints import Hint, drawn
 from ungray.imaging.color import rgb_to_lab
-from ungray.spreading import corrected
+from ungray.imaging.spreading import corrected
 
 CONFIGURATION = {
     "architecture": "lite_unet", "working_size": 64, "decoder": [16, 16, 8, 8], "hints": True,

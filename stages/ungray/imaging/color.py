@@ -26,9 +26,10 @@ WHITE = RGB_TO_XYZ.sum(axis=1)
 
 
 class PredictAb(Protocol):
-    """Takes lightness (height, width) and maybe hints (3, height, width), returns ab (height, width, 2).
+    """A network: takes lightness (batch, 1, height, width), returns ab (batch, 2, height, width).
 
-    All in Lab units; the third channel of hints is how far they are to be trusted, 0..1.
+    All float32 and in Lab units. Hints, if any, are (batch, 3, height, width): a, b, and in 0..1 how far they
+    are to be trusted.
     """
 
     def __call__(self, lightness: Float, hints: Float | None = None, /) -> Float:
@@ -48,11 +49,6 @@ def lab_to_rgb(lab: Float) -> Rgb:
 def chroma(lab: Float) -> Float:
     """Return the distance from gray, sqrt(a^2 + b^2), of Lab (..., 3) as (...)."""
     return np.hypot(lab[..., 1], lab[..., 2])
-
-
-def gray_photo(lightness: Float) -> Rgb:
-    """Return the gray photo, uint8 RGB, of a lightness (height, width) in 0..100."""
-    return lab_to_rgb(np.dstack([lightness, np.zeros_like(lightness), np.zeros_like(lightness)]))
 
 
 def _convert(pixels: Float, code: int) -> Float:

@@ -140,10 +140,12 @@ def _room(y: Any, change: Any) -> Any:
 
 @inlined
 def _gray_of(rgb: Any, at: Any, scale: Any) -> Any:
-    """Return the gray level, 0..65535, of the pixel whose red stands ``at`` there."""
-    red, green = _linear(np.float32(rgb[at]) * scale), _linear(np.float32(rgb[at + 1]) * scale)
+    """Return the gray level, 0..65535, of the pixel whose red stands ``at`` there; a gray is itself."""
+    own, neutral = np.float32(rgb[at]) * scale, (rgb[at] == rgb[at + 1]) & (rgb[at] == rgb[at + 2])
+    red, green = _linear(own), _linear(np.float32(rgb[at + 1]) * scale)
     blue = _linear(np.float32(rgb[at + 2]) * scale)
-    return np.uint16(TOP * _level(RED_Y * red + GREEN_Y * green + BLUE_Y * blue) + HALF)
+    level = _level(RED_Y * red + GREEN_Y * green + BLUE_Y * blue)
+    return np.uint16(TOP * (own if neutral else level) + HALF)
 
 
 @compiled
@@ -156,14 +158,6 @@ def gray_of_rgb(rgb: Any, gray: Any) -> None:
     else:
         for at in range(len(gray)):
             gray[at] = _gray_of(rgb, 4 * at, scale)
-
-
-@compiled
-def gray_of_lightness(lightness: Any, gray: Any) -> None:
-    """Fill in gray levels, uint16 (pixels,), of lightness, float32 (pixels,), in 0..100."""
-    for at in range(len(gray)):
-        linear = _cubed((lightness[at] + np.float32(16)) * (ONE / np.float32(116)))
-        gray[at] = np.uint16(TOP * _level(linear) + HALF)
 
 
 @compiled

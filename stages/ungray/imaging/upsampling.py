@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ungray.errors import UngrayError
 from ungray.imaging import borders, kernels
-from ungray.imaging.color import Float, PredictAb, Rgb
+from ungray.imaging.color import Float, Rgb
 
 Gray = NDArray[np.uint16]
 """A gray photo: levels of the sRGB curve, 0..65535."""
@@ -43,22 +43,13 @@ def gray_levels(rgb: NDArray[np.uint8] | NDArray[np.uint16]) -> Gray:
     return gray
 
 
-def recolor(lightness: Float, predict_ab: PredictAb, *, short_side: int, multiple: int) -> Rgb:
-    """Color a photo: predict on a small copy, bring the color up, keep the lightness at full resolution.
+def gray_photo(rgb: Rgb) -> Rgb:
+    """Return the gray photo of the same lightness, uint8 sRGB (height, width, 3), three equal channels.
 
-    Args:
-        lightness: float32 (height, width) in 0..100.
-        predict_ab: the network, called once on the small copy.
-        short_side: short side in pixels of the small copy; see :func:`small_size`.
-        multiple: both sides of the small copy are made multiples of this.
-
-    Returns:
-        uint8 sRGB (height, width, 3).
+    This is what models are judged on: they are handed it instead of the true photo ``rgb``, uint8 sRGB of the
+    same shape.
     """
-    gray = np.empty(lightness.shape, np.uint16)
-    kernels.gray_of_lightness(np.ascontiguousarray(lightness).reshape(-1), gray.reshape(-1))
-    small = small_copy(gray, short_side=short_side, multiple=multiple)
-    return apply_color(gray, guided_fit(small, predict_ab(small)))
+    return cv2.merge([cv2.convertScaleAbs(gray_levels(rgb), alpha=1 / 257)] * 3)  # type: ignore[return-value]
 
 
 def small_copy(gray: Gray, *, short_side: int, multiple: int) -> Float:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -102,21 +101,14 @@ def load_model(path: Path) -> Model:
 
 
 def predictor(network: Colorizer) -> PredictAb:
-    """Return ``network`` as a function on arrays: lightness (height, width) to ab (height, width, 2).
-
-    The function's optional second argument is hints, float32 (3, height, width); see
-    :meth:`Colorizer.predict_ab`.
-
-    The network is put in eval mode and runs on its own device, in fp32.
-    """
+    """Return ``network`` as a function on arrays, in eval mode, on its own device and in fp32."""
     network.eval()
     device = next(network.parameters()).device
 
     @torch.inference_mode()
     def predict_ab(lightness: Float, hints: Float | None = None) -> Float:
-        batch = torch.from_numpy(np.ascontiguousarray(lightness))[None, None].to(device)
-        given = None if hints is None else torch.from_numpy(np.ascontiguousarray(hints))[None].to(device)
-        return network.predict_ab(batch, given)[0].permute(1, 2, 0).cpu().numpy()
+        given = None if hints is None else torch.from_numpy(hints).to(device)
+        return network.predict_ab(torch.from_numpy(lightness).to(device), given).cpu().numpy()
 
     return predict_ab
 

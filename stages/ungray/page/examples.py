@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from ungray.imaging import photos
-from ungray.imaging.color import gray_photo, rgb_to_lab
+from ungray.imaging.upsampling import gray_photo
 
 PHOTOGRAPHS = {
     "flower": ("sklearn.datasets.images", "flower.jpg"),
@@ -38,6 +38,6 @@ def write_examples(folder: Path) -> list[Path]:
         scale = min(1.0, LONG_SIDE / max(rgb.shape[:2]))
         small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.uint8)
         path = folder / f"{name}.jpg"
-        photos.write_rgb(path, gray_photo(rgb_to_lab(small)[..., 0]))
+        photos.write_rgb(path, gray_photo(small))
         written.append(path)
     return written

@@ -23,8 +23,8 @@ def _gray(rgb):
 
 def test_every_gray_of_8_and_16_bits_stays_itself():
     eight = np.arange(256, dtype=np.uint8)
-    assert np.abs(_gray(np.repeat(eight, 3)) - 257 * eight.astype(int)).max() <= 1
-    assert np.abs(_gray(np.repeat(EVERY_GRAY, 3)) - EVERY_GRAY).max() <= 1
+    np.testing.assert_array_equal(_gray(np.repeat(eight, 3)), 257 * eight.astype(int))
+    np.testing.assert_array_equal(_gray(np.repeat(EVERY_GRAY, 3)), EVERY_GRAY)
 
 
 def test_the_gray_of_a_color_has_its_lightness():
@@ -42,19 +42,13 @@ def test_a_fourth_channel_says_nothing():
     np.testing.assert_array_equal(gray, _gray(rgb))
 
 
-def test_lightness_and_gray_are_each_others_inverse_and_those_of_cie_lab():
+def test_the_lightness_of_every_gray_is_that_of_cie_lab():
     lightness = np.empty(65536, np.float32)
     kernels.lightness_of_gray(EVERY_GRAY.astype(np.float32), lightness)
     np.testing.assert_allclose(lightness, rgb2lab(GRAYS)[0, :, 0], atol=0.002)
-    gray = np.empty(65536, np.uint16)
-    kernels.gray_of_lightness(lightness, gray)
-    assert np.abs(gray.astype(int) - EVERY_GRAY).max() <= 2
 
 
-def test_lightness_and_levels_beyond_their_ends_are_cut():
-    gray = np.empty(4, np.uint16)
-    kernels.gray_of_lightness(np.float32([-5, 0, 100, 140]), gray)
-    assert gray.tolist() == [0, 0, 65535, 65535]
+def test_levels_beyond_their_ends_are_cut():
     lightness = np.empty(2, np.float32)
     kernels.lightness_of_gray(np.float32([-900, 70000]), lightness)  # as cubic interpolation has them
     np.testing.assert_allclose(lightness, [0, 100], atol=0.002)

@@ -16,7 +16,8 @@ from torchmetrics.functional.image import (
 )
 
 from ungray.imaging import metrics
-from ungray.imaging.color import chroma, gray_photo, rgb_to_lab
+from ungray.imaging.color import chroma, rgb_to_lab
+from ungray.imaging.upsampling import gray_photo
 
 # Sharma, Wu, Dalal, "The CIEDE2000 color-difference formula" (2005), table 1: all 34 pairs. Pairs 1-6 test
 # the blue rotation term, 7-16 hue angles on both sides of 180 degrees, 17-24 large and small differences.
@@ -64,7 +65,7 @@ def _damaged(kind: str, photo: np.ndarray) -> np.ndarray:
     if kind == "noisy":
         noise = np.random.default_rng(0).normal(0, 20, photo.shape)
         return np.clip(photo + noise, 0, 255).astype(np.uint8)
-    return gray_photo(rgb_to_lab(photo)[..., 0])
+    return gray_photo(photo)
 
 
 pairs = pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from skimage import data
 from skimage.color import lab2rgb, rgb2lab
 from sklearn.datasets import load_sample_image
 
-from tests.ungray.colors import PHOTOS, every_fifth_color
+from tests.ungray.colors import PHOTOS, every_fifth_color, given_color
 from ungray.imaging import color, upsampling
 
 
@@ -85,17 +85,15 @@ def _odd_photo() -> np.ndarray:
     "photo", [_odd_photo(), PHOTOS["china"], data.rocket()], ids=["flower", "china", "rocket"]
 )
 def test_a_colored_photo_keeps_its_lightness_at_full_resolution_however_wild_the_colors(photo):
-    lightness = color.rgb_to_lab(photo)[..., 0]
-
     def rainbow(small):
         angle = np.linspace(0, 20, small.size).reshape(small.shape)
         return 110 * np.dstack([np.cos(angle), np.sin(angle)]).astype(np.float32)
 
-    colored = upsampling.recolor(lightness, rainbow, short_side=64, multiple=16)
-    assert colored.shape == photo.shape
-    assert colored.dtype == np.uint8
-    assert color.chroma(color.rgb_to_lab(colored)).mean() > 20
-    off = np.abs(_gray_level(rgb2lab(colored)[..., 0]) - _gray_level(lightness))
+    found = given_color(photo, rainbow, working_size=64)
+    assert found.shape == photo.shape
+    assert found.dtype == np.uint8
+    assert color.chroma(color.rgb_to_lab(found)).mean() > 20
+    off = np.abs(_gray_level(rgb2lab(found)[..., 0]) - _gray_level(rgb2lab(photo)[..., 0]))
     assert off.max() <= 1
 
 
@@ -106,9 +104,9 @@ def test_a_photo_gets_its_own_colors_back_softened_when_they_are_predicted():
     def truth(small):
         return cv2.resize(lab, small.shape[::-1], interpolation=cv2.INTER_AREA)[..., 1:]
 
-    colored = upsampling.recolor(lab[..., 0], truth, short_side=128, multiple=16)
-    gray = color.gray_photo(lab[..., 0])
-    assert np.abs(colored.astype(int) - photo).mean() < 0.3 * np.abs(gray.astype(int) - photo).mean()
+    found = given_color(photo, truth, working_size=128)
+    gray = upsampling.gray_photo(photo)
+    assert np.abs(found.astype(int) - photo).mean() < 0.3 * np.abs(gray.astype(int) - photo).mean()
 
 
 @pytest.mark.parametrize("multiple", [1, 4, 16, 32])
@@ -119,7 +117,7 @@ def test_the_network_is_asked_once_on_sides_it_can_take(multiple):
         asked.append(small)
         return np.zeros((*small.shape, 2), np.float32)
 
-    upsampling.recolor(color.rgb_to_lab(_odd_photo())[..., 0], predict_ab, short_side=128, multiple=multiple)
+    given_color(_odd_photo(), predict_ab, working_size=128, multiple=multiple)
     (small,) = asked
     assert small.dtype == np.float32
     assert small.shape[0] % multiple == small.shape[1] % multiple == 0
@@ -152,16 +150,16 @@ def test_the_small_copy_never_has_a_side_of_no_pixels():
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 3), (1, 50), (5, 400), (400, 5), (37, 41)])
 def test_tiny_photos_and_strips_are_colored(height, width):
-    lightness = color.rgb_to_lab(data.astronaut()[100 : 100 + height, 50 : 50 + width])[..., 0]
+    photo = data.astronaut()[100 : 100 + height, 50 : 50 + width]
 
     def reddish(small):
         assert small.shape[0] % 16 == small.shape[1] % 16 == 0
         return np.broadcast_to(np.float32([30, 10]), (*small.shape, 2))
 
-    colored = upsampling.recolor(lightness, reddish, short_side=64, multiple=16)
-    assert colored.shape == (height, width, 3)
-    assert (colored[..., 0] >= colored[..., 1]).all()
-    off = np.abs(_gray_level(rgb2lab(colored)[..., 0]) - _gray_level(lightness))
+    found = given_color(photo, reddish, working_size=64)
+    assert found.shape == (height, width, 3)
+    assert (found[..., 0] >= found[..., 1]).all()
+    off = np.abs(_gray_level(rgb2lab(found)[..., 0]) - _gray_level(rgb2lab(photo)[..., 0]))
     assert off.max() <= 1
 
 

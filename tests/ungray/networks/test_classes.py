@@ -152,13 +152,13 @@ def test_a_saved_model_keeps_prior_and_temperature_and_can_be_given_another_temp
     loaded = load_model(tmp_path / "m.safetensors").network
     assert loaded.configuration == CONFIGURATION
     assert torch.equal(loaded.classes.prior, network.classes.prior)
-    lightness = color.rgb_to_lab(data.chelsea()[:64, :64])[..., 0]
+    lightness = color.rgb_to_lab(data.chelsea()[:64, :64])[None, None, ..., 0]
     ab = networks.predictor(loaded)(lightness)
     np.testing.assert_allclose(ab, networks.predictor(network)(lightness), atol=0.3)
     loaded.classes.temperature = 1.0
     calmer = networks.predictor(loaded)(lightness)
-    np.testing.assert_allclose(calmer[0, 0], (36, 24), atol=0.1)
-    assert (ab[0, 0] > (40, 27)).all()
+    np.testing.assert_allclose(calmer[0, :, 0, 0], (36, 24), atol=0.1)
+    assert (ab[0, :, 0, 0] > (40, 27)).all()
 
 
 def test_it_is_exported_to_onnx(tmp_path):

@@ -17,6 +17,7 @@ from torch import nn
 from ungray import networks
 from ungray.errors import UngrayError
 from ungray.imaging import color
+from ungray.imaging.upsampling import gray_photo
 from ungray.networks import Model, build, lab, load_model, save_model
 from ungray.networks.unet import UNet
 
@@ -184,7 +185,7 @@ def test_a_unet_with_no_color_to_add_gives_the_gray_photo():
     with torch.inference_mode():
         assert not network.predict_ab(lab.rgb_to_lab(rgb)[:, :1]).any()
         raw = network.raw_rgb(rgb)
-    gray = color.gray_photo(lab.rgb_to_lab(rgb)[0, 0].numpy())
+    gray = gray_photo(np.uint8(255 * rgb[0].permute(1, 2, 0).numpy() + 0.5))
     assert np.abs(255 * raw[0].permute(1, 2, 0).numpy() - gray).max() <= 1
 
 
@@ -193,7 +194,7 @@ def test_the_cnn_learns_the_gray_photo_to_rgb():
     network = build(CNN)
     inputs, targets = network.pairs(rgb)
     assert torch.equal(targets, rgb)
-    gray = color.gray_photo(color.rgb_to_lab(np.uint8(255 * rgb[0].permute(1, 2, 0).numpy() + 0.5))[..., 0])
+    gray = gray_photo(np.uint8(255 * rgb[0].permute(1, 2, 0).numpy() + 0.5))
     assert np.abs(255 * inputs[0, 0].numpy() - gray[..., 0]).max() <= 1
     assert torch.equal(network.gray_target(inputs, targets), inputs.repeat(1, 3, 1, 1))
 
@@ -255,13 +256,13 @@ def test_every_weight_of_a_network_learns(configuration):
 
 def test_predict_ab_on_arrays_is_the_networks_and_switches_batch_norm_to_eval(configuration):
     network = _trained(configuration).train()
-    lightness = color.rgb_to_lab(data.chelsea()[:64, :96])[..., 0]
+    lightness = color.rgb_to_lab(data.chelsea()[:64, :96])[None, None, ..., 0]
     ab = networks.predictor(network)(lightness)
-    assert ab.shape == (64, 96, 2)
+    assert ab.shape == (1, 2, 64, 96)
     assert ab.dtype == np.float32
     assert not network.training
-    expected = network.predict_ab(torch.from_numpy(lightness)[None, None])[0].detach().numpy()
-    np.testing.assert_array_equal(ab, expected.transpose(1, 2, 0))
+    expected = network.predict_ab(torch.from_numpy(lightness)).detach().numpy()
+    np.testing.assert_array_equal(ab, expected)
     np.testing.assert_array_equal(ab, networks.predictor(network)(np.asfortranarray(lightness)))
 
 
