@@ -49,8 +49,8 @@ class Objective(ABC):
         self.params, self.network, self.fabric = params, network, fabric
         self.loss = build_loss(params, network)
         """Takes the network's outputs and targets; the mean over the batch, in the network's own units."""
+        self.module, self.optimizer = self.set_up(network, lr=params.lr)
 
-    @abstractmethod
     def step(
         self,
         batch: Tensor,
@@ -77,18 +77,40 @@ class Objective(ABC):
             Detached scalars by name, means over the micro-batch, not multiplied by ``share``; "loss" is one
             of them. The loop logs the mean of each over an epoch as ``<name>/train``.
         """
+        inputs, targets = self.pairs(batch, degraded, hints)
+        found = self.backward(batch, inputs, targets, share=share, last=last)
+        if last:
+            self.advance(lr_factor)
+        return found
 
     @abstractmethod
+    def backward(
+        self, batch: Tensor, inputs: Tensor, targets: Tensor, *, share: float, last: bool
+    ) -> dict[str, Tensor]:
+        """Let the gradients of one micro-batch add up and return what :meth:`step` does.
+
+        ``inputs`` and ``targets`` are what :meth:`pairs` makes of ``batch``.
+        """
+
+    def advance(self, lr_factor: float) -> None:
+        """Let every optimizer take its step on the gradients that have added up."""
+        self.update(self.module, self.optimizer, lr=self.params.lr * lr_factor)
+
     def state_dict(self) -> dict[str, Any]:
         """Return weights and optimizers of all parts, in types that ``torch.load(weights_only)`` reads."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.optimizer.state_dict(),
+        }
 
-    @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`state_dict` returned."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.optimizer.load_state_dict(state["optimizer"])
 
-    @abstractmethod
     def train(self) -> None:
         """Put all parts in training mode."""
+        self.module.train()
 
     def pairs(
         self, batch: Tensor, degraded: Tensor | None, hints: Tensor | None = None
@@ -120,45 +142,15 @@ class Objective(ABC):
 class Regression(Objective):
     """One network, one loss, one optimizer."""
 
-    def __init__(self, params: Params, network: Colorizer, fabric: Fabric) -> None:
-        super().__init__(params, network, fabric)
-        self.module, self.optimizer = self.set_up(network, lr=params.lr)
-
-    def step(
-        self,
-        batch: Tensor,
-        degraded: Tensor | None,
-        *,
-        lr_factor: float,
-        hints: Tensor | None = None,
-        share: float = 1.0,
-        last: bool = True,
+    def backward(
+        self, batch: Tensor, inputs: Tensor, targets: Tensor, *, share: float, last: bool
     ) -> dict[str, Tensor]:
-        """See :meth:`Objective.step`."""
-        inputs, targets = self.pairs(batch, degraded, hints)
+        """See :meth:`Objective.backward`."""
         with self.fabric.no_backward_sync(self.module, enabled=not last):
             # The network runs in the chosen precision, the loss in fp32.
             loss = self.loss(self.module(inputs).float(), targets)
             self.fabric.backward(loss * share)
-        if last:
-            self.update(self.module, self.optimizer, lr=self.params.lr * lr_factor)
         return {"loss": loss.detach()}
-
-    def state_dict(self) -> dict[str, Any]:
-        """See :meth:`Objective.state_dict`."""
-        return {
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.optimizer.state_dict(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See :meth:`Objective.load_state_dict`."""
-        self.network.load_state_dict(state["network"])
-        self.optimizer.optimizer.load_state_dict(state["optimizer"])
-
-    def train(self) -> None:
-        """See :meth:`Objective.train`."""
-        self.module.train()
 
 
 def build_objective(params: Params, network: Colorizer, fabric: Fabric) -> Objective:
@@ -201,28 +193,19 @@ class Adversarial(Objective):
 
     def __init__(self, params: Params, network: Colorizer, fabric: Fabric) -> None:
         super().__init__(params, network, fabric)
-        self.module, self.optimizer = self.set_up(network, lr=params.lr)
         self.discriminator = Discriminator()
         self.critic, self.critic_optimizer = self.set_up(self.discriminator, lr=params.adversarial.lr)
         self.steps = 0
         self.turn = 0  # of the micro-batch in its step
 
-    def step(
-        self,
-        batch: Tensor,
-        degraded: Tensor | None,
-        *,
-        lr_factor: float,
-        hints: Tensor | None = None,
-        share: float = 1.0,
-        last: bool = True,
+    def backward(
+        self, batch: Tensor, inputs: Tensor, targets: Tensor, *, share: float, last: bool
     ) -> dict[str, Tensor]:
-        """See :meth:`Objective.step`; "loss" is the one on the true colors, without the discriminator's.
+        """See :meth:`Objective.backward`; "loss" is the one on the true colors, without the discriminator's.
 
         Beside it: loss_generator and loss_discriminator, the two cross-entropies, and
         discriminator_accuracy, the share of photos, true and colored, that it took for what they are.
         """
-        inputs, targets = self.pairs(batch, degraded, hints)
         lightness = rgb_to_lab(to_rgb(self.fabric.to_device(batch)))[:, :1]
         with self.fabric.no_backward_sync(self.module, enabled=not last):
             outputs = self.module(inputs).float()
@@ -240,11 +223,13 @@ class Adversarial(Objective):
             loss_generator = _cross_entropy(logits, true=True)
             self.fabric.backward((loss + self.params.adversarial.weight * loss_generator) * share)
         self.turn += 1
-        if last:
-            self.update(self.critic, self.critic_optimizer, lr=self.params.adversarial.lr * lr_factor)
-            self.update(self.module, self.optimizer, lr=self.params.lr * lr_factor)
-            self.steps, self.turn = self.steps + 1, 0
         return {"loss": loss.detach(), "loss_generator": loss_generator.detach(), **judged}
+
+    def advance(self, lr_factor: float) -> None:
+        """See :meth:`Objective.advance`."""
+        self.update(self.critic, self.critic_optimizer, lr=self.params.adversarial.lr * lr_factor)
+        super().advance(lr_factor)
+        self.steps, self.turn = self.steps + 1, 0
 
     def _learn_to_tell(self, photos: Tensor, share: float, *, last: bool) -> dict[str, Tensor]:
         """Let the discriminator's gradients add up on ``photos``, true ones first and as many colored."""
@@ -277,9 +262,7 @@ class Adversarial(Objective):
 
     def state_dict(self) -> dict[str, Any]:
         """See :meth:`Objective.state_dict`."""
-        return {
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.optimizer.state_dict(),
+        return super().state_dict() | {
             "discriminator": self.discriminator.state_dict(),
             "discriminator_optimizer": self.critic_optimizer.optimizer.state_dict(),
             "steps": self.steps,
@@ -287,15 +270,14 @@ class Adversarial(Objective):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See :meth:`Objective.load_state_dict`."""
-        self.network.load_state_dict(state["network"])
-        self.optimizer.optimizer.load_state_dict(state["optimizer"])
+        super().load_state_dict(state)
         self.discriminator.load_state_dict(state["discriminator"])
         self.critic_optimizer.optimizer.load_state_dict(state["discriminator_optimizer"])
         self.steps = state["steps"]
 
     def train(self) -> None:
         """See :meth:`Objective.train`."""
-        self.module.train()
+        super().train()
         self.critic.train()
 
 
