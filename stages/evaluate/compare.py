@@ -17,16 +17,16 @@ from stages.evaluate.candidates import (
     load_photo,
     without_known,
 )
+from stages.evaluate.options import tool_parser
 from stages.evaluate.params import Params
 from stages.evaluate.pictures import difference_map, label, scale_strip
 from stages.evaluate.summaries import difference, means
 from stages.params import load
 from stages.storage import tables
-from ungray.errors import UngrayError
 from ungray.imaging.grids import photo_grid, write_jpeg
 from ungray.imaging.metrics import DECISIVE, METRICS, of_photos
 from ungray.quality import TOO_FEW
-from ungray.system.terminal import Parser, tell
+from ungray.system.terminal import tell
 
 DOC = """\
 Hold A against B on the color photos in DIR: each colors their gray versions, and is judged beside the
@@ -41,22 +41,11 @@ piece of evidence, and so do those that `prepare` has put into one group. Exampl
 
 def compare(arguments: Sequence[str]) -> None:
     """Run the tool ``python -m stages.evaluate compare``."""
-    parser = Parser(
-        prog="python -m stages.evaluate compare",
-        description=DOC,
-    )
+    parser = tool_parser("compare", DOC, output="reports/compare")
     parser.add_argument("a", metavar="A", type=Path, help="a model, or a folder of colorings")
     parser.add_argument("b", metavar="B", type=Path, help="the other one")
     parser.add_argument("--photos", metavar="DIR", type=Path, required=True, help="photos in true color")
-    parser.add_argument(
-        "--short-side", type=int, default=256, help="pixels at which photos are judged; 0: as they are (256)"
-    )
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path("reports/compare"), help="folder to write (reports/compare)"
-    )
     options = parser.parse_args(arguments)
-    if options.short_side < 0:
-        raise UngrayError(f"--short-side {options.short_side} is not allowed: it must be 0 or more pixels")
     params = load("evaluate", Params)
     candidates = {"a": candidate(options.a), "b": candidate(options.b)}
     paths = list(without_known(by_name(options.photos)).values())

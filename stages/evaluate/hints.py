@@ -14,6 +14,7 @@ from stages.evaluate.candidates import by_name, load_photo
 from stages.evaluate.chart_style import GRAY as GRAY_INK
 from stages.evaluate.charts import panels
 from stages.evaluate.diffusion import spread
+from stages.evaluate.options import at_least, tool_parser
 from stages.evaluate.params import Params
 from stages.params import load
 from stages.storage import tables
@@ -25,7 +26,7 @@ from ungray.imaging.color import Float, Rgb, rgb_to_lab
 from ungray.imaging.prediction import Prediction
 from ungray.system.files import whole_file
 from ungray.system.progress import Bar
-from ungray.system.terminal import Parser, tell
+from ungray.system.terminal import tell
 
 DOC = """\
 Show what hints are worth: color the photos in DIR with 0, 1, 2, 5, 10, 20, 50 and 100 hints at random places,
@@ -50,20 +51,15 @@ WINDOW = 3
 
 def hints(arguments: Sequence[str]) -> None:
     """Run the tool ``python -m stages.evaluate hints``."""
-    parser = Parser(
-        prog="python -m stages.evaluate hints",
-        description=DOC,
-    )
+    parser = tool_parser("hints", DOC, output="reports/hints", short_side=False)
     parser.add_argument("model", metavar="MODEL", type=Path, help="a model that takes hints")
     parser.add_argument("--photos", metavar="DIR", type=Path, required=True, help="photos in true color")
-    parser.add_argument("--most", type=int, default=100, help="judge so many of them, evenly spaced (100)")
-    parser.add_argument("--seed", type=int, default=1, help="of the places (1)")
     parser.add_argument(
-        "-o", "--output", type=Path, default=Path("reports/hints"), help="folder to write (reports/hints)"
-    )
+        "--most", type=at_least(1, "--most", "photos"), default=100,
+        help="judge so many of them, evenly spaced (100)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=1, help="of the places (1)")
     options = parser.parse_args(arguments)
-    if options.most < 1:
-        raise UngrayError(f"--most {options.most} is not allowed: it must be 1 or more photos")
     params = load("evaluate", Params)
     colorizer = Colorizer.load(options.model)
     if not colorizer.takes_hints:

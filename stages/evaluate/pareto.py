@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from stages.evaluate.candidates import by_name, groups_of, load_photo, without_known
+from stages.evaluate.options import named, tool_parser
 from stages.evaluate.params import Params
 from stages.evaluate.pareto_chart import draw_pareto
 from stages.evaluate.pareto_table import GRAY, markdown, method_name, pareto_table
@@ -18,7 +19,7 @@ from ungray.errors import UngrayError
 from ungray.imaging import duplicates, metrics
 from ungray.imaging.color import Rgb
 from ungray.system.progress import Bar
-from ungray.system.terminal import Parser, tell
+from ungray.system.terminal import tell
 
 DOC = """\
 Judge every MODEL on the same photos, as it is and with its a and b times each constant of --saturation, and
@@ -40,16 +41,26 @@ JUDGED = ("ciede2000", "ab_mae", "psnr", "colorfulness", "colorfulness_truth")
 
 def pareto(arguments: Sequence[str]) -> None:
     """Run the tool ``python -m stages.evaluate pareto``."""
-    options = _parser().parse_args(arguments)
-    if options.short_side < 0:
-        raise UngrayError(f"--short-side {options.short_side} is not allowed: it must be 0 or more pixels")
+    parser = tool_parser("pareto", DOC, output="reports")
+    parser.add_argument(
+        "models", metavar="MODEL", nargs="+", help="a model (.safetensors), named by its folder; or NAME=path"
+    )
+    parser.add_argument(
+        "--photos", metavar="DIR", type=Path, help="photos in true color (the workflow's test photos)"
+    )
+    parser.add_argument(
+        "--saturation", metavar="FACTOR", type=float, nargs="+", default=[1.0, 1.3, 1.6, 2.0],
+        help="what a and b are multiplied by (1 1.3 1.6 2)",
+    )  # fmt: skip
+    options = parser.parse_args(arguments)
     for factor in options.saturation:
         if not 0 < factor <= MOST_SATURATION:
             raise UngrayError(
                 f"--saturation {factor:g} is not allowed: it must be over 0 and at most {MOST_SATURATION:g}"
             )
     params = load("evaluate", Params)
-    models = {name: Colorizer.load(path) for name, path in _named(options.models).items()}
+    paths_of_models = named(options.models, name_of=lambda path: path.parent.name, taken={GRAY})
+    models = {name: Colorizer.load(path) for name, path in paths_of_models.items()}
     paths = _test_photos(PREPARED) if options.photos is None else by_name(options.photos)
     paths = without_known(paths)
     factors = sorted(set(options.saturation))
@@ -105,46 +116,6 @@ def _colorings(
         prediction = colorizer.predict(gray)
         for factor in factors:
             yield method_name(name, factor), prediction.render(saturation=factor)
-
-
-def _parser() -> Parser:
-    parser = Parser(
-        prog="python -m stages.evaluate pareto",
-        description=DOC,
-    )
-    parser.add_argument(
-        "models", metavar="MODEL", nargs="+", help="a model (.safetensors), named by its folder; or NAME=path"
-    )
-    parser.add_argument(
-        "--photos", metavar="DIR", type=Path, help="photos in true color (the workflow's test photos)"
-    )
-    parser.add_argument(
-        "--saturation", metavar="FACTOR", type=float, nargs="+", default=[1.0, 1.3, 1.6, 2.0],
-        help="what a and b are multiplied by (1 1.3 1.6 2)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--short-side", type=int, default=256, help="pixels at which photos are judged; 0: as they are (256)"
-    )
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path("reports"), help="folder to write to (reports)"
-    )
-    return parser
-
-
-def _named(models: Sequence[str]) -> dict[str, Path]:
-    """Return the files of ``models``, each a path or NAME=path, by their names."""
-    named: dict[str, Path] = {}
-    for text in models:
-        name, equals, rest = text.partition("=")
-        if not equals or Path(text).is_file():
-            name, rest = Path(text).resolve().parent.name, text
-        if not name or name in named or name == GRAY:
-            taken = f"{GRAY!r} is the gray photo" if name == GRAY else f"two models are named {name!r}"
-            raise UngrayError(
-                f"{text}: {taken if name else 'it has no name'}; give it another, as in OTHER={rest}"
-            )
-        named[name] = Path(rest)
-    return named
 
 
 def _test_photos(prepared: Path) -> dict[str, Path]:

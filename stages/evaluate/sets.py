@@ -11,18 +11,18 @@ import numpy as np
 import pandas as pd
 
 from stages.evaluate.candidates import by_name, load_photo
+from stages.evaluate.options import named, tool_parser
 from stages.evaluate.params import Params
 from stages.evaluate.report import one_set
 from stages.evaluate.summaries import figures_table
 from stages.params import load
 from stages.storage import tables
 from ungray.colorizer import Colorizer
-from ungray.errors import UngrayError
 from ungray.imaging import metrics
 from ungray.quality import minus_gray, ratio
 from ungray.system.files import whole_file
 from ungray.system.progress import Bar
-from ungray.system.terminal import Parser, tell
+from ungray.system.terminal import tell
 
 DOC = """\
 Judge a model on sets of color photos, a folder each, beside their gray versions: what it is worth on
@@ -38,30 +38,18 @@ GRAY, MODEL = "gray", "model"
 
 def sets(arguments: Sequence[str]) -> None:
     """Run the tool ``python -m stages.evaluate sets``."""
-    parser = Parser(
-        prog="python -m stages.evaluate sets",
-        description=DOC,
-    )
+    parser = tool_parser("sets", DOC, output="reports/sets")
     parser.add_argument("model", metavar="MODEL", type=Path, help="a model, .safetensors or .onnx")
     parser.add_argument("folders", metavar="DIR", nargs="+", help="a folder of photos, or NAME=folder")
     parser.add_argument(
         "--own", action="store_true", help="the sets are kinds held out of the model's own photos"
     )
     parser.add_argument("--vivid", action="store_true", help="judge the vivid colors")
-    parser.add_argument(
-        "--short-side", type=int, default=256, help="pixels at which photos are judged; 0: as they are (256)"
-    )
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path("reports/sets"), help="folder to write (reports/sets)"
-    )
     options = parser.parse_args(arguments)
-    if options.short_side < 0:
-        raise UngrayError(f"--short-side {options.short_side} is not allowed: it must be 0 or more pixels")
     params = load("evaluate", Params)
+    folders = named(options.folders, name_of=lambda path: path.name)
     colorizer = Colorizer.load(options.model)
-    judged = judge_sets(
-        colorizer, named_folders(options.folders), short_side=options.short_side, vivid=options.vivid
-    )
+    judged = judge_sets(colorizer, folders, short_side=options.short_side, vivid=options.vivid)
     found = judged_sets(judged, params)
     table = sets_table(found)
     tables.write(judged.round(5), options.output / "photos.csv")
@@ -70,23 +58,6 @@ def sets(arguments: Sequence[str]) -> None:
         partial.write_text(json.dumps({"kinds" if options.own else "elsewhere": found}, indent=2) + "\n")
     tell(*table.to_string(index=False, na_rep="").split("\n"))
     tell(f"{options.output}/sets.csv has this, {options.output}/photos.csv each photo, quality.json the rest")
-
-
-def named_folders(texts: Sequence[str]) -> dict[str, Path]:
-    """Return the folders of ``texts``, each a path or NAME=path, by their names.
-
-    Raises:
-        UngrayError: two have one name.
-    """
-    folders: dict[str, Path] = {}
-    for text in texts:
-        name, equals, rest = text.partition("=")
-        if not equals or Path(text).is_dir():
-            name, rest = Path(text).resolve().name, text
-        if not name or name in folders:
-            raise UngrayError(f"{text}: a set needs a name of its own; give it one, as in NAME={rest}")
-        folders[name] = Path(rest).expanduser()
-    return folders
 
 
 def judge_sets(

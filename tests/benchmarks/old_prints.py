@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from stages.evaluate.candidates import by_name, load_photo
 from ungray.colorizer import Colorizer
 from ungray.imaging import metrics
-from ungray.imaging.color import Float, Rgb, gray_photo, lab_to_rgb, rgb_to_lab
+from ungray.imaging.color import Float, Rgb, lab_to_rgb, rgb_to_lab
 from ungray.imaging.grids import photo_grid, write_jpeg
+from ungray.imaging.upsampling import gray_photo
 
 
 def worn(gray: NDArray[np.uint8], draws: np.random.Generator) -> NDArray[np.uint8]:
@@ -84,7 +85,7 @@ def main() -> None:
     for number, path in enumerate(paths[:: max(1, len(paths) // options.most)][: options.most]):
         truth = load_photo(path, short_side=options.short_side).truth
         lab = rgb_to_lab(truth)
-        gray = gray_photo(lab[..., 0])
+        gray = gray_photo(truth)
         print_of_it = worn(gray[..., 0], np.random.default_rng([1, number]))
         colored = colorizer.colorize(print_of_it)
         made = (gray, colors_at(lab, colorizer.colorize(gray)), colors_at(lab, colored))

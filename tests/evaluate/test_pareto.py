@@ -179,8 +179,8 @@ def test_what_is_wrong_is_said_in_a_sentence(truths, models, here):
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
-    assert "two models are named 'l1'; give it another, as in OTHER=" in refusal(models[0], models[0])
-    assert "'gray' is the gray photo" in refusal(f"gray={models[0]}")
+    assert "the name 'l1' is taken; give it another, as in OTHER=" in refusal(models[0], models[0])
+    assert "the name 'gray' is taken" in refusal(f"gray={models[0]}")
     assert "nowhere.safetensors not found" in refusal("nowhere.safetensors", "--photos", truths)
     assert "data/prepared has no test photos" in refusal(models[0])
     assert "--saturation 0 is not allowed" in refusal(models[0], "--photos", truths, "--saturation", "0")

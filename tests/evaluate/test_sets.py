@@ -12,7 +12,7 @@ from skimage import data
 
 from stages.evaluate.diffusion import spread
 from stages.evaluate.hints import NUMBERS, hints, places
-from stages.evaluate.sets import named_folders, sets
+from stages.evaluate.sets import sets
 from ungray import networks
 from ungray.errors import UngrayError
 from ungray.imaging import photos
@@ -76,8 +76,8 @@ def test_vivid_colors_are_judged_where_asked_for(here, colors):
 
 
 def test_sets_without_a_name_of_their_own_are_refused(here):
-    with pytest.raises(UngrayError, match=r"a set needs a name of its own; give it one, as in NAME="):
-        named_folders([str(here / "cats"), f"cats={here / 'cups'}"])
+    with pytest.raises(UngrayError, match=r"the name 'cats' is taken; give it another, as in OTHER="):
+        sets(["model.safetensors", str(here / "cats"), f"cats={here / 'cups'}"])
 
 
 def test_a_folder_without_photos_is_one_sentence(here, colors):
