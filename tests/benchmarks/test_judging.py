@@ -59,7 +59,7 @@ def checkout(top: Path, count: int) -> None:
     tables.write(
         index[["photo"]].set_axis(["sha256"], axis=1).assign(width=300, height=200), top / "data/verdicts.csv"
     )
-    about = index[["query"]].assign(status="kept", source="sample", license="CC0")
+    about = index[["query"]].assign(status="kept", source="sample", license="CC0", sha256="", url="")
     tables.write(about, top / "data/manifest.csv")
     (top / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     torch.manual_seed(0)

@@ -119,8 +119,8 @@ def test_a_process_that_starts_anew_has_what_was_compiled():
     code = """
 import numpy as np
 from ungray.imaging import kernels
-kernels.gray_of_lightness(np.zeros(1, np.float32), np.zeros(1, np.uint16))
-print(sum(kernels.gray_of_lightness.stats.cache_hits.values()))
+kernels.lightness_of_gray(np.zeros(1, np.float32), np.zeros(1, np.float32))
+print(sum(kernels.lightness_of_gray.stats.cache_hits.values()))
 """
     for _ in range(2):
         ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
