@@ -199,9 +199,14 @@ def _trained(
     )
     learned = "Nothing of this training was kept. " if kept_nothing(provenance) else ""
     settings = ", ".join(f"{name} {provenance['train'][name]}" for name in SETTINGS)
+    apart = ""
+    if manifest is not None:  # of a model from elsewhere only a person can say that
+        apart = (
+            " No test photo was in training, nor any crop, turned copy or near-duplicate that was recognized "
+            "as one."
+        )
     paragraphs = [
-        f"{learned}{_sources(manifest)}{split}. No test photo was in training, nor any crop, turned copy or "
-        "near-duplicate that was recognized as one.",
+        f"{learned}{_sources(manifest)}{split}.{apart}",
         f"Queries: {printable(', '.join(provenance['queries']))}.",
     ]
     if manifest is not None:
