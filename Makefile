@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export NO_ALBUMENTATIONS_UPDATE := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help env colorize wheel repro recipe tune test benchmark doctor lint pull clean-cache constraints
+.PHONY: help env colorize wheel repro accept recipe tune test benchmark doctor lint pull clean-cache constraints
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +48,9 @@ repro: $(VENV)/installed data/base/colorizer.safetensors data/base/colorizer.onn
 	@mkdir -p .cache && touch .cache/reproduced
 	@python -m stages.export verdict
 	@echo "Next: open reports/report.html, read data/models/model_card.md, edit params.yaml, run it again."
+
+accept: $(VENV)/installed  ## after a change of code: stages that give the same bytes on a tiny run need not run again
+	@python -m stages.accept
 
 recipe: $(VENV)/installed  ## run a recipe, NAME=unet SET='train.minutes=10 ...'; without NAME list them
 	@python -m stages.recipes $(NAME) $(SET)
