@@ -17,13 +17,15 @@ privacy.silence_libraries()  # before any of them is loaded
 
 if TYPE_CHECKING:
     from ungray.colorizer import Colorizer
+    from ungray.hints import Hint
     from ungray.imaging.prediction import Prediction
     from ungray.imaging.reading.formats import PhotoError
 
-__all__ = ["ArgumentError", "Colorizer", "PhotoError", "Prediction", "UngrayError"]
+__all__ = ["ArgumentError", "Colorizer", "Hint", "PhotoError", "Prediction", "UngrayError"]
 
 LATE = {
     "Colorizer": "ungray.colorizer",
+    "Hint": "ungray.hints",
     "Prediction": "ungray.imaging.prediction",
     "PhotoError": "ungray.imaging.reading.formats",
 }

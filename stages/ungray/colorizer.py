@@ -23,6 +23,7 @@ True
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -128,8 +129,15 @@ class Colorizer:
                 are quicker.
 
         Raises:
-            UngrayError: no such model or engine, no model of ungray, or damaged.
+            ArgumentError: no such engine, ``model`` is neither a path nor a word, or ``threads`` no number.
+            UngrayError: no such model, no model of ungray, or damaged.
         """
+        if not isinstance(model, str | os.PathLike | None):
+            raise ArgumentError(f"{model!r:.40} is no model; give the path of a file, base or mine")
+        if not (isinstance(threads, int) and threads >= 0):
+            raise ArgumentError(
+                f"threads is {threads!r:.40}; it must be 0, one per core, or a number of them"
+            )
         return cls(engines.load(model_path(model), engine=engine, threads=threads))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -161,9 +169,9 @@ class Colorizer:
             order of the machine, with 3 channels, or 4 if it has alpha.
 
         Raises:
-            ArgumentError: it is no photo (a path, None, an array of another type or shape, numbers that are
-                no levels), or the saturation is negative; a hint lies beside the photo, or the model takes
-                none.
+            ArgumentError: it is no photo (a path, None, an array of another type or shape), the saturation is
+                negative or no number, a hint is none or lies beside the photo, or the model takes none.
+            PhotoError: an image whose file is damaged, or whose numbers are no levels.
         """
         return self.colorize_batch([photo], saturation=saturation, vivid=vivid, hints=[hints])[0]
 
@@ -221,11 +229,11 @@ class Colorizer:
     ) -> list[Float] | None:
         """Return the hints of each photo as the network takes them, None where no photo has any."""
         if len(each) != len(photos):
-            raise UngrayError(f"there are hints for {len(each)} photos, and {len(photos)} photos")
+            raise ArgumentError(f"there are hints for {len(each)} photos, and {len(photos)} photos")
         if not any(each):
             return None
         if not self.takes_hints:
-            raise UngrayError(
+            raise ArgumentError(
                 f"{self.path} takes no hints; the base model does, and so does one that is trained with "
                 "train.hints.share over 0"
             )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ungray.errors import UngrayError
+from ungray.errors import ArgumentError, is_number
 from ungray.imaging.color import Float, rgb_to_lab
 
 PATCH = 3
@@ -29,7 +28,7 @@ class Hint:
         weight: how far it is to be trusted, over 0 and at most 1.
 
     Raises:
-        UngrayError: one of them is something else.
+        ArgumentError: one of them is something else.
     """
 
     x: float
@@ -38,12 +37,12 @@ class Hint:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.x) and math.isfinite(self.y)):
-            raise UngrayError(f"a hint's place is {self.x}, {self.y}; both must be numbers of pixels")
+        if not (is_number(self.x) and is_number(self.y)):
+            raise ArgumentError(f"a hint's place is {self.x}, {self.y}; both must be numbers of pixels")
         if not (isinstance(self.color, str) and HEX.fullmatch(self.color)):
-            raise UngrayError(f"a hint's color is {self.color!r:.40}; it must be sRGB such as #aa3322")
-        if not 0 < self.weight <= 1:
-            raise UngrayError(f"a hint's weight is {self.weight}; it must be over 0 and at most 1")
+            raise ArgumentError(f"a hint's color is {self.color!r:.40}; it must be sRGB such as #aa3322")
+        if not (is_number(self.weight) and 0 < self.weight <= 1):
+            raise ArgumentError(f"a hint's weight is {self.weight}; it must be over 0 and at most 1")
 
     def ab(self) -> Float:
         """Return a and b of its color, float32 (2,), Lab units."""
@@ -63,12 +62,16 @@ def drawn(hints: Sequence[Hint], *, photo: tuple[int, int], small: tuple[int, in
         small: those of the small copy that the network sees.
 
     Raises:
-        UngrayError: a hint lies beside the photo.
+        ArgumentError: what stands there is no :class:`Hint`, or lies beside the photo.
     """
     channels = np.zeros((3, *small), np.float32)
     for hint in hints:
+        if not isinstance(hint, Hint):
+            raise ArgumentError(
+                f"{hint!r:.40} is no hint; give Hint(x, y, color), as Hint(120, 80, '#aa3322')"
+            )
         if not (0 <= hint.x < photo[1] and 0 <= hint.y < photo[0]):
-            raise UngrayError(
+            raise ArgumentError(
                 f"a hint lies at {hint.x:g}, {hint.y:g}, beside the photo of {photo[1]}x{photo[0]} pixels"
             )
         row, column = (

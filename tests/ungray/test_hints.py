@@ -7,7 +7,7 @@ import torch
 from stages.export.to_onnx import check_onnx, write_onnx
 from ungray import networks
 from ungray.colorizer import Colorizer
-from ungray.errors import UngrayError
+from ungray.errors import ArgumentError
 from ungray.hints import Hint, drawn
 from ungray.imaging.color import rgb_to_lab
 from ungray.imaging.spreading import corrected
@@ -81,7 +81,7 @@ def test_both_engines_take_hints_alike(model, photo):
 
 def test_a_model_without_hints_says_so_in_one_sentence(colorizer, photo):
     assert not colorizer.takes_hints
-    with pytest.raises(UngrayError, match=r"takes no hints; .*train\.hints\.share"):
+    with pytest.raises(ArgumentError, match=r"takes no hints; .*train\.hints\.share"):
         colorizer.colorize(photo, hints=[Hint(1, 1, "#ff0000")])
     assert colorizer.colorize(photo, hints=[]).shape == (80, 100, 3)
 
@@ -97,15 +97,17 @@ def test_a_model_without_hints_says_so_in_one_sentence(colorizer, photo):
     ],
 )
 def test_a_hint_that_is_none_is_refused(arguments, says):
-    with pytest.raises(UngrayError, match=says):
+    with pytest.raises(ArgumentError, match=says):
         Hint(**{"x": 1, "y": 1, "color": "#ff0000"} | arguments)
 
 
 def test_a_hint_beside_the_photo_and_hints_for_other_photos_are_refused(model, photo):
     colorizer = Colorizer.load(model)
-    with pytest.raises(UngrayError, match="lies at 100, 3, beside the photo of 100x80 pixels"):
+    with pytest.raises(ArgumentError, match="lies at 100, 3, beside the photo of 100x80 pixels"):
         colorizer.colorize(photo, hints=[Hint(100, 3, "#ff0000")])
-    with pytest.raises(UngrayError, match="hints for 1 photos, and 2 photos"):
+    with pytest.raises(ArgumentError, match="is no hint; give Hint"):
+        colorizer.colorize(photo, hints=[(10, 3, "#ff0000")])
+    with pytest.raises(ArgumentError, match="hints for 1 photos, and 2 photos"):
         colorizer.colorize_batch([photo, photo], hints=[()])
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
+from ungray.errors import ArgumentError
 from ungray.imaging import encoding, photos
 from ungray.imaging import exif as exif_data
 from ungray.imaging.exif import Metadata
@@ -175,13 +176,13 @@ def from_array(pixels: NDArray[Any]) -> Photo:
     """Return what is in an array, uint8 or uint16: (height, width), or 1 to 4 channels: gray or RGB, alpha.
 
     Raises:
-        PhotoError: another shape or type.
+        ArgumentError: another shape or type.
     """
     pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     shape = pixels.shape
     known = len(shape) == 2 or (len(shape) == 3 and 1 <= shape[2] <= 4)
     if pixels.dtype not in (np.uint8, np.uint16) or not known or 0 in shape:
-        raise photos.PhotoError(
+        raise ArgumentError(
             f"an array of {pixels.dtype} {shape} is no photo; give uint8 or uint16, (height, width) or "
             "(height, width, channels) with 1 to 4 channels: gray or RGB, and alpha"
         )

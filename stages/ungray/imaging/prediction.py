@@ -6,7 +6,6 @@ lightness stays; see :mod:`ungray.imaging.upsampling`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ungray.errors import ArgumentError
+from ungray.errors import ArgumentError, is_number
 from ungray.imaging.color import Float, PredictAb
 from ungray.imaging.photo_files import Photo
 from ungray.imaging.spreading import corrected
@@ -51,7 +50,7 @@ class Prediction:
             ArgumentError: ``saturation`` is negative or no number.
             UngrayError: the network has predicted no numbers.
         """
-        if not (math.isfinite(saturation) and saturation >= 0):
+        if not (is_number(saturation) and saturation >= 0):
             raise ArgumentError(f"saturation is {saturation}; it must be 0 (gray) or more, 1 is as predicted")
         factor = saturation * (self.vivid if vivid else 1)
         return apply_color(
