@@ -135,9 +135,7 @@ def test_what_is_too_large_is_refused_in_the_words_of_the_page(visit, tmp_path):
     for path, size in ((large, 64_000_001), (half, 52_000_000)):
         with path.open("wb") as file:
             file.truncate(size)
-    limits = (
-        "too large; a photo may have 64 MB, all that come at once 256 MB: save it smaller, or bring fewer"
-    )
+    limits = "too large; the limit is 64 MB per photo and 256 MB at once: save it smaller, or drop fewer"
     page.set_input_files("#drop input[type=file]", files=large)
     expect(page.get_by_role("alert")).to_have_text(f"Not colored. harbor.tif: {limits}")
     drop(page, photo())

@@ -153,7 +153,7 @@ def test_a_shard_that_is_not_there_is_named_with_the_way_out(packed, served, her
     (folder / "train-00001.tar").unlink()
     for address in (str(folder), f"{served[0]}/{folder.name}"):
         with pytest.raises(
-            UngrayError, match=r"train-00001\.tar is not there; `dvc pull data/prepared` fetches"
+            UngrayError, match=r"train-00001\.tar is missing; `dvc pull data/prepared` fetches"
         ):
             list(streamed(folder, address=address).batches(**DRAWN))
 

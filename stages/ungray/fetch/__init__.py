@@ -1,8 +1,8 @@
-"""Fetching photos from the network, in parallel and politely: nothing that comes back is trusted.
+"""Fetches photos from the network, in parallel and politely. Nothing that is received is trusted.
 
-Only public addresses are asked. A link's host is resolved here, every address it has is checked, and the
-connection goes to the address that was checked, again at every redirect. For that reason proxies named in the
-environment are not used: they would resolve names by themselves. SSL_CERT_FILE is honored.
+Only public addresses are requested. A link's host is resolved here, all its addresses are checked, and the
+connection goes to a checked address; the same holds for every redirect. Therefore proxies from the
+environment are not used: they would resolve names themselves. SSL_CERT_FILE is honored.
 """
 
 from __future__ import annotations
@@ -41,20 +41,26 @@ from ungray.system.files import sha256, whole_file
 MAX_REDIRECTS = 5
 
 LANES = 10
-"""Photos in work for each connection; most of them wait, for a name, a delay or a second attempt."""
+"""The number of photos in flight per connection; most of them wait for a name, a delay or another attempt."""
 
 BACK_OFF = wait_exponential_jitter(multiplier=0.5, max=30, jitter=0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How hard to ask, and what is too much.
+    """Limits on requests and photos.
 
-    ``connections`` at a time in all and ``connections_per_host``; ``delay`` seconds between the starts of two
-    requests to one host. A photo gets ``attempts``, the first one included, each given up after ``timeout``
-    seconds in which nothing came, and ``deadline`` seconds in all: decoding and the waits between attempts
-    count, the waits for its turn do not. A body of more than ``max_bytes``, as it came or unpacked, and a
-    photo of more than ``max_pixels`` are refused. ``honor_opt_out`` refuses what its host asks to leave out.
+    Attributes:
+        connections: at most this many at a time.
+        connections_per_host: at most this many at a time per host.
+        delay: seconds between the starts of two requests to one host.
+        attempts: per photo, including the first one.
+        timeout: seconds without data after which an attempt is given up.
+        deadline: seconds per photo in all, including decoding and the waits between attempts, but not the
+            waits for its turn.
+        max_bytes: a larger body is refused, compressed or not.
+        max_pixels: a larger photo is refused.
+        honor_opt_out: refuse photos whose host opts out.
     """
 
     connections: int
@@ -77,17 +83,17 @@ ONE_PHOTO = Limits(
     deadline=120.0,
     max_bytes=200_000_000,
     max_pixels=MAX_PIXELS,
-    # Those tags ask to be left out of collections that models learn from; here one person looks at one photo.
+    # Opt-outs are about collections that models are trained on; here one person views one photo.
     honor_opt_out=False,
 )
-"""For a photo that a person asks for."""
+"""The limits for a single photo that a person requests."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of a link: the ``sha256`` of its photo, or the ``reason`` why there is none.
+    """The result of a link: the ``sha256`` of its photo, or the ``reason`` why there is none.
 
-    The other one is empty. ``fetched_at`` is the moment it was decided, in UTC, such as 2026-11-21T07:00:00Z.
+    The other one is empty. ``fetched_at`` is the time of the result in UTC, such as 2026-11-21T07:00:00Z.
     """
 
     url: str
@@ -97,12 +103,12 @@ class Outcome:
 
 
 Unwanted = Callable[[bytes, Decoder], str]
-"""Takes a photo's file and what decodes it; returns the checksum it goes by instead, empty if none; may
-raise a PhotoError, which refuses the photo."""
+"""Takes the content of a photo's file and a decoder. Returns the checksum of the unwanted photo that this one
+is a copy of, empty if it is none. A PhotoError refuses the photo."""
 
 
 def blob_path(store: Path, sha256: str) -> Path:
-    """Return where in ``store`` the photo of that checksum lies."""
+    """Return the path in ``store`` of the photo with that checksum."""
     return store / sha256[:2] / sha256
 
 
@@ -115,26 +121,26 @@ def fetch_all(
     resolve: Resolve = look_up,
     is_public: Callable[[str], bool] = is_public,
 ) -> Iterator[Outcome]:
-    """Fetch ``urls`` in parallel and yield an outcome for each, in the order in which they are done.
+    """Fetch ``urls`` in parallel and yield an outcome for each, in the order of completion.
 
-    A fetched photo lies at :func:`blob_path` as it came; it has one of the formats of
-    :mod:`ungray.imaging.photos` and was decoded to its end. When the iterator is closed, or Ctrl-C comes, all
-    that is in flight is cancelled and leaves nothing behind; what was yielded stays.
+    A fetched photo is stored unchanged at :func:`blob_path`; it has one of the formats of
+    :mod:`ungray.imaging.photos` and was decoded completely. When the iterator is closed or interrupted, all
+    downloads in flight are cancelled and leave nothing behind; what was yielded stays.
 
     Args:
-        urls: the links, each once.
+        urls: the links, without duplicates.
         limits: see :class:`Limits`.
-        store: the folder of fetched photos, made if needed.
-        unwanted: is asked about each photo before it is kept. A checksum it returns is the outcome's, and
-            nothing of the photo's own is kept.
-        resolve: gives the IP addresses of a host name.
-        is_public: says which IP addresses may be asked; a host with any other is refused.
+        store: the folder of fetched photos, created if needed.
+        unwanted: called for each photo before it is stored. If it returns a checksum, the outcome has that
+            one, and the photo is not stored.
+        resolve: returns the IP addresses of a host name.
+        is_public: whether an IP address may be requested; a host with any other address is refused.
 
     Raises:
         OSError: ``store`` cannot be written.
     """
     store.mkdir(parents=True, exist_ok=True)
-    # The loop runs in a thread of its own: downloads go on while the caller is busy with an outcome.
+    # The loop runs in its own thread: downloads continue while the caller processes an outcome.
     done: SimpleQueue[Outcome | None] = SimpleQueue()
     loop = asyncio.new_event_loop()
     work = loop.create_task(
@@ -170,10 +176,10 @@ def fetch_all(
 
 
 def download(url: str, *, limits: Limits = ONE_PHOTO) -> bytes:
-    """Return the photo at ``url`` as it came; see :func:`fetch_all`.
+    """Return the content of the photo at ``url``; see :func:`fetch_all`.
 
     Raises:
-        UngrayError: there is no photo to be had; a few words say why.
+        UngrayError: there is no photo; the message says why in a few words.
     """
     with tempfile.TemporaryDirectory(prefix="colorize-", ignore_cleanup_errors=True) as folder:
         (outcome,) = fetch_all([url], limits=limits, store=Path(folder))
@@ -184,7 +190,7 @@ def download(url: str, *, limits: Limits = ONE_PHOTO) -> bytes:
 
 async def _fetch_all(
     urls: list[str],
-    tell: Callable[[Outcome], None],
+    report: Callable[[Outcome], None],
     *,
     limits: Limits,
     store: Path,
@@ -200,10 +206,10 @@ async def _fetch_all(
 
     async def lane(waiting: deque[str]) -> None:
         while waiting:
-            tell(await fetcher.fetch(waiting.popleft()))
+            report(await fetcher.fetch(waiting.popleft()))
         open_lanes.release()
 
-    # One process decodes, one photo at a time, so that memory holds one decoded photo; a thread waits for it.
+    # One process decodes one photo at a time, so only one decoded photo is in memory; a thread waits for it.
     decoder = Decoder()
     with ThreadPoolExecutor(1, "decode") as queue, contextlib.closing(decoder):
         async with contextlib.aclosing(
@@ -219,7 +225,7 @@ async def _fetch_all(
             fetcher = _Fetcher(hosts, limits, store, unwanted, decoder, queue)
             try:
                 async with asyncio.TaskGroup() as lanes:
-                    # Those with the most photos first: one alone at the end would take long.
+                    # Hosts with the most photos first: one that is left alone at the end would take long.
                     for waiting in sorted(by_host.values(), key=len, reverse=True):
                         for _ in range(min(limits.connections_per_host, len(waiting))):
                             await open_lanes.acquire()
@@ -236,7 +242,7 @@ def _host(url: str) -> str:
 
 
 class _Fetcher:
-    """Fetches photos one by one into ``store``; what they share is here."""
+    """Fetches single photos into ``store``; holds the state that all of them share."""
 
     def __init__(
         self,
@@ -256,7 +262,7 @@ class _Fetcher:
         self.now = asyncio.get_running_loop().time
 
     async def fetch(self, url: str) -> Outcome:
-        """Fetch one photo, with all attempts it may have."""
+        """Fetch one photo, with all its attempts."""
         checksum = reason = ""
         try:
             checksum = await self._with_retries(url)
@@ -287,7 +293,7 @@ class _Fetcher:
                 return await retrying(self._attempt, url, deadline)
         except TimeoutError:
             if not deadline.expired():
-                raise  # of another origin, such as a network drive
+                raise  # it has another cause, such as a network drive
             raise FetchError(f"timed out: not done in {self.limits.deadline:g} s") from None
 
     async def _attempt(self, url: str, deadline: asyncio.Timeout) -> str:
@@ -298,7 +304,7 @@ class _Fetcher:
                 try:
                     check_status(response)
                 except TryLaterError as trouble:
-                    # A wait that this photo can afford goes for its whole host; a longer one is its own end.
+                    # A wait within this photo's deadline pauses the whole host; a longer one only fails it.
                     if self.now() + trouble.wait < (deadline.when() or 0.0):
                         host.pause(until=self.now() + trouble.wait)
                     raise
@@ -310,15 +316,16 @@ class _Fetcher:
         raise FetchError(f"redirected more than {MAX_REDIRECTS} times")
 
     async def _keep(self, response: httpx.Response, deadline: asyncio.Timeout) -> str:
-        # The file has no name: nobody can take half a photo for a whole one, and a kill leaves nothing.
+        # The file has no name: nothing can use it while it is incomplete, and a killed process leaves
+        # nothing.
         with tempfile.TemporaryFile(dir=self.store) as received:
             parts = self.hosts.parts(response)
             async for part in body(response, parts, max_bytes=self.limits.max_bytes):
                 received.write(part)
-            # What is left of its time is for decoding; the wait for the decoder does not count.
+            # The remaining time is for decoding; the wait for the decoder does not count.
             left = max(0.0, (deadline.when() or 0.0) - self.now())
             deadline.reschedule(None)
-            # The turn ends when the photo is checked, so that downloads do not outrun the decoder.
+            # The turn ends after the photo is checked, so that downloads do not outrun the decoder.
             run = asyncio.get_running_loop().run_in_executor
             return await run(self.queue, self._accept, received, left)
 

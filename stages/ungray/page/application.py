@@ -1,4 +1,4 @@
-"""The web application: gradio's page, our upload in front of it, and what clears up."""
+"""The web application: gradio's page, our own upload in front of it, and the cleanup of old files."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from ungray.page.uploads import API, Guard, Uploads
 __all__ = ["Limits", "application"]
 
 SWEEP = 30.0
-"""Seconds between two looks for what nobody uses any more."""
+"""Seconds between two cleanups of unused sessions and uploads."""
 
 STATES = 100
-"""Visitors whose controls gradio remembers."""
+"""The number of visitors whose controls gradio remembers."""
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 
@@ -34,11 +34,11 @@ def application(models: Models, *, folder: Path, limits: Limits, host: str) -> F
     """Return the application.
 
     Args:
-        models: what the page offers; the first is loaded.
-        folder: for all that comes and is made; also the environment's GRADIO_TEMP_DIR.
-        limits: what is refused.
-        host: where it will listen. On the loopback only requests that name it are answered, so that no
-            foreign site can reach the page by a name of its own that leads here.
+        models: the models that the page offers; the first is loaded.
+        folder: for uploads and results; also the environment's GRADIO_TEMP_DIR.
+        limits: see :class:`Limits`.
+        host: the address to listen at. On the loopback, only requests with its name in the Host header are
+            answered, so that no other site can reach the page by a name that resolves to this machine.
     """
     sessions = Sessions(folder / "sessions")
     uploads = Uploads(folder / "uploads", max_bytes=limits.max_bytes)

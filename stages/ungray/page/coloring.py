@@ -1,4 +1,4 @@
-"""What the page does with photos: check, color small for showing, color whole for downloading."""
+"""How the page colors photos: a small copy to display, the full size to download."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ungray.colorizer import Colorizer, Prediction
 from ungray.imaging import decoding, encoding, photo_files, photos
 
 SHOWN_SIDE = 1280
-"""The long side in pixels of what is shown; a download has the photo's own size."""
+"""The long side of the displayed copy in pixels; a download has the photo's own size."""
 
 LARGE = 12_000_000
-"""Pixels; photos of more are worked on one at a time, since each takes some hundred MB."""
+"""Photos of more pixels than this are processed one at a time, since each needs some hundred MB."""
 
 AS_IT_CAME = "as it came"
 FORMATS = {AS_IT_CAME: "", "JPEG": "jpg", "PNG": "png", "WebP": "webp", "TIFF": "tif"}
-"""What the page offers to download, and the format of :func:`ungray.imaging.photo_files.encode`."""
+"""The formats to download, and their names in :func:`ungray.imaging.photo_files.encode`."""
 
 _large = threading.Lock()
 
@@ -32,7 +32,7 @@ def check(content: bytes, *, max_pixels: int) -> tuple[str, int, int]:
     """Return format, width and height of a photo, from its header.
 
     Raises:
-        PhotoError: no photo, or one of more than ``max_pixels``.
+        PhotoError: it is no photo, or has more than ``max_pixels``.
     """
     if not content:
         raise photos.PhotoError("the file is empty")
@@ -45,7 +45,7 @@ def check(content: bytes, *, max_pixels: int) -> tuple[str, int, int]:
 
 
 def predict_shown(content: bytes, model: Colorizer) -> Prediction:
-    """Return the colors of a copy of the photo small enough to show.
+    """Return the colors of a copy of the photo that is small enough to display.
 
     Raises:
         PhotoError: it cannot be read.
@@ -62,13 +62,13 @@ def color_whole(
 
     Args:
         content: the photo's file.
-        model: what colors it.
+        model: the model.
         format: a key of :data:`FORMATS`.
-        saturation: what the predicted color is multiplied by.
-        vivid: whether to take the vivid colors.
+        saturation: the factor of the predicted chroma.
+        vivid: whether to use the vivid colors.
 
     Returns:
-        The colored photo's file with what ``content`` says of it, its extension, and :func:`picture` of it.
+        The colored photo's file with the metadata of ``content``, its extension, and :func:`picture` of it.
 
     Raises:
         PhotoError: the photo cannot be read, or is too large for the format.
@@ -83,9 +83,9 @@ def color_whole(
 
 
 def picture(photo: photo_files.Photo, rgb: NDArray[Any]) -> bytes:
-    """Return what is shown in the browser: the JPEG that a download would be, laid on white as that is.
+    """Return the JPEG to display in the browser, encoded as a download would be: transparency becomes white.
 
-    ``photo`` is small, as that of :func:`predict_shown`; ``rgb`` uint8 or uint16 (height, width, 3).
+    ``photo`` is small, as that of :func:`predict_shown`; ``rgb`` is uint8 or uint16 (height, width, 3).
     """
     return photo_files.encode(photo, rgb, format="jpg", quality=90)
 
@@ -96,7 +96,7 @@ def colored_name(name: str, extension: str) -> str:
 
 
 def _small(photo: photo_files.Photo) -> photo_files.Photo:
-    """Return a copy small enough to show: gray levels and alpha, no metadata."""
+    """Return a copy small enough to display: gray levels and alpha, no metadata."""
     gray = _shrunk(photo.gray)
     if photo.alpha is None:
         return photo_files.from_array(gray)
@@ -104,12 +104,12 @@ def _small(photo: photo_files.Photo) -> photo_files.Photo:
 
 
 def _shrunk(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Return pixels, (height, width) or with channels, of :data:`SHOWN_SIDE` at most and 1 at least."""
+    """Return pixels, (height, width) or with channels, with sides of 1 to :data:`SHOWN_SIDE`."""
     height, width = pixels.shape[:2]
     scale = SHOWN_SIDE / max(height, width)
     if scale >= 1:
         return pixels
-    # OpenCV, asked for a factor, makes nothing of the short side of a very thin photo, and fails.
+    # Given a factor, OpenCV would round the short side of a very thin photo to 0 and fail.
     size = [max(1, round(side * scale)) for side in (width, height)]
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
 

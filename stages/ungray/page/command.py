@@ -42,7 +42,7 @@ Everybody who reaches the address can use it: with another --host, that is your 
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Serve the page as ``arguments`` say, until Ctrl-C."""
+    """Serve the page with the options in ``arguments``, until Ctrl-C."""
     parser = Parser(
         prog="colorize serve",
         description="A web page on this machine that colors photos.",
@@ -90,27 +90,28 @@ def serve(
     queue: int = QUEUE,
     browser: bool = True,
 ) -> None:
-    """Serve the page until Ctrl-C or SIGTERM; then nothing of it is left.
+    """Serve the page until Ctrl-C or SIGTERM; then all its files are deleted.
 
     Args:
-        models: what to offer, "base", "mine" or model files, the first one chosen; None or empty: the base.
+        models: the models to offer: "base", "mine" or model files. The first one is selected; None or empty
+            offers the base model.
         host: the address to listen at.
         port: None for :data:`PORT` or, if it is taken, a free one; 0 for a free one.
         max_bytes: a larger file is refused.
-        max_pixels: a photo of more is refused before it is decoded.
-        queue: so many requests may wait; whoever comes then is told that the page is busy.
+        max_pixels: a photo of more pixels is refused before it is decoded.
+        queue: the number of requests that may wait; for any more, the page says that it is busy.
         browser: whether to open it in a browser.
 
     Raises:
-        UngrayError: a model cannot be read, or the address can't be had.
+        UngrayError: a model cannot be read, or the address is not available.
     """
-    # A closed terminal and a service manager end it as Ctrl-C does: else the photos would stay.
+    # A closed terminal and a service manager end it as Ctrl-C does: else the photos would not be deleted.
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name) and threading.current_thread() is threading.main_thread():
             signal.signal(getattr(signal, name), _interrupt)
     memory.limit_arenas()
     with _listening(host, port) as listener, _own_folder() as folder:
-        # Here, not above: they take seconds to import, and gradio reads its settings when it is imported.
+        # Imported late: they take seconds to import, and gradio reads its settings then.
         if find_spec("gradio") is None:
             raise UngrayError("the page needs gradio, which is not installed: pip install 'ungray[page]'")
         from ungray.page.application import Limits, application
@@ -136,9 +137,9 @@ def _run(app: object, listener: socket.socket, *, where: str, names: list[str], 
     )
     tell(f"colorize: {', '.join(names)} at {where} (Ctrl-C ends it)")
     if browser:
-        # The socket listens already; a browser in the terminal must not hold up the server.
+        # The socket already listens; a browser in the terminal must not block the server.
         threading.Thread(target=webbrowser.open, args=[where], daemon=True).start()
-    with suppress(KeyboardInterrupt):  # the way to end it
+    with suppress(KeyboardInterrupt):  # the normal way to end it
         uvicorn.Server(config).run(sockets=[listener])
     say("", "colorize: ended; no photo is left")
 
@@ -153,7 +154,7 @@ def _count(text: str) -> int:
     except ValueError:
         number = 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no whole number of 1 or more, such as 2000000")
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1, such as 2000000")
     return number
 
 
@@ -162,8 +163,8 @@ def _address(host: str, port: int) -> str:
     return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
 
-def _clear_up_after_the_killed() -> None:
-    """Delete the folders of servers that were killed and so left theirs."""
+def _delete_stale_folders() -> None:
+    """Delete the folders that killed servers left behind."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
         process = folder.name.removeprefix(PREFIX).partition("-")[0]
         if process.isdigit() and not psutil.pid_exists(int(process)):
@@ -172,8 +173,8 @@ def _clear_up_after_the_killed() -> None:
 
 @contextmanager
 def _own_folder() -> Iterator[Path]:
-    """Yield a folder for the photos of all sessions, and keep gradio from asking anybody anything."""
-    _clear_up_after_the_killed()
+    """Yield a folder for the photos of all sessions, with environment variables that keep gradio offline."""
+    _delete_stale_folders()
     prefix = f"{PREFIX}{os.getpid()}-"
     with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as name:
         settings = {
@@ -200,7 +201,7 @@ def _listening(host: str, port: int | None) -> Iterator[socket.socket]:
     """Yield a socket listening at ``host``; see :func:`serve` for ``port``.
 
     Raises:
-        UngrayError: the address or the port asked for can't be had.
+        UngrayError: the requested address or port is not available.
     """
     try:
         family = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]
@@ -208,7 +209,7 @@ def _listening(host: str, port: int | None) -> Iterator[socket.socket]:
         raise _unavailable(host, port or 0, error) from None
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         if os.name == "posix":
-            # Else a page just ended would hold its port for a minute.
+            # Without this, the port of a page that has just ended would be unavailable for a minute.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         for tried in [PORT, 0] if port is None else [port]:
             try:
@@ -223,8 +224,10 @@ def _listening(host: str, port: int | None) -> Iterator[socket.socket]:
 
 
 def _unavailable(host: str, port: int, error: OSError | OverflowError) -> UngrayError:
-    """Return what to say of an address that can't be had."""
+    """Return the error for an address that is not available."""
     if isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
-        return UngrayError(f"--host {host} is no address of this machine; {HOST} is the default")
-    reason = getattr(error, "strerror", None) or "it is no port"
-    return UngrayError(f"{host}, port {port} can't be had ({reason.lower()}); name another --port or --host")
+        return UngrayError(f"--host {host} is not an address of this machine; {HOST} is the default")
+    reason = getattr(error, "strerror", None) or "not a valid port"
+    return UngrayError(
+        f"{host}, port {port} is not available ({reason.lower()}); name another --port or --host"
+    )

@@ -1,4 +1,4 @@
-"""What happens when a visitor does something: each method is called by gradio, in a thread."""
+"""The page's event handlers: gradio calls each in a thread."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from ungray.errors import UngrayError
 from ungray.page import coloring
 from ungray.page.models import Models
 from ungray.page.sessions import Session, Sessions
-from ungray.page.uploads import MOST_FILES, Uploads, safe_name
+from ungray.page.uploads import MAX_FILES, Uploads, safe_name
 from ungray.system.terminal import FULL, say_fault
 
 FETCH_SECONDS = 30.0
 
 Shown = tuple[str, str]
-"""Paths of the gray and the colored picture, as gr.ImageSlider takes them."""
+"""Paths of the gray and the colored picture, as gr.ImageSlider expects them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """A photo's file has ``max_bytes`` at most and ``max_pixels``; ``queue`` requests may wait."""
+    """A photo may have at most ``max_bytes`` and ``max_pixels``; at most ``queue`` requests may wait."""
 
     max_bytes: int
     max_pixels: int
@@ -42,10 +42,10 @@ Event = TypeVar("Event", bound=Callable[..., Any])
 
 
 def reported(others: int) -> Callable[[Event], Event]:
-    """Show what went wrong as a message that passes, and again as the last of what the event gives.
+    """Show an error of the event as a temporary message, and again as the event's last output.
 
-    What was shown before, in the event's first ``others`` outputs, stays. Nothing fails without a sentence:
-    gradio would say "Error", or nothing at all.
+    The event's first ``others`` outputs stay as they were. So every failure has a message; gradio would show
+    "Error", or nothing at all.
     """
 
     def wrapped(event: Event) -> Event:
@@ -54,10 +54,10 @@ def reported(others: int) -> Callable[[Event], Event]:
             try:
                 return event(*arguments, **named)
             except Exception as error:
-                said = _reason(error)
-                # Gradio takes such texts for HTML; a file's name may hold anything.
-                gr.Warning(html.escape(said), title="Not colored", duration=20)
-                return *[gr.skip()] * others, f"**Not colored.** {_plain(said)}"
+                reason = _reason(error)
+                # Gradio renders this as HTML, and a file's name may contain anything.
+                gr.Warning(html.escape(reason), title="Not colored", duration=20)
+                return *[gr.skip()] * others, f"**Not colored.** {_plain(reason)}"
 
         return call  # type: ignore[return-value]
 
@@ -65,25 +65,25 @@ def reported(others: int) -> Callable[[Event], Event]:
 
 
 def _reason(error: Exception) -> str:
-    """Return in one sentence what went wrong; a fault of ours is also told on the server's terminal."""
+    """Return one sentence about an error; the traceback of a bug is printed on the server's terminal."""
     if isinstance(error, UngrayError):
         return str(error)
     if isinstance(error, MemoryError):
-        return "this needs more memory than there is; take a smaller photo"
+        return "not enough memory; use a smaller photo"
     if isinstance(error, OSError) and error.errno in FULL:
         return "the disk of the machine that serves this page is full; free some space there"
     say_fault(error)
     first = str(error).strip().partition("\n")[0]
-    return f"a fault of this page, told on its terminal ({type(error).__name__}: {first}); take another photo"
+    return f"a bug of this page, see its terminal ({type(error).__name__}: {first}); try another photo"
 
 
 def _plain(text: str) -> str:
-    """Return ``text`` as Markdown that shows it as it is."""
+    """Return ``text`` escaped for Markdown."""
     return re.sub(r"([\\`*_{}\[\]()#+!|<>~$&-])", r"\\\1", " ".join(text.split()))
 
 
 class Events:
-    """The page's answers, over what it offers and remembers."""
+    """The handlers, with the models, sessions and uploads that they use."""
 
     def __init__(
         self, models: Models, sessions: Sessions, uploads: Uploads, examples: list[Path], limits: Limits
@@ -98,9 +98,9 @@ class Events:
     def open_upload(
         self, path: str | None, model: str, saturation: float, vivid: bool, request: gr.Request
     ) -> tuple[Shown, str]:
-        """Take the photo that was dropped, and show it gray and colored."""
+        """Show an uploaded photo gray and colored."""
         if path is None:
-            raise UngrayError("no photo came; drop it again")
+            raise UngrayError("no photo was received; drop it again")
         with _naming(PurePath(path).name):
             return self._open(*self.uploads.take(path), model, saturation, vivid, request)
 
@@ -133,7 +133,7 @@ class Events:
 
     @reported(1)
     def change(self, model: str, saturation: float, vivid: bool, request: gr.Request) -> tuple[Any, Any]:
-        """Show the same photo with other controls; the network runs only for another model."""
+        """Show the same photo with changed controls; the network runs only if the model changed."""
         session = self._session(request)
         with session.lock:
             if not session.name:
@@ -144,7 +144,7 @@ class Events:
     def whole(
         self, model: str, saturation: float, vivid: bool, format: str, request: gr.Request
     ) -> tuple[str | None, str]:
-        """Return the path of the colored photo at its own size; what its file says of it is kept."""
+        """Return the path of the colored photo at full size, with the metadata of its file."""
         session = self._session(request)
         with session.lock:
             if not session.name:
@@ -171,15 +171,15 @@ class Events:
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 (how gradio passes it)
     ) -> tuple[list[tuple[str, str]], Any, str]:
-        """Color several photos; return pictures with names, the ZIP file, and what went wrong."""
+        """Color several photos; return pictures with names, the ZIP file, and the errors."""
         if not paths:
-            raise UngrayError("no photo came; drop some first")
-        if len(paths) > MOST_FILES:
-            raise UngrayError(f"{len(paths)} photos are too many; {MOST_FILES} at once are taken")
+            raise UngrayError("no photo was received; drop some first")
+        if len(paths) > MAX_FILES:
+            raise UngrayError(f"{len(paths)} photos are too many; at most {MAX_FILES} are accepted at once")
         session = self._session(request)
         with session.lock:
             session.drop("many")
-            archive = session.place("many", "colored.zip")
+            archive = session.new_path("many", "colored.zip")
             pictures: list[tuple[str, str]] = []
             failures: list[str] = []
             names: set[str] = set()
@@ -200,15 +200,15 @@ class Events:
                     except UngrayError as error:
                         failures.append(str(error))
                         continue
-                    unique = _unlike(coloring.colored_name(name, extension), names)
+                    unique = _unique(coloring.colored_name(name, extension), names)
                     file.writestr(unique, encoded)
-                    seen = session.write("many", shown, "colored.jpg")
-                    pictures.append((str(seen), unique))
-        said = f"{len(pictures)} of {len(paths)} photos colored."
+                    path_shown = session.write("many", shown, "colored.jpg")
+                    pictures.append((str(path_shown), unique))
+        message = f"{len(pictures)} of {len(paths)} photos colored."
         if failures:
-            said += "\n" + "\n".join(f"- {_plain(failure)}" for failure in failures)
+            message += "\n" + "\n".join(f"- {_plain(failure)}" for failure in failures)
         ready = gr.update(value=str(archive), interactive=True) if pictures else gr.update(interactive=False)
-        return pictures, ready, said
+        return pictures, ready, message
 
     def leave(self, request: gr.Request) -> None:
         """End the session: the visitor closed the page."""
@@ -229,7 +229,7 @@ class Events:
         kind, width, height = coloring.check(content, max_pixels=self.limits.max_pixels)
         session = self._session(request)
         with session.lock:
-            # First, so that a photo that cannot be read leaves the one before where it is.
+            # First, so that a photo that cannot be read does not replace the one before.
             prediction = coloring.predict_shown(content, self.models.load(model))
             facts = f"`{name}` · {width:,} × {height:,} pixels · {kind}"
             session.open(content, name, facts)
@@ -253,15 +253,15 @@ class Events:
 
 @contextmanager
 def _naming(name: str) -> Iterator[None]:
-    """Put what the visitor calls a photo in front of what is wrong with it, whatever that is."""
+    """Prefix every error with the name of its photo."""
     try:
         yield
     except Exception as error:
         raise UngrayError(f"{name}: {_reason(error)}") from None
 
 
-def _unlike(name: str, names: set[str]) -> str:
-    """Return ``name``, with a number where ``names`` has it already, and add it there."""
+def _unique(name: str, names: set[str]) -> str:
+    """Return ``name``, with a number if ``names`` already contains it, and add it to them."""
     stem, _, extension = name.rpartition(".")
     number, unique = 2, name
     while unique.lower() in names:

@@ -1,4 +1,4 @@
-"""Photos to try the page with: free photographs that scikit-image and scikit-learn carry, gray."""
+"""Example photos for the page: free photographs included in scikit-image and scikit-learn, made gray."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ PHOTOGRAPHS = {
     "coffee": ("skimage.data", "coffee.png"),
     "rocket": ("skimage.data", "rocket.jpg"),
 }
-"""Name, package and file; licenses stand in stages/scrape/sample.py and data/README.md."""
+"""Name, package and file; stages/scrape/sample.py and data/README.md list the licenses."""
 
 LONG_SIDE = 640
 
 
 def write_examples(folder: Path) -> list[Path]:
-    """Write the gray photos into ``folder``, JPEG; return the paths. What is not installed is left out."""
+    """Write the gray photos to ``folder`` as JPEG; return their paths. Missing packages are skipped."""
     written = []
     for name, (package, file) in PHOTOGRAPHS.items():
         if find_spec(package.partition(".")[0]) is None:

@@ -1,4 +1,4 @@
-"""The page itself: what is where, and which event answers it. Gradio draws it."""
+"""The page itself: its layout, and the handler of each event. Gradio renders it."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from gradio.data_classes import FileData
 
 from ungray.page.coloring import AS_IT_CAME, FORMATS
 from ungray.page.events import Events
-from ungray.page.uploads import MOST_FILES, Uploads
+from ungray.page.uploads import MAX_FILES, Uploads
 
 INTRODUCTION = """# Ungray
 Gives a gray photo color; a color photo is taken as gray. The colors are a guess: plausible at best, never
 evidence. Photos are worked on by this machine alone, and nothing of them is kept when you close the page."""
 
 NO_PHOTO = "No photo yet."
-NO_CARD = "There is no model card beside this model's file."
+NO_CARD = "There is no model card next to this model's file."
 
-APART = {"api_visibility": "private"}
-"""For every event: it is the page's own, no interface for programs."""
+PRIVATE = {"api_visibility": "private"}
+"""For every event: only the page may trigger it, it is no public API."""
 
 THEME = {
-    "font": ["system-ui", "sans-serif"],  # the reader's own: gradio's would come from elsewhere or as a file
+    "font": ["system-ui", "sans-serif"],  # the system's fonts: gradio's would have to be downloaded
     "font_mono": ["ui-monospace", "monospace"],
     "primary_hue": "teal",
     "secondary_hue": "teal",
     "neutral_hue": "gray",
 }
-LEGIBLE = {
+CONTRAST = {
     "body_text_color_subdued": "*neutral_500",
     "input_placeholder_color": "*neutral_600",
     "input_placeholder_color_dark": "*neutral_300",
@@ -40,40 +40,44 @@ LEGIBLE = {
     "button_primary_background_fill_hover": "*primary_800",
     "button_primary_background_fill_hover_dark": "*primary_800",
 }
-"""Gradio's own are too pale to read: at least 4.5 to 1 is what WCAG wants."""
+"""Gradio's own colors have too little contrast; WCAG requires at least 4.5 to 1."""
 
 
 Block = TypeVar("Block", bound=gr.components.Component)
 
 
-def here(component: Block) -> Block:
-    """Return ``component``, changed so that files stay where they are.
+def without_cache(component: Block) -> Block:
+    """Return ``component``, patched so that gradio does not copy files to its cache.
 
-    Gradio would download where a request gives an address in place of a file, note each file for ever, and
-    leave an empty one for each upload. A subclass would do, but gradio writes a .pyi file beside its source.
+    Gradio would download files for requests that name an address instead of a file, keep a record of each
+    file forever, and leave an empty file for each upload. This could be a subclass, but for each subclass
+    gradio writes a .pyi file next to the source.
     """
 
-    def stays(path: str | Path | None) -> str | None:
+    def unchanged(path: str | Path | None) -> str | None:
         if path is not None and str(path).startswith(("http:", "https:")):
             raise gr.Error("no such upload", print_exception=False)
         return None if path is None else str(path)
 
-    async def stays_too(path: str | Path | None) -> str | None:
-        return stays(path)
+    async def unchanged_async(path: str | Path | None) -> str | None:
+        return unchanged(path)
 
     def paths(payload: Any) -> Any:
         if payload is None or isinstance(payload, FileData):
             return payload and payload.path
         return [file.path for file in payload]
 
-    changes = {"move_resource_to_block_cache": stays, "async_move_resource_to_block_cache": stays_too}
+    changes = {
+        "move_resource_to_block_cache": unchanged,
+        "async_move_resource_to_block_cache": unchanged_async,
+    }
     for name, change in (changes | ({"preprocess": paths} if isinstance(component, gr.File) else {})).items():
         setattr(component, name, change)
     return component
 
 
 def build(events: Events, *, max_bytes: int, max_pixels: int, queue: int) -> gr.Blocks:
-    """Return the page, its events bound to ``events``."""
+    """Return the page, with the handlers ``events``."""
     first = events.models.names[0]
     limits = f"up to {max_bytes / 1e6:g} MB and {max_pixels / 1e6:g} megapixels"
     with gr.Blocks(title="Ungray: color a photo", analytics_enabled=False) as page:
@@ -91,7 +95,7 @@ def build(events: Events, *, max_bytes: int, max_pixels: int, queue: int) -> gr.
                 model,
                 [about, card],
                 show_progress="hidden",
-                **APART,
+                **PRIVATE,
             )
         page.unload(events.leave)
     page.queue(max_size=queue, default_concurrency_limit=2)
@@ -99,7 +103,7 @@ def build(events: Events, *, max_bytes: int, max_pixels: int, queue: int) -> gr.
 
 
 def _controls(events: Events) -> tuple[list[Any], gr.Dropdown]:
-    """Draw the controls; return model, saturation and vivid, and the format to save in."""
+    """Create the controls; return those of model, saturation and vivid, and that of the format."""
     names = events.models.names
     with gr.Row(elem_classes="controls"):
         saturation = gr.Slider(0, 2, value=1, step=0.05, label="Saturation", min_width=300)
@@ -114,7 +118,7 @@ def _controls(events: Events) -> tuple[list[Any], gr.Dropdown]:
 def _one(events: Events, limits: str) -> gr.Dropdown:
     with gr.Row():
         with gr.Column(scale=2, min_width=280):
-            drop = here(gr.File(label="Drop, click or paste (Ctrl+V)", height=150, elem_id="drop"))
+            drop = without_cache(gr.File(label="Drop, click or paste (Ctrl+V)", height=150, elem_id="drop"))
             gr.Markdown(f"JPEG, PNG, WebP, TIFF, BMP, GIF; {limits}", elem_classes="hint")
             with gr.Row(elem_id="address"):
                 url = gr.Textbox(
@@ -135,7 +139,7 @@ def _one(events: Events, limits: str) -> gr.Dropdown:
                 elem_id="examples",
             )
         with gr.Column(scale=3, min_width=280):
-            slider = here(
+            slider = without_cache(
                 gr.ImageSlider(
                     label="Gray | colored", max_height=560, buttons=["fullscreen"], elem_id="slider"
                 )
@@ -143,19 +147,19 @@ def _one(events: Events, limits: str) -> gr.Dropdown:
             facts = gr.Markdown(NO_PHOTO, elem_id="facts")
             controls, kind = _controls(events)
             save = gr.Button("Download at full size", variant="primary", elem_id="save")
-            made = here(gr.DownloadButton(visible="hidden", elem_id="made"))
-    work = {"concurrency_id": "photos", "concurrency_limit": 2, "show_progress_on": slider, **APART}
+            made = without_cache(gr.DownloadButton(visible="hidden", elem_id="made"))
+    work = {"concurrency_id": "photos", "concurrency_limit": 2, "show_progress_on": slider, **PRIVATE}
     shown = [slider, facts]
     opened = drop.upload(events.open_upload, [drop, *controls], shown, **work)
-    # The drop zone is free again at once, also after a bad file.
-    opened.then(None, None, drop, js="() => null", **APART)
-    for asked in (fetch.click, url.submit):
-        asked(events.open_address, [url, *controls], shown, **work)
+    # The drop zone is cleared at once, also after a bad file.
+    opened.then(None, None, drop, js="() => null", **PRIVATE)
+    for trigger in (fetch.click, url.submit):
+        trigger(events.open_address, [url, *controls], shown, **work)
     examples.click(events.open_example, [examples, *controls], shown, **work)
     written = save.click(
         events.whole, [*controls, kind], [made, facts], **(work | {"show_progress_on": save})
     )
-    written.success(None, made, None, js=DOWNLOAD, **APART)
+    written.success(None, made, None, js=DOWNLOAD, **PRIVATE)
     for control in controls:
         control.input(
             events.change,
@@ -165,25 +169,25 @@ def _one(events: Events, limits: str) -> gr.Dropdown:
             trigger_mode="always_last",
             concurrency_id="controls",
             concurrency_limit=2,
-            **APART,
+            **PRIVATE,
         )
     return controls[0]
 
 
 def _several(events: Events, limits: str) -> gr.Dropdown:
-    photos = here(
+    photos = without_cache(
         gr.File(label="Drop, click or paste (Ctrl+V)", file_count="multiple", height=170, elem_id="photos")
     )
-    gr.Markdown(f"Up to {MOST_FILES} photos, each {limits}", elem_classes="hint")
+    gr.Markdown(f"Up to {MAX_FILES} photos, each {limits}", elem_classes="hint")
     controls, kind = _controls(events)
     go = gr.Button("Color all", variant="primary", elem_id="go")
     said = gr.Markdown("", elem_id="said")
-    pictures = here(
+    pictures = without_cache(
         gr.Gallery(
             label="Colored", columns=4, object_fit="contain", buttons=["fullscreen"], elem_id="pictures"
         )
     )
-    archive = here(gr.DownloadButton("Download all (ZIP)", interactive=False, elem_id="archive"))
+    archive = without_cache(gr.DownloadButton("Download all (ZIP)", interactive=False, elem_id="archive"))
     done = go.click(
         events.many,
         [photos, *controls, kind],
@@ -191,9 +195,9 @@ def _several(events: Events, limits: str) -> gr.Dropdown:
         concurrency_id="several",
         concurrency_limit=1,
         show_progress_on=pictures,
-        **APART,
+        **PRIVATE,
     )
-    done.then(None, None, photos, js="() => null", **APART)
+    done.then(None, None, photos, js="() => null", **PRIVATE)
     return controls[0]
 
 
@@ -207,7 +211,7 @@ DOWNLOAD = """(file) => {
 
 
 def appearance(uploads: Uploads) -> dict[str, Any]:
-    """Return what gradio's mount takes for the page's looks: all from here, nothing from the network."""
+    """Return the arguments of gradio's mount for theme, style and scripts; nothing is from the network."""
     here = files("ungray.page")
     script = (here / "page.js").read_text()
     limits = (
@@ -215,7 +219,7 @@ def appearance(uploads: Uploads) -> dict[str, Any]:
         f'data-photo="{uploads.max_bytes}" data-request="{uploads.max_request}">'
     )
     return {
-        "theme": gr.themes.Base(**THEME).set(**LEGIBLE),
+        "theme": gr.themes.Base(**THEME).set(**CONTRAST),
         "css": (here / "page.css").read_text(),
         "head": f'{limits}\n<script type="module">\n{script}</script>',
     }

@@ -1,4 +1,4 @@
-"""The models that the page offers, and what it says about them."""
+"""The models that the page offers, and their descriptions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ungray.quality import over_sets, verdicts
 
 CARD = "model_card.md"
 MAX_PICTURE = 2_000_000
-"""Bytes; a larger picture of a card is left out."""
+"""In bytes; larger pictures in a card are left out."""
 
 
 class Models:
-    """Model files under short names, each loaded when it is first asked for."""
+    """Model files by short names, each loaded when it is first used."""
 
     def __init__(self, paths: Sequence[Path | str]) -> None:
         """Take ``paths``, each a file, "base" or "mine"; none: the base model."""
@@ -33,7 +33,7 @@ class Models:
         """Return the model of that name.
 
         Raises:
-            KeyError: no such name.
+            KeyError: there is no such name.
             UngrayError: its file cannot be read.
         """
         path = self.paths[name]
@@ -47,7 +47,7 @@ class Models:
         return about(self.load(name))
 
     def card(self, name: str) -> str:
-        """Return the model's card, Markdown, its pictures inside; empty if there is none beside its file."""
+        """Return the model's card as Markdown with embedded pictures; empty if there is none."""
         path = self.paths[name].with_name(CARD)
         return _with_pictures(path.read_text(), path.parent) if path.is_file() else ""
 
@@ -90,7 +90,7 @@ def _kept_nothing(provenance: dict[str, Any]) -> str:
 
 
 def _named(paths: Sequence[Path]) -> dict[str, Path]:
-    """Return each path under base or mine, its stem, or that with the folder in front where stems repeat."""
+    """Return the paths by name: base or mine, else the stem, prefixed with the folder if stems repeat."""
     named: dict[str, Path] = {}
     stems = [path.stem for path in paths]
     for path in paths:
@@ -103,7 +103,7 @@ def _named(paths: Sequence[Path]) -> dict[str, Path]:
 
 
 def _with_pictures(card: str, folder: Path) -> str:
-    """Return ``card`` with pictures that lie below ``folder`` put inside; those that don't are left out."""
+    """Return ``card`` with the pictures below ``folder`` embedded; others are left out."""
 
     def inside(found: re.Match[str]) -> str:
         alt, name = found.groups()

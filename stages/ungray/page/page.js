@@ -6,14 +6,14 @@ document.addEventListener("paste", (event) => {
   );
   if (!photos.length || !visible) return;
   event.preventDefault();
-  const taken = new DataTransfer();
-  for (const photo of visible.multiple ? photos : photos.slice(0, 1)) taken.items.add(photo);
-  visible.files = taken.files;
+  const pasted = new DataTransfer();
+  for (const photo of visible.multiple ? photos : photos.slice(0, 1)) pasted.items.add(photo);
+  visible.files = pasted.files;
   visible.dispatchEvent(new Event("change", { bubbles: true }));
 });
 
-// What is too large is refused here. Gradio would give the limit in a unit of its own; the server, the last to
-// refuse, wants the whole file first.
+// Files that are too large are refused here. Gradio would show the limit in another unit, and the server would
+// refuse only after receiving the whole file.
 function refuse(event) {
   const zone = event.target.closest?.("#drop, #photos");
   if (!zone) return;

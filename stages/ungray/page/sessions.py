@@ -1,4 +1,4 @@
-"""What a visitor of the page leaves behind while there, and how it goes: one folder a session."""
+"""Visitors' sessions: one folder per session for its files, and how they are deleted."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ from ungray.colorizer import Prediction
 from ungray.errors import UngrayError
 
 IDLE = 3600.0
-"""Seconds after which a session nobody uses ends by itself: a browser that died says no goodbye."""
+"""Seconds after which an unused session ends: a browser that crashed does not end it."""
 
-MOST = 200
-"""Sessions at a time; the one unused for longest ends for a new one."""
+MAX_SESSIONS = 200
+"""The number of sessions at a time; the least recently used one ends to make room for a new one."""
 
-KEPT_PREDICTIONS = 16
-"""Predictions in memory; one that had to go is made again from the session's photo."""
+MAX_PREDICTIONS = 16
+"""The number of predictions in memory; an evicted one is computed again from the session's photo."""
 
 
 @dataclass(eq=False)
 class Session:
-    """One visitor's photo and what was made of it, all in ``folder``, whose name cannot be guessed.
+    """One visitor's photo and the files made from it, all in ``folder``, whose name cannot be guessed.
 
-    Whoever works on it holds ``lock``, so that the session's end waits, and finds all that was written.
+    All work on it holds ``lock``: so the session's end waits for it, and deletes everything that it wrote.
     """
 
     folder: Path
     used: float = field(default_factory=time.monotonic)
     lock: threading.RLock = field(default_factory=threading.RLock)
     name: str = ""
-    """The photo's file name, without folder; empty where there is no photo yet."""
+    """The photo's file name, without folder; empty if there is no photo yet."""
     facts: str = ""
-    """What the page says of the photo, Markdown."""
+    """The page's description of the photo, Markdown."""
     number: int = 0
-    """Counts photos, so that what belongs to an earlier one is known."""
+    """The number of photos so far, which identifies the current one."""
     files: defaultdict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
-    """What was made, oldest first: gray, shown, whole (of this photo), many (of several)."""
+    """The files by kind, oldest first: gray, shown, whole (of this photo), many (of several)."""
     ended: bool = False
 
     @property
     def photo(self) -> Path:
-        """The photo's file as it came."""
+        """The photo's original file."""
         return self.folder / "photo"
 
     def open(self, content: bytes, name: str, facts: str = "") -> None:
-        """Take another photo; what was made of the last one goes.
+        """Replace the photo; delete the files made from the last one.
 
         Raises:
             UngrayError: the session has ended.
@@ -62,8 +62,8 @@ class Session:
         self.photo.write_bytes(content)
         self.name, self.facts, self.number = name, facts, self.number + 1
 
-    def place(self, kind: str, name: str) -> Path:
-        """Return a path of that file name, in a new folder of the session.
+    def new_path(self, kind: str, name: str) -> Path:
+        """Return a path with that file name, in a new folder of the session.
 
         Raises:
             UngrayError: the session has ended.
@@ -75,21 +75,21 @@ class Session:
         return path
 
     def write(self, kind: str, content: bytes, name: str, *, keep: int = 0) -> Path:
-        """Write a file at :meth:`place`, return its path; of its kind the last ``keep`` stay, 0 for all."""
-        path = self.place(kind, name)
+        """Write a file to a :meth:`new_path`; return it. The last ``keep`` of its kind stay, 0 for all."""
+        path = self.new_path(kind, name)
         path.write_bytes(content)
-        # More than one, since a browser may still be fetching the one before.
+        # Usually more than one: a browser may still be fetching the one before.
         if keep:
             self.drop(kind, keep=keep)
         return path
 
     def drop(self, kind: str, *, keep: int = 0) -> None:
-        """Delete what was made of that kind, but for the last ``keep``."""
+        """Delete the files of that kind, except the last ``keep``."""
         while len(self.files[kind]) > keep:
             shutil.rmtree(self.files[kind].pop(0).parent, ignore_errors=True)
 
     def end(self) -> None:
-        """Delete all that is there, and let nothing more be written."""
+        """Delete all files, and refuse to write any more."""
         with self.lock:
             self.ended = True
             self.name = ""
@@ -104,10 +104,10 @@ class Session:
 class Sessions:
     """All sessions by gradio's session hash, and the predictions of their photos, below one folder."""
 
-    def __init__(self, folder: Path, *, idle: float = IDLE, most: int = MOST) -> None:
+    def __init__(self, folder: Path, *, idle: float = IDLE, max_sessions: int = MAX_SESSIONS) -> None:
         self.folder = folder
         self.idle = idle
-        self.most = most
+        self.max_sessions = max_sessions
         self._by_hash: OrderedDict[str, Session] = OrderedDict()
         self._predictions: OrderedDict[tuple[str, int, str], Prediction] = OrderedDict()
         self._lock = threading.Lock()
@@ -116,7 +116,7 @@ class Sessions:
         return len(self._by_hash)
 
     def of(self, session_hash: str) -> Session:
-        """Return the session, begun if it is new; those left idle for too long, or too many, end."""
+        """Return the session, created if it is new; end idle sessions, and the oldest ones if too many."""
         with self._lock:
             session = self._by_hash.get(session_hash)
             if session is None:
@@ -127,49 +127,49 @@ class Sessions:
         return session
 
     def prediction(self, session: Session, model: str, predict: Callable[[bytes], Prediction]) -> Prediction:
-        """Return what ``model`` says of the session's photo, made by ``predict`` only if it isn't known.
+        """Return the prediction of ``model`` for the session's photo; cached, or made by ``predict``.
 
         Raises:
-            UngrayError: the session has no photo, or no longer.
+            UngrayError: the session has no photo, or has ended.
         """
         with session.lock:
             key = (session.folder.name, session.number, model)
             with self._lock:
-                known = self._predictions.get(key)
-                if known is not None:
+                cached = self._predictions.get(key)
+                if cached is not None:
                     self._predictions.move_to_end(key)
-                    return known
+                    return cached
             try:
                 content = session.photo.read_bytes()
             except FileNotFoundError:
-                raise UngrayError("there is no photo here any more; drop it again") from None
+                raise UngrayError("the photo is no longer here; drop it again") from None
             made = predict(content)
             self.remember(session, model, made)
             return made
 
     def remember(self, session: Session, model: str, prediction: Prediction) -> None:
-        """Keep what ``model`` said of the session's photo; the one unused for longest goes for it."""
+        """Cache the prediction of ``model`` for the session's photo; evict the least recently used one."""
         with self._lock:
             if session.ended:
                 return
             self._predictions[session.folder.name, session.number, model] = prediction
-            while len(self._predictions) > KEPT_PREDICTIONS:
+            while len(self._predictions) > MAX_PREDICTIONS:
                 self._predictions.popitem(last=False)
 
     def end(self, session_hash: str | None) -> None:
-        """End a session: its folder and its predictions go."""
+        """End a session: delete its folder and its predictions."""
         with self._lock:
             session = self._by_hash.pop(session_hash or "", None)
         if session:
             self._forget(session)
 
     def sweep(self) -> None:
-        """End the sessions that nobody has used for long, and the oldest of too many."""
+        """End idle sessions and, if there are too many, the least recently used ones."""
         gone = []
         with self._lock:
             while self._by_hash:
                 name, oldest = next(iter(self._by_hash.items()))
-                if len(self._by_hash) <= self.most and time.monotonic() - oldest.used < self.idle:
+                if len(self._by_hash) <= self.max_sessions and time.monotonic() - oldest.used < self.idle:
                     break
                 gone.append(self._by_hash.pop(name))
         for session in gone:

@@ -1,8 +1,8 @@
-"""How photos get in: our own upload, in gradio's place, and a guard before all that gradio answers.
+"""Our own upload, which replaces gradio's, and a guard in front of all gradio's routes.
 
-Gradio's upload bounds each file but not the request, and puts equal files of two visitors at one path, so
-that one visitor's end would take the other's photo. Here each request has a bound and each file a place of
-its own.
+Gradio's upload limits each file but not the request, and stores equal files of two visitors at one path, so
+the end of one session would delete the photo of another. Here, each request is limited and each file has its
+own path.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ungray.errors import UngrayError
 
-MOST_FILES = 50
-"""Photos at once."""
+MAX_FILES = 50
+"""The number of photos per request."""
 
 REQUEST_PHOTOS = 4
-"""A request may bring so many times the bytes of one photo."""
+"""The size limit of a request, as a multiple of that of a photo."""
 
 WAITING_PHOTOS = 16
-"""Uploads that nobody has asked to color yet may take so many times the bytes of one photo, all together."""
+"""The limit of all uploads that are not yet colored, as a multiple of that of a photo."""
 
 STALE = 600.0
-"""Seconds after which such an upload is deleted."""
+"""Seconds after which an upload that is not yet colored is deleted."""
 
 MAX_MESSAGE = 1_000_000
-"""Bytes of any request that is no upload: what the controls say is short."""
+"""The size limit in bytes of all other requests, which only contain the values of controls."""
 
 API = "/gradio_api/"
 USED = {
@@ -50,11 +50,11 @@ USED = {
     "reset",
     "info",
 }
-"""Of gradio's interface only this is answered; the rest would proxy, record, or keep things."""
+"""The routes of gradio that are allowed; the others would proxy, record, or store data."""
 
 
 class Uploads:
-    """Files that have been sent and wait to be taken, each in a folder below ``folder``."""
+    """Uploaded files that wait to be colored, each in its own folder below ``folder``."""
 
     def __init__(self, folder: Path, *, max_bytes: int) -> None:
         self.folder = folder
@@ -63,27 +63,27 @@ class Uploads:
         folder.mkdir(parents=True, exist_ok=True)
 
     async def receive(self, request: Request) -> Response:
-        """Answer gradio's upload: a form of files comes in, a JSON list of paths goes out."""
+        """Handle gradio's upload: receive a form of files, return a JSON list of paths."""
         if await run_in_threadpool(self._waiting) > WAITING_PHOTOS * self.max_bytes:
             return PlainTextResponse("The page is busy: too many photos wait. Try again in a minute.", 503)
         try:
-            async with request.form(max_files=MOST_FILES, max_fields=10) as form:
+            async with request.form(max_files=MAX_FILES, max_fields=10) as form:
                 files = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
                 if any((file.size or 0) > self.max_bytes for file in files):
                     return PlainTextResponse(self.too_large, 413)
                 return JSONResponse([str(await run_in_threadpool(self._keep, file)) for file in files])
-        except HTTPException as error:  # no form, or too many files
+        except HTTPException as error:  # not a form, or too many files
             return PlainTextResponse(str(error.detail), error.status_code)
 
     async def progress(self, request: Request) -> Response:
-        """Answer gradio's question how far an upload is: done; it asks on the way, and the way is short."""
+        """Answer gradio's request for the progress of an upload: always done, since uploads are short."""
         return PlainTextResponse('data: {"msg": "done"}\n\n', media_type="text/event-stream")
 
     def take(self, path: str) -> tuple[bytes, str]:
-        """Return content and name of an upload, which is deleted.
+        """Return content and name of an upload, and delete it.
 
         Raises:
-            UngrayError: it is no upload, or was taken already.
+            UngrayError: it is no upload, or has already been taken.
         """
         file = Path(path)
         if file.parent.parent != self.folder or ".." in file.parts:
@@ -96,7 +96,7 @@ class Uploads:
             shutil.rmtree(file.parent, ignore_errors=True)
 
     def sweep(self, *, stale: float = STALE) -> None:
-        """Delete uploads that nobody took in time."""
+        """Delete stale uploads."""
         for folder in list(self.folder.iterdir()):
             try:
                 old = time.time() - folder.stat().st_mtime > stale
@@ -107,10 +107,10 @@ class Uploads:
 
     @property
     def too_large(self) -> str:
-        """What is said of a file beyond the limit, or of several; MB are millions of bytes."""
+        """The error message for one or several files beyond the limit; MB are millions of bytes."""
         return (
-            f"too large; a photo may have {self.max_bytes / 1e6:g} MB, all that come at once "
-            f"{self.max_request / 1e6:g} MB: save it smaller, or bring fewer"
+            f"too large; the limit is {self.max_bytes / 1e6:g} MB per photo and "
+            f"{self.max_request / 1e6:g} MB at once: save it smaller, or drop fewer"
         )
 
     def _keep(self, file: UploadFile) -> Path:
@@ -129,7 +129,7 @@ class Uploads:
 
 
 def safe_name(name: str) -> str:
-    """Return a file name without folder, odd characters or undue length; ``photo`` where nothing is left."""
+    """Return a short file name without folder and special characters; ``photo`` if nothing is left."""
     plain = PurePosixPath(name.replace("\\", "/")).name
     plain = re.sub(r"[^\w. ()\-]+", "_", plain).strip(". ")
     stem, dot, extension = plain.rpartition(".")
@@ -137,7 +137,7 @@ def safe_name(name: str) -> str:
 
 
 class Guard:
-    """ASGI middleware: bounds every request body, hides what of gradio's interface is not used."""
+    """ASGI middleware: limits the size of every request, and hides the routes of gradio that are not used."""
 
     def __init__(self, app: ASGIApp, *, max_upload: int) -> None:
         self.app = app
@@ -148,18 +148,18 @@ class Guard:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         path = scope["path"]
-        called = re.match(r"[a-z_-]+=?", path.removeprefix(API)) if path.startswith(API) else None
-        if path.startswith(API) and (called is None or called.group() not in USED):
+        route = re.match(r"[a-z_-]+=?", path.removeprefix(API)) if path.startswith(API) else None
+        if path.startswith(API) and (route is None or route.group() not in USED):
             return await PlainTextResponse("not found", 404)(scope, receive, send)
         if path.startswith(
             ("/runs", "/monitoring", "/run-history", "/login", "/logout", "/docs", "/openapi.json")
         ):
             return await PlainTextResponse("not found", 404)(scope, receive, send)
-        most = self.max_upload if path == f"{API}upload" else MAX_MESSAGE
+        limit = self.max_upload if path == f"{API}upload" else MAX_MESSAGE
         headers = dict(scope["headers"])
         announced = headers.get(b"content-length", b"0")
-        if not announced.isdigit() or int(announced) > most:
-            # To its end if that is near, or the browser would report a broken connection, not the answer.
+        if not announced.isdigit() or int(announced) > limit:
+            # Read a body that is not much too large, or the browser would report a broken connection.
             while announced.isdigit() and int(announced) < 10 * self.max_upload:
                 message = await receive()
                 if message["type"] != "http.request" or not message.get("more_body"):
@@ -173,12 +173,12 @@ class Guard:
             message = await receive()
             received += len(message.get("body", b""))
             whole = whole or not message.get("more_body")
-            # A body that did not say its length and has no end: as if the visitor had hung up.
-            return message if received <= most else {"type": "http.disconnect"}
+            # A body without a length that exceeds the limit is treated like a closed connection.
+            return message if received <= limit else {"type": "http.disconnect"}
 
         async def closing(message: Message) -> None:
             if message["type"] == "http.response.start" and not whole:
-                # Or the server would go on reading what nobody wants.
+                # Otherwise the server would continue to read the body.
                 message["headers"] = [*message.get("headers", []), (b"connection", b"close")]
             await send(message)
 

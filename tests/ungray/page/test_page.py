@@ -213,11 +213,11 @@ def test_a_fault_of_ours_is_a_sentence_and_the_other_photos_go_on(local, cat, mo
     pictures, ready, said = page.many(paths, "first", 1, False, "PNG", visitor)
     assert [name for _, name in pictures] == ["a-colored.png", "c-colored.png"]
     assert zipfile.ZipFile(ready["value"]).namelist() == ["a-colored.png", "c-colored.png"]
-    fault = "b.png: a fault of this page, told on its terminal (ZeroDivisionError: of a kind)"
+    fault = "b.png: a bug of this page, see its terminal (ZeroDivisionError: of a kind)"
     assert said.replace("\\", "").startswith(f"2 of 3 photos colored.\n- {fault}")
     _, said = page.open_upload(upload("b.png", b"faulty"), "first", 1, False, visitor)
     assert said.replace("\\", "").startswith(f"**Not colored.** {fault}")
-    assert warned == [f"{fault}; take another photo"]
+    assert warned == [f"{fault}; try another photo"]
     assert capsys.readouterr().err.count("ZeroDivisionError: of a kind") == 2  # with the traceback
 
 
@@ -389,14 +389,14 @@ def test_a_taken_port_and_a_foreign_host_are_said():
     with command._listening("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
         with (
-            pytest.raises(UngrayError, match=f"port {port} can't be had"),
+            pytest.raises(UngrayError, match=f"port {port} is not available"),
             command._listening("127.0.0.1", port),
         ):
             pass
     for host in ("no.such.host.invalid", "192.0.2.1"):  # the second is nobody's, by RFC 5737
         for port in (0, None):
             with (
-                pytest.raises(UngrayError, match=f"--host {host} is no address of this machine; 127.0.0.1"),
+                pytest.raises(UngrayError, match=f"--host {host} is not an address of this machine"),
                 command._listening(host, port),
             ):
                 pass
@@ -406,5 +406,5 @@ def test_a_taken_port_and_a_foreign_host_are_said():
 def test_a_limit_that_is_no_number_hears_what_is_one(given, capsys):
     with pytest.raises(SystemExit, match="2"):
         command.main(["--max-bytes", given])
-    said = f"argument --max-bytes: {given} is no whole number of 1 or more, such as 2000000\n"
+    said = f"argument --max-bytes: {given} is not a whole number of at least 1, such as 2000000\n"
     assert capsys.readouterr().err.endswith(said)
