@@ -1,1 +1,1 @@
-"""What is kept: photos that decode, are large enough, have color to teach, and are there only once."""
+"""Selects photos that can be decoded, are large enough, have colors to learn, and are no duplicates."""

@@ -1,10 +1,9 @@
-"""Decide which photos of data/raw are kept; write data/verdicts.csv and show what was decided in
-reports/filter.
+"""Decide which photos of data/raw are kept; write data/verdicts.csv, and a summary to reports/filter.
 
 Examples:
 
   python -m stages.filter
-  python -m stages.filter review              look at the photos; keep or reject by hand
+  python -m stages.filter review              view the photos; keep or reject by hand
   dvc exp run -S filter.min_chroma_p95=10     stricter about muted photos
 """
 
@@ -39,7 +38,7 @@ def main() -> None:
     counts = report.counts(table)
     tables.write(counts, REPORTS / "counts.csv")
     tables.write(report.queries(table), REPORTS / "queries.csv")
-    report.write_sheets(table, raw, REPORTS / "sheets", most=params.sheet_photos)
+    report.write_sheets(table, raw, REPORTS / "sheets", max_photos=params.sheet_photos)
     kept = table[table["verdict"] == "kept"]
     tell(f"filter: {len(kept)} of {len(table)} photos kept, in {kept['group'].nunique()} groups")
     for check, count in zip(counts["check"], counts["count"], strict=True):

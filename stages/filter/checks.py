@@ -1,4 +1,4 @@
-"""Whether what was measured on a photo is enough to teach from."""
+"""The checks that reject photos by their measures, and how decisions by hand overrule them."""
 
 from __future__ import annotations
 
@@ -22,17 +22,16 @@ CHECKS = {
     "exact_duplicate": "",
     "near_duplicate": "",
 }
-"""Every check in the order in which they are made, and the measure that it looks at, where it is one
-alone."""
+"""All checks in their order, each with its measure if it uses only one."""
 
 
 TONED_CHROMA = 40
-"""Prints are toned less than this, in Lab units; what is more colorful and of one hue is fire, sky or a
-flower."""
+"""Toned prints have less chroma than this, in Lab units; a more colorful photo of one hue shows fire, sky or
+a flower."""
 
 
 class Objection(NamedTuple):
-    """The check (a key of :data:`CHECKS`) that speaks against a photo, and why in words."""
+    """The check (a key of :data:`CHECKS`) that a photo failed, and the reason in words."""
 
     check: str
     reason: str
@@ -42,7 +41,7 @@ TAKEN_OUT = Objection("taken_out", "taken out for good")
 
 
 def objection(measures: Measures, params: Params) -> Objection | None:
-    """Return what speaks against a photo that decoded or not; None if nothing does."""
+    """Return the first check that a photo fails, including that it can be decoded; None if it passes all."""
     if measures.damage:
         return Objection("decode", measures.damage)
     short_side = min(measures.width, measures.height)
@@ -50,7 +49,7 @@ def objection(measures: Measures, params: Params) -> Objection | None:
         return Objection("size", f"short side under {params.min_short_side}")
     if measures.aspect > params.max_aspect:
         return Objection("aspect", f"aspect over {params.max_aspect:g}")
-    # A red kite before a gray sky covers too little to show in the percentile, but not in the spread.
+    # A red kite in a gray sky is too small to affect the percentile, but it affects the spread.
     if measures.chroma_p95 < params.min_chroma_p95 and measures.tint_spread <= params.max_gray_spread:
         return Objection("gray", f"gray: chroma_p95 under {params.min_chroma_p95:g}")
     if _is_toned(measures, params):
@@ -76,15 +75,14 @@ def _is_toned(measures: Measures, params: Params) -> bool:
 
 
 def is_overruled(found: Objection | None, decision: Decision | None) -> bool:
-    """Say whether a decision by hand keeps a photo against what a check found. What is damaged cannot be
-    kept."""
+    """Return whether a decision by hand keeps a photo that failed a check. Damaged photos cannot be kept."""
     return (
         found is not None and found.check != "decode" and decision is not None and decision.decision == "keep"
     )
 
 
 def after_decision(found: Objection | None, decision: Decision | None) -> Objection | None:
-    """Return what speaks against a photo once it was decided by hand: that always wins."""
+    """Return the objection to a photo after the decision by hand, which always wins."""
     if decision is not None and decision.decision == "reject":
         return Objection("review", "rejected by hand" + (f": {decision.note}" if decision.note else ""))
     return None if is_overruled(found, decision) else found

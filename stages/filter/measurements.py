@@ -1,4 +1,4 @@
-"""Measures of many photos, each measured once: they depend on nothing but the photo and this code."""
+"""Measures many photos, each only once: the results depend only on the photo and the code, and are cached."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LIBRARIES = ("imagehash", *photos.LIBRARIES, "scipy")
 
 
 def folder() -> Path:
-    """Return the folder of the working cache that holds what this very code has measured."""
+    """Return the folder of the working cache for the measures of this version of the code."""
     modules = (Path(str(module.__file__)) for module in (color, decoding, duplicates, measures))
     code = cache.code_fingerprint(*modules, *photos.CODE)
     return cache.folder("filter", cache.fingerprint(code, {name: version(name) for name in LIBRARIES}))
@@ -34,13 +34,13 @@ def measure_all(
 
     Args:
         paths: photos.
-        checksums: of each.
-        workers: who measures: processes, 0 for one per core, or a Dask scheduler.
-        known_in: a folder that keeps the measures from run to run; None to measure all photos anew.
+        checksums: the SHA-256 of each.
+        workers: the number of processes, 0 for one per core, or the address of a Dask scheduler.
+        known_in: the folder that caches the measures between runs; None to measure all photos again.
     """
     table = known_in / "measures.npz" if known_in else None
     known = _read(table) if table else {}
-    # With its size: a file that was changed or cut short in place is measured for what it is.
+    # The key includes the size: a file that was changed or truncated in place is measured again.
     keys = [f"{sha}-{path.stat().st_size}" for path, sha in zip(paths, checksums, strict=True)]
     new = {key: path for key, path in zip(keys, paths, strict=True) if key not in known}
     found = map_photos(measure, list(new.values()), workers=workers, title="filter")
@@ -49,7 +49,7 @@ def measure_all(
             known[key] = measured
     finally:
         if table and new and known:
-            _write(known, table)  # stopped half-way too: what is measured is measured
+            _write(known, table)  # also after an interruption, so that nothing is measured twice
     return [known[key] for key in keys]
 
 
@@ -65,7 +65,7 @@ def _read(path: Path) -> dict[str, Measures]:
             for (key, values), ours in zip(figures.items(), corners, strict=True)
         }
     except (OSError, EOFError, ValueError, TypeError, AttributeError, KeyError, zipfile.BadZipFile):
-        return {}  # a cache: none yet, or spoiled, is measured anew
+        return {}  # the cache is missing or damaged: everything is measured again
 
 
 def _write(known: dict[str, Measures], path: Path) -> None:

@@ -1,7 +1,7 @@
-"""What is measured on one photo: size, color, light, sharpness, strips at its edges, and its likeness hash.
+"""The measures of a photo: size, color, exposure, sharpness, strips at its edges, and perceptual hashes.
 
-All but the size is measured on a copy with a short side of 256 pixels at most, so that it means the same
-for every size and costs little beside decoding.
+All except the size are measured on a copy with a short side of at most 256 pixels, so that their values are
+comparable across sizes and cost little compared with decoding.
 """
 
 from __future__ import annotations
@@ -19,18 +19,27 @@ from ungray.imaging.color import Float, chroma, rgb_to_lab
 from ungray.imaging.duplicates import CORNER, Corners, Look, look, small_copy
 
 WHITE = 251
-"""A pixel whose three channels are at least this is blown out: it shows white and no color."""
+"""A pixel whose three channels all have at least this value is blown out: it is white without any color."""
 
 
 @dataclass(frozen=True)
 class Measures:
-    """What was measured on a photo; ``damage`` says why nothing could be.
+    """The measures of a photo.
 
-    ``bytes`` is the size of the file, ``width`` and ``height`` are in pixels after EXIF orientation,
-    ``chroma_p95`` is the 95th percentile of Lab chroma (0 gray, under 6 almost surely gray, 6 to 10 muted),
-    ``lightness_p99`` the 99th percentile of L (0..100), ``white`` the share of blown-out pixels (0..1),
-    ``tint_spread`` and ``tint_hue`` are those of :func:`tone`, ``phash`` and ``corners`` are those of
-    :mod:`ungray.imaging.duplicates`, ``sharpness`` and ``strip`` those of the functions of their names.
+    Attributes:
+        bytes: the size of the file.
+        width: in pixels, after EXIF orientation.
+        height: in pixels, after EXIF orientation.
+        chroma_p95: the 95th percentile of Lab chroma (0 gray, under 6 almost surely gray, 6 to 10 muted).
+        tint_spread: see :func:`tone`.
+        tint_hue: see :func:`tone`.
+        lightness_p99: the 99th percentile of L, 0..100.
+        white: the share of blown-out pixels, 0..1.
+        sharpness: see :func:`sharpness`.
+        strip: see :func:`strip`.
+        phash: see :mod:`ungray.imaging.duplicates`.
+        damage: why the photo could not be measured; empty if it could.
+        corners: see :mod:`ungray.imaging.duplicates`.
     """
 
     bytes: int = 0
@@ -49,11 +58,11 @@ class Measures:
 
     @property
     def look(self) -> Look:
-        """What the photo is known by."""
+        """The hashes by which copies of the photo are found."""
         return Look(self.phash, self.corners)
 
     def figures(self) -> dict[str, int | float | str]:
-        """Return all by name but the corners."""
+        """Return all measures by name, without the corners."""
         return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "corners"}
 
     @property
@@ -63,7 +72,7 @@ class Measures:
 
 
 def measure(path: Path) -> Measures:
-    """Decode the photo at ``path`` fully and measure it, within the limits of
+    """Decode the photo at ``path`` completely and measure it, within the limits of
     :mod:`ungray.imaging.decoding`."""
     content = path.read_bytes()
     try:
@@ -98,18 +107,19 @@ def measured(content: bytes) -> Measures:
 
 
 TONE_SIDE = 128
-"""Pixels: tone is measured on a copy with this short side at most, which is a quarter of the work."""
+"""The short side in pixels, at most, on which tone is measured: a quarter of the work of 256."""
 TONE_LEVELS = 256
-"""Steps of lightness; fine ones, since near white a clipped print's color changes fast."""
+"""The number of lightness levels; many, since near white the color of a clipped print changes quickly."""
 
 
 def tone(lab: Float) -> tuple[float, float]:
-    """Return how far the colors of Lab (height, width, 3) are from one tone, and the hue of their mean.
+    """Return how much the colors of Lab (height, width, 3) differ from a single tone, and their mean hue.
 
-    In a sepia or otherwise toned print ab follows from L. So the mean ab of each lightness is taken away;
-    what is left is averaged over a 32nd of the short side, in which the errors of JPEG's half-size color
-    cancel. Its 99.7th percentile, in Lab units, is divided by the root of the chroma, since those errors grow
-    with the color: 0 or more, under 1 in toned prints. The hue is in degrees, 0 to 360: 90 yellow, 270 blue.
+    In a sepia or otherwise toned print, ab is a function of L. So the mean ab of each lightness level is
+    subtracted. The rest is downsampled to a short side of 32 pixels, which averages out the errors of JPEG's
+    chroma subsampling. Its 99.7th percentile, in Lab units, is divided by the square root of the chroma,
+    since those errors grow with the chroma. The result is 0 or more, and under 1 in toned prints. The hue is
+    in degrees, 0 to 360: 90 is yellow, 270 blue.
     """
     small = _shrunk(lab, TONE_SIDE)
     lightness, a, b = (np.ascontiguousarray(small[..., channel]) for channel in range(3))
@@ -122,7 +132,7 @@ def tone(lab: Float) -> tuple[float, float]:
 
 
 def _means(values: Float, level: NDArray[np.intp], count: NDArray[np.intp]) -> Float:
-    """Return for each pixel the mean of ``values`` over all pixels of its ``level``."""
+    """Return for each pixel the mean of ``values`` over all pixels with the same ``level``."""
     means = np.bincount(level, values.ravel(), TONE_LEVELS) / count
     return means.astype(np.float32)[level].reshape(values.shape)
 
@@ -135,12 +145,13 @@ def _shrunk(pixels: Float, short_side: int) -> Float:
 
 
 def sharpness(lightness: Float) -> float:
-    """Return how much a further slight blur takes from the sharpest edges of L (height, width); 1 is nothing.
+    """Return how much a slight blur weakens the sharpest edges of L (height, width); 1 means not at all.
 
-    The mean squared gradient of the steepest thousandth, over the same after a Gaussian blur of 1.5
-    pixels. Only the steepest edges count, so fog and shallow focus are no fault; a ratio, so contrast is
-    none. A photo blurred by sigma 2 has about 1.5, by sigma 4 about 1.2, a sharp one 3 or more. After
-    Crete et al., "The blur effect" (2007), who compare a photo with a blurred copy of itself too.
+    The result is the mean squared gradient of the steepest 0.1 % of the pixels, divided by the same after a
+    Gaussian blur of 1.5 pixels. Only the steepest edges count, so fog and shallow focus don't matter; it is a
+    ratio, so contrast doesn't matter. A photo blurred by sigma 2 has about 1.5, by sigma 4 about 1.2, a sharp
+    one 3 or more. The idea of comparing a photo with a blurred copy of itself is from Crete et al., "The blur
+    effect" (2007).
     """
     blurred = np.asarray(cv2.GaussianBlur(lightness, (0, 0), 1.5), dtype=np.float32)
     return _steepest(lightness) / max(_steepest(blurred), 1e-6)
@@ -156,34 +167,34 @@ def _steepest(lightness: Float) -> float:
 
 
 STRIP_SHARE = 0.3
-"""A strip takes at most this share of the side."""
+"""The largest share of the photo's side that a strip takes."""
 STRIP_TONES = 6
-"""Levels of 255 by which a strip's plain pixels differ from its color."""
+"""The largest difference, of 255, between the plain pixels of a strip and its color."""
 STRIP_EDGE = 12
-"""Levels of 255 by which the photo differs from a strip at the edge between them."""
+"""The least difference, of 255, between the photo and a strip at the edge between them."""
 STRIP_PLAIN, STRIP_ROW_PLAIN = 0.8, 0.85
-"""Shares of plain pixels, in a whole strip and in the rows next to its edge, that leave room for a
+"""The least shares of plain pixels in a whole strip, and in the rows next to its edge; the rest may be a
 caption."""
 
 
 def strip(rgb: photos.Rgb) -> float:
-    """Return how sure it is that a bar or a caption strip runs along an edge of uint8 RGB: 0..1.
+    """Return the confidence that a bar or a caption strip runs along an edge of the photo, uint8 RGB: 0..1.
 
-    A strip is of one color but for its caption and ends in a sharp edge from one side of the photo to the
-    other: the result is the share of that edge which is sharp, less where the strip is not plain. A moon
-    on black or an object on white has no such edge.
+    A strip has one color, except for its caption, and ends in a sharp edge that crosses the whole photo. The
+    result is the sharp share of that edge, or less if the strip is not plain. A moon on black or an object on
+    white has no such edge.
     """
     return max(_strip_above(np.ascontiguousarray(rows)) for rows in _from_each_edge(rgb))
 
 
 def _from_each_edge(rgb: photos.Rgb) -> Iterator[photos.Rgb]:
-    for side in (rgb, rgb.transpose(1, 0, 2)):
-        for rows in (side, side[::-1]):
+    for upright in (rgb, rgb.transpose(1, 0, 2)):
+        for rows in (upright, upright[::-1]):
             yield rows[: int(len(rows) * STRIP_SHARE) + 2]
 
 
 def _strip_above(rows: photos.Rgb) -> float:
-    """Return :func:`strip` for these rows only, the outermost first."""
+    """Return :func:`strip` for these rows only, which start at the photo's edge."""
     if len(rows) < 6 or _plain(rows[1:2]).mean() < 0.5:
         return 0.0
     # An edge may be blended over one row: the rows on both sides of it are compared.
@@ -198,8 +209,8 @@ def _strip_above(rows: photos.Rgb) -> float:
 
 
 def _plain(rows: photos.Rgb) -> NDArray[np.bool_]:
-    """Say which pixels of ``rows`` have the median color of all of them."""
-    # NumPy is slow along an axis of three.
+    """Return which pixels of ``rows`` have the median color of all their pixels."""
+    # Channel by channel: NumPy is slow along an axis of length three.
     color = np.array([np.median(channel) for channel in cv2.split(rows)])
     lowest, highest = np.ceil(color - STRIP_TONES).clip(0), np.floor(color + STRIP_TONES)
     return cv2.inRange(rows, lowest, highest) > 0

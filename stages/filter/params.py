@@ -8,7 +8,7 @@ from stages.params import Section
 
 
 class Params(Section):
-    """What a photo must be to be kept."""
+    """The requirements for a photo to be kept."""
 
     min_short_side: int = Field(ge=16, le=100_000, description="pixels")
     max_aspect: float = Field(ge=1, le=100_000)
@@ -21,7 +21,7 @@ class Params(Section):
     min_sharpness: float = Field(ge=0, le=10)
     max_strip: float = Field(ge=0, le=1)
     near_duplicate_distance: int = Field(ge=0, le=20, description="bits of 64")
-    sheet_photos: int = Field(ge=1, le=200, description="photos on a contact sheet at most")
+    sheet_photos: int = Field(ge=1, le=200, description="largest number of photos on a contact sheet")
 
     @field_validator("tint_hues")
     @classmethod

@@ -1,4 +1,4 @@
-"""``reports/filter/``: what the filter kept and rejected, as counts and as contact sheets."""
+"""``reports/filter/``: which photos the filter kept and rejected, as counts and contact sheets."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from ungray.imaging import photos
 from ungray.system.files import whole_folder
 
 TILE = 128
-"""Side of a thumbnail's square in pixels."""
+"""The side of a thumbnail's square in pixels."""
 COLUMNS = 10
 GAP = 6
 LINE = 14
 
 
 def counts(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for kept and one for each check: check, count, and share of all photos. A zero stays a
-    row."""
+    """Return one row for kept and one per check: check, count (may be 0), and share of all photos."""
     found = verdicts["check"].replace("", "kept").value_counts()
     table = pd.DataFrame({"check": ["kept", *CHECKS]})
     table["count"] = [int(found.get(check, 0)) for check in table["check"]]
@@ -32,33 +31,31 @@ def counts(verdicts: pd.DataFrame) -> pd.DataFrame:
 
 
 def queries(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a query: query, photos, kept, and how many each check rejected."""
+    """Return one row per query: query, photos, kept, and the number of photos that each check rejected."""
     found = pd.crosstab(verdicts["query"], verdicts["check"].replace("", "kept"))
     found = found.reindex(columns=["kept", *CHECKS], fill_value=0)
     found.insert(0, "photos", found.sum(axis=1))
     return found.reset_index().rename_axis(columns=None)
 
 
-def write_sheets(verdicts: pd.DataFrame, raw: Path, folder: Path, *, most: int) -> None:
-    """Fill ``folder`` with kept.jpg and, for each check that rejected a photo but taken_out, <check>.jpg.
+def write_sheets(verdicts: pd.DataFrame, raw: Path, folder: Path, *, max_photos: int) -> None:
+    """Write kept.jpg to ``folder``, and <check>.jpg for each check that rejected photos, except taken_out.
 
-    A sheet shows ``most`` photos of data/raw at most, evenly chosen over the measure that the check looks
-    at, so from the clearest case to the closest call; the kept ones over all files. What is a duplicate
-    stands left of the photo that is kept for it. Under a photo: the measure, and the start of its file's
-    name.
+    A sheet shows at most ``max_photos`` photos of data/raw. They are spaced evenly over the check's measure,
+    from the clearest case to the closest call; kept photos are spaced evenly over all files. A duplicate is
+    followed by the photo that is kept instead. The caption is the measure, and the start of the file's name.
     """
     sheets = {}
-    shown = verdicts[verdicts["check"] != "taken_out"]  # by whose wish nobody sees them
+    shown = verdicts[verdicts["check"] != "taken_out"]  # their owners don't want them shown
     for check, part in shown.groupby(shown["check"].replace("", "kept")):
         measure = CHECKS.get(str(check), "")
         sheets[str(check)] = _shown(
-            part.sort_values([measure, "file"] if measure else "file"), verdicts, most
+            part.sort_values([measure, "file"] if measure else "file"), verdicts, max_photos
         )
     every = pd.concat(sheets.values())["file"].unique().tolist()
     readable = set(verdicts.loc[verdicts["phash"] != "", "file"])
-    # Damaged photos are not opened again: they get an empty tile.
-    drawn = [file for file in every if file in readable]
-    tiles = {file: _thumbnail(raw / file) for file in drawn}  # few and quick: processes would start longer
+    # Damaged photos are not opened again: their tile is empty.
+    tiles = {file: _thumbnail(raw / file) for file in every if file in readable}
     with whole_folder(folder) as making:
         for check, part in sheets.items():
             captions = [_caption(row, CHECKS.get(check, "")) for row in part.to_dict("records")]
@@ -67,9 +64,9 @@ def write_sheets(verdicts: pd.DataFrame, raw: Path, folder: Path, *, most: int) 
 
 
 def contact_sheet(tiles: Sequence[photos.Rgb | None], captions: Sequence[Sequence[str]]) -> photos.Rgb:
-    """Return a picture, uint8 RGB, of ``tiles`` in rows of ten, each with its lines of ``captions`` below it.
+    """Return a picture, uint8 RGB, with ``tiles`` in rows of ten, and the lines of their ``captions`` below.
 
-    Tiles are uint8 RGB of 128 pixels a side at most; None leaves an empty square.
+    Tiles are uint8 RGB of at most 128x128 pixels; None is drawn as an empty square.
     """
     lines = max(map(len, captions))
     width, height = TILE + GAP, TILE + GAP + LINE * lines
@@ -90,12 +87,11 @@ def contact_sheet(tiles: Sequence[photos.Rgb | None], captions: Sequence[Sequenc
     return np.asarray(canvas)
 
 
-def _shown(part: pd.DataFrame, verdicts: pd.DataFrame, most: int) -> pd.DataFrame:
-    """Return at most ``most`` rows of ``part``, evenly chosen; each duplicate followed by its better
-    photo."""
+def _shown(part: pd.DataFrame, verdicts: pd.DataFrame, max_photos: int) -> pd.DataFrame:
+    """Return at most ``max_photos`` evenly spaced rows; each duplicate is followed by the better photo."""
     pairs = (part["duplicate_of"] != "").any()
-    most = max(1, most // 2) if pairs else most
-    chosen = part.iloc[np.unique(np.linspace(0, len(part) - 1, min(most, len(part))).round().astype(int))]
+    count = min(max(1, max_photos // 2) if pairs else max_photos, len(part))
+    chosen = part.iloc[np.unique(np.linspace(0, len(part) - 1, count).round().astype(int))]
     if not pairs:
         return chosen
     better = verdicts.set_index("file", drop=False).loc[chosen["duplicate_of"]]
@@ -104,17 +100,17 @@ def _shown(part: pd.DataFrame, verdicts: pd.DataFrame, most: int) -> pd.DataFram
 
 
 def _caption(row: Mapping[Hashable, object], measure: str) -> list[str]:
-    said = f"{measure} {row[measure]}" if measure else str(row["reason"]) or f"{row['width']}x{row['height']}"
+    text = f"{measure} {row[measure]}" if measure else str(row["reason"]) or f"{row['width']}x{row['height']}"
     folder, name = str(row["file"]).rsplit("/", 1)
-    return [said, f"{name[:8]} {folder}"]
+    return [text, f"{name[:8]} {folder}"]
 
 
 def _thumbnail(path: Path) -> photos.Rgb:
-    """Return a copy of a photo that is known to be readable, uint8 RGB, of 128 pixels a side at most."""
+    """Return a copy of a readable photo, uint8 RGB, of at most 128x128 pixels."""
     content = path.read_bytes()
     with Image.open(io.BytesIO(content)) as image:
         if image.format == "JPEG" and image.mode == "RGB":
-            image.thumbnail((TILE, TILE))  # decodes at a fraction of the size: much quicker
+            image.thumbnail((TILE, TILE))  # decodes at a fraction of the size: much faster
             return np.asarray(ImageOps.exif_transpose(image))
     small = Image.fromarray(photos.read_rgb(content))
     small.thumbnail((TILE, TILE))

@@ -41,14 +41,14 @@ COLUMNS = [
     "strip",
     "phash",
 ]
-"""``verdict``: kept or rejected. ``check``: which one rejected the photo, a key of checks.CHECKS, empty if
-kept; ``reason``: the same in words. ``duplicate_of``: the file that is better. ``group``: the same for
-photos that must stay on one side of the split; empty for photos of no use. The rest is from the manifest
-or of measures.Measures.
+"""``verdict``: kept or rejected. ``check``: the check that rejected the photo, a key of checks.CHECKS; empty
+if it is kept. ``reason``: the same in words. ``duplicate_of``: the better file. ``group``: the same for all
+photos that must be in the same split; empty for rejected photos other than duplicates. The other columns are
+from the manifest or from measures.Measures.
 """
 
 SPLIT_ORDER = {"test": 0, "val": 1}
-"""A photo that a data set brings for testing is kept before its twins, whatever their size."""
+"""Of duplicates, a photo that its data set assigns to test is preferred, whatever the sizes."""
 
 
 def run(
@@ -67,10 +67,10 @@ def run(
         params: the section ``filter``.
         manifest: data/manifest.csv.
         raw: data/raw.
-        workers: who measures: processes, 0 for one per core, or a Dask scheduler.
-        decisions: made by hand, by sha256; those on photos that are not there are ignored.
+        workers: the number of processes, 0 for one per core, or the address of a Dask scheduler.
+        decisions: made by hand, by sha256; those on missing photos are ignored.
         blocked: data/blocked.csv.
-        known_in: folder that keeps measures from run to run; None for none.
+        known_in: the folder that caches measures between runs; None for no cache.
 
     Raises:
         UngrayError: a photo of the manifest is missing, or none is kept.
@@ -110,42 +110,41 @@ def run(
 def _find_duplicates(
     table: pd.DataFrame, params: Params, looks: pd.Series, *, stay: pd.Series, overruled: pd.Series
 ) -> None:
-    """Fill ``group``, and ``check``, ``reason`` and ``duplicate_of`` of all but the best of each set of
-    duplicates.
+    """Fill ``group``; fill ``check``, ``reason`` and ``duplicate_of`` of all duplicates but the best.
 
-    Duplicates are what :func:`ungray.imaging.duplicates.near` finds. A group has all that was cut from one
-    photo, too, or mirrored, turned or framed: it may teach, but not on both sides of the split.
+    Duplicates are found by :func:`ungray.imaging.duplicates.near`. A group also contains photos that were cut
+    from the same photo, mirrored, turned or framed: they may be trained on, but must be in the same split.
 
-    Photos that ``stay`` are kept whatever they look like; those that are ``overruled``, kept by hand
-    against a check, push no other out.
+    Photos that ``stay`` are kept even if they are duplicates. Photos that are ``overruled``, which means kept
+    by hand although they failed a check, do not cause others to be rejected.
     """
     usable = table.index[table["check"] == ""]
     part = table.loc[usable]
     tell(f"filter: looking for copies among {len(part)} photos")
-    equal = duplicates.same(part["sha256"].tolist())
+    same_bytes = duplicates.same(part["sha256"].tolist())
     distance = params.near_duplicate_distance
-    alike = equal + duplicates.near(part["phash"].tolist(), distance=distance)
-    alike_with = pd.Series(duplicates.components(len(part), alike), index=usable)
-    cut = duplicates.copies(looks[usable].tolist(), distance=distance) + duplicates.same(
+    near = same_bytes + duplicates.near(part["phash"].tolist(), distance=distance)
+    duplicate_set = pd.Series(duplicates.components(len(part), near), index=usable)
+    copies = duplicates.copies(looks[usable].tolist(), distance=distance) + duplicates.same(
         part["photograph"].tolist()
     )
-    groups = pd.Series(duplicates.components(len(part), alike + cut), index=usable)
-    # A group is named after its first photo by checksum, whatever the order of files.
+    groups = pd.Series(duplicates.components(len(part), near + copies), index=usable)
+    # The name of a group is its smallest checksum, so it does not depend on the order of files.
     table.loc[usable, "group"] = part.groupby(groups)["sha256"].transform("min").str[:16]
     ranked = part.assign(
-        duplicate=alike_with,
+        duplicate=duplicate_set,
         overruled=overruled[usable],
         order=part["split"].map(SPLIT_ORDER).fillna(len(SPLIT_ORDER)),
         pixels=-part["width"] * part["height"],
-        poverty=-part["bytes"],  # of equal size, the less compressed one
-    ).sort_values(["overruled", "order", "pixels", "poverty", "sha256", "file"])
-    best = ranked.drop_duplicates("duplicate").set_index("duplicate").loc[alike_with].set_index(usable)
-    # A decision to keep is about the photo, not about a second copy of the very same bytes.
-    held = stay[usable] & part["file"].isin(ranked.drop_duplicates("sha256")["file"])
-    lost = usable[(part["file"] != best["file"]) & ~held]
-    better = best.loc[lost]
-    exact = part.loc[lost, "sha256"] == better["sha256"]
+        compression=-part["bytes"],  # of the same number of pixels, the less compressed one
+    ).sort_values(["overruled", "order", "pixels", "compression", "sha256", "file"])
+    best = ranked.drop_duplicates("duplicate").set_index("duplicate").loc[duplicate_set].set_index(usable)
+    # A decision to keep a photo does not keep a second file with the same bytes.
+    by_hand = stay[usable] & part["file"].isin(ranked.drop_duplicates("sha256")["file"])
+    rejected = usable[(part["file"] != best["file"]) & ~by_hand]
+    better = best.loc[rejected]
+    exact = part.loc[rejected, "sha256"] == better["sha256"]
     kind = exact.map({True: "exact", False: "near"})
-    table.loc[lost, "check"] = kind + "_duplicate"
-    table.loc[lost, "reason"] = kind + " duplicate of " + better["file"]
-    table.loc[lost, "duplicate_of"] = better["file"]
+    table.loc[rejected, "check"] = kind + "_duplicate"
+    table.loc[rejected, "reason"] = kind + " duplicate of " + better["file"]
+    table.loc[rejected, "duplicate_of"] = better["file"]

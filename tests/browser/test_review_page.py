@@ -173,7 +173,7 @@ def test_a_photo_is_enlarged_with_its_measures_and_a_note(checkout, serve, tab):
     key(page, "Enter")
     until(lambda: server.decisions()[0].endswith('krumm, ruk!"'), "the note changed")
     key(page, "ArrowRight")
-    page.locator("#place", has_text="3 of 30").wait_for()
+    page.locator("#position", has_text="3 of 30").wait_for()
     expect(page.locator("#note")).to_have_value("")
     key(page, "k", "Escape")
     decided(server, 2)
@@ -222,12 +222,12 @@ def test_a_key_counts_for_the_photo_one_has_turned_to_also_before_that_is_known(
     server = serve(checkout)
     page = tab(server.address, height=400)
     key(page, "Enter")
-    page.locator("#place", has_text="1 of 30").wait_for()
+    page.locator("#position", has_text="1 of 30").wait_for()
     held = Held(page, "photos")
     key(page, "End", "r")
     at(page, 29)
     held.release()
-    page.locator("#place", has_text="30 of 30").wait_for()
+    page.locator("#position", has_text="30 of 30").wait_for()
     name = page.locator("#large-name").inner_text()
     assert f",{name},reject," in decided(server, 1)[0]
 
@@ -260,7 +260,7 @@ def test_new_verdicts_do_not_set_back_the_place(checkout, serve, tab):
     held = Held(page, "list")
     tables.write(tables.read(path, made_by="filter").sort_values(["query", "file"])[:12], path)
     tile(page, 0).locator(".keep").click()
-    page.locator("#said", has_text="made anew").wait_for()
+    page.locator("#said", has_text="updated").wait_for()
     key(page, "ArrowRight", "ArrowRight")
     at(page, 2)
     name = tile(page, 2).locator("img").get_attribute("alt")
@@ -294,12 +294,12 @@ def test_a_note_half_typed_stays_with_its_photo(checkout, serve, tab):
     expect(page.locator("#note")).to_be_focused()
     page.keyboard.type("draft")
     page.locator("#on").click()
-    page.locator("#place", has_text="2 of 30").wait_for()
+    page.locator("#position", has_text="2 of 30").wait_for()
     expect(page.locator("#note")).to_have_value("")
     key(page, "r")
     assert decided(server, 1)[0].endswith(",reject,")
     page.locator("#back").click()
-    page.locator("#place", has_text="1 of 30").wait_for()
+    page.locator("#position", has_text="1 of 30").wait_for()
     expect(page.locator("#note")).to_have_value("draft")
     page.locator("#large .reject").click()
     assert any(line.endswith(",reject,draft") for line in decided(server, 2))
@@ -432,27 +432,27 @@ def test_axe_finds_nothing(checkout, serve, tab, faults, width, scheme):
     assert faults(page) == []
 
 
-def test_what_was_on_the_screen_counts_as_looked_at(checkout, serve, tab):
+def test_what_was_on_the_screen_counts_as_viewed(checkout, serve, tab):
     server = serve(checkout)
     page = tab(server.address)
 
-    def looked_at():
+    def viewed():
         return int(page.locator("#counted").inner_text().split()[0])
 
-    until(lambda: looked_at() >= 4, "the first rows")
-    first = looked_at()
+    until(lambda: viewed() >= 4, "the first rows")
+    first = viewed()
     assert first < 30
     key(page, "End")
-    until(lambda: looked_at() > first, "the last rows too")
+    until(lambda: viewed() > first, "the last rows too")
 
     def known():
         with urllib.request.urlopen(f"{server.address}/api/counts") as answer:
-            return json.load(answer)["progress"]["looked_at"]
+            return json.load(answer)["progress"]["viewed"]
 
     before = known()
     assert before > first
-    again = tab(server.address + "/?show=not_looked_at")
-    rest = int(again.locator("#show label", has_text="Not looked at").locator("small").inner_text())
+    again = tab(server.address + "/?show=not_viewed")
+    rest = int(again.locator("#show label", has_text="Not viewed").locator("small").inner_text())
     assert 30 - known() <= rest <= 30 - before  # both pages look on meanwhile
 
 
@@ -502,7 +502,7 @@ def test_two_tabs_at_once_lose_nothing(checkout, serve, tab):
     tile(second, 4).locator(".keep").click()
     until(lambda: sum(",keep," in line for line in server.decisions()) == 6, "kept in the other tab")
     key(first, "u")
-    first.locator("#trouble", has_text="decided anew elsewhere").wait_for()
+    first.locator("#trouble", has_text="got another decision elsewhere").wait_for()
     assert sum(",keep," in line for line in server.decisions()) == 6
     until(lambda: pressed(first, 4, "keep"), "this tab shows what stands")
 

@@ -512,7 +512,7 @@ def test_what_was_taken_out_is_rejected_however_it_was_cut_and_no_sheet_shows_it
     blocked = pd.DataFrame({"sha256": ["f" * 64], "phash": [""], "words": [words], "addresses": [""]})
     found = photos.judge(blocked=blocked)
     assert found.loc[[cut, other], "check"].tolist() == ["taken_out", ""]
-    report.write_sheets(found.reset_index(), photos.raw, tmp_path / "sheets", most=60)
+    report.write_sheets(found.reset_index(), photos.raw, tmp_path / "sheets", max_photos=60)
     assert [path.name for path in (tmp_path / "sheets").iterdir()] == ["kept.jpg"]
 
 
@@ -668,7 +668,7 @@ def test_the_counts_name_every_check_and_add_up(mixed):
 
 def test_there_is_a_sheet_of_the_kept_and_of_each_check_that_rejected_something(mixed, tmp_path):
     photos, table = mixed
-    report.write_sheets(table, photos.raw, tmp_path / "sheets", most=60)
+    report.write_sheets(table, photos.raw, tmp_path / "sheets", max_photos=60)
     names = {path.name for path in (tmp_path / "sheets").iterdir()}
     assert names == {f"{n}.jpg" for n in ("kept", "gray", "decode", "near_duplicate", "exact_duplicate")}
     kept = Image.open(tmp_path / "sheets/kept.jpg")
@@ -692,8 +692,8 @@ def test_the_sheets_are_bounded_and_the_same_bytes_every_time_and_old_ones_go(ph
     assert (table["verdict"] == "kept").sum() > 20
     (tmp_path / "one").mkdir()
     (tmp_path / "one/old.jpg").write_bytes(b"of an earlier run")
-    report.write_sheets(table, photos.raw, tmp_path / "one", most=20)
-    report.write_sheets(table, photos.raw, tmp_path / "two", most=20)
+    report.write_sheets(table, photos.raw, tmp_path / "one", max_photos=20)
+    report.write_sheets(table, photos.raw, tmp_path / "two", max_photos=20)
     one, two = ({p.name: p.read_bytes() for p in (tmp_path / n).iterdir()} for n in ("one", "two"))
     assert one == two
     assert "old.jpg" not in one
@@ -712,7 +712,7 @@ def test_photos_of_every_kind_and_shape_find_a_place_on_a_sheet(photos, tmp_path
     photos.add(PHOTOS["china"][:, :1])
     photos.add(PHOTOS["china"])
     table = photos.judge().reset_index()
-    report.write_sheets(table, photos.raw, tmp_path / "sheets", most=60)
+    report.write_sheets(table, photos.raw, tmp_path / "sheets", max_photos=60)
     assert {"gray.jpg", "size.jpg", "kept.jpg"} <= {path.name for path in (tmp_path / "sheets").iterdir()}
 
 

@@ -95,7 +95,7 @@ def opened(checkout, **options):
         Collection(checkout / "data" / "verdicts.csv"),
         Decisions(checkout / "data" / "review.csv"),
         Pictures(checkout / "data" / "raw"),
-        Seen(checkout / "looked_at.txt"),
+        Seen(checkout / "viewed.txt"),
     )
     return TestClient(application(review, port=PORT), base_url=HERE, **options)
 
@@ -136,7 +136,7 @@ class TestListing:
 
     def test_every_number_in_a_filter_is_the_number_of_photos_it_lists(self, tab):
         decide(tab, listed(tab)[0], "reject")
-        tab.post("/api/looked", json={"ids": listed(tab)[2:4]})
+        tab.post("/api/viewed", json={"ids": listed(tab)[2:4]})
         for selection in (
             {},
             {"query": "pets"},
@@ -262,7 +262,7 @@ class TestDecisions:
         decide(tab, first, "keep", note="another tab")
         answer = decide(other, first, None, over={"decision": "reject", "note": ""})
         assert answer.status_code == 409
-        assert "decided anew elsewhere" in answer.json()["error"]
+        assert "got another decision elsewhere" in answer.json()["error"]
         assert ",keep,another tab" in on_disk(checkout)
         assert decide(other, first, None, over={"decision": "keep", "note": "another tab"}).status_code == 200
 
@@ -346,18 +346,18 @@ class TestDecisions:
 
 
 class TestProgress:
-    def test_what_was_looked_at_is_remembered(self, tab, checkout):
+    def test_what_was_viewed_is_remembered(self, tab, checkout):
         ids = listed(tab)
-        assert tab.post("/api/looked", json={"ids": ids[:2]}).status_code == 204
+        assert tab.post("/api/viewed", json={"ids": ids[:2]}).status_code == 204
         decide(tab, ids[2], "keep")
         progress = opened(checkout).get("/api/counts").json()["progress"]
         seen = {photo["sha256"] for photo in shown(tab, *ids[:3])}
         rows = [photo for photo in shown(tab) if photo["sha256"] in seen]
-        assert (progress["photos"], progress["looked_at"]) == (7, len(rows))
-        assert not set(ids[:3]) & set(listed(tab, show="not_looked_at"))
+        assert (progress["photos"], progress["viewed"]) == (7, len(rows))
+        assert not set(ids[:3]) & set(listed(tab, show="not_viewed"))
 
     def test_a_line_cut_short_costs_only_itself(self, checkout):
-        path = checkout / "looked_at.txt"
+        path = checkout / "viewed.txt"
         Seen(path).add(["a" * 64])
         path.write_text(path.read_text() + "\n" + "b" * 30)
         again = Seen(path)
@@ -586,13 +586,13 @@ class TestCommand:
         with socket.create_server(("127.0.0.1", 0)) as other:
             port = other.getsockname()[1]
             with (
-                pytest.raises(UngrayError, match=f"port {port} can't be had .*--port"),
+                pytest.raises(UngrayError, match=f"port {port} is not available .*--port"),
                 command.listening(port),
             ):
                 pass
 
     def test_a_number_that_is_no_port_is_told(self):
-        with pytest.raises(UngrayError, match="port 99999 can't be had"), command.listening(99999):
+        with pytest.raises(UngrayError, match="port 99999 is not available"), command.listening(99999):
             pass
 
     def test_a_second_page_on_the_same_checkout_is_told_the_first_ones_address(self, tmp_path):
@@ -611,6 +611,6 @@ class TestCommand:
             thread.join()
         second()
         assert told == [
-            "the review page is open already, at http://127.0.0.1:1; use that one, or end it",
+            "the review page is already open, at http://127.0.0.1:1; use that one, or end it",
             "open twice",
         ]

@@ -1,1 +1,1 @@
-"""The review page: look at photos with their verdicts, keep or reject by hand; runs on this machine only."""
+"""The review page: shows photos with their verdicts, to keep or reject by hand; only on this machine."""

@@ -19,17 +19,17 @@ from ungray.system.files import sha256
 
 NEEDED = ["file", "query", "verdict", "check", "reason", "group", "sha256"]
 MATES = 12
-"""At most so many other photos of a photo's group are shown with it."""
+"""The largest number of other photos of its group that are shown with a photo."""
 
 NEVER_KEPT = ["decode", "taken_out"]
 """Checks that a decision by hand does not overrule."""
 
-Show = Literal["all", "kept", "rejected", "by_hand", "not_looked_at"]
+Show = Literal["all", "kept", "rejected", "by_hand", "not_viewed"]
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which photos are listed; None for every query, every check. An empty check selects the kept."""
+    """The filters of the page; None means every query or every check. An empty check selects kept photos."""
 
     query: str | None = None
     check: str | None = None
@@ -37,7 +37,7 @@ class Selection:
 
 
 class Photos:
-    """One reading of the table: ``id`` (16 hexadecimal digits, from the file's name) stands for a row."""
+    """The photos of the table; ``id`` (16 hexadecimal digits of the file name's hash) identifies a row."""
 
     def __init__(self, table: pd.DataFrame) -> None:
         self.table = table.assign(id=[sha256(file.encode())[:16] for file in table["file"]])
@@ -45,16 +45,16 @@ class Photos:
         self._ids = dict(zip(self.table["file"], self.table["id"], strict=True))
         self._files = dict(zip(table["sha256"], table["file"], strict=True))
         in_groups = self.table[self.table["group"] != ""]
-        # The kept ones first: a duplicate is judged beside the photo that was preferred.
+        # Kept photos first: a duplicate is compared with the photo that was preferred.
         in_groups = in_groups.sort_values(["verdict", "file"])
         self._mates = {name: part["id"].tolist() for name, part in in_groups.groupby("group")}
 
     def file(self, checksum: str) -> str | None:
-        """Return the file below data/raw with these bytes, None if the table knows no such photo."""
+        """Return the file below data/raw with that SHA-256, None if the table has none."""
         return self._files.get(checksum)
 
     def row(self, identity: str) -> dict[str, Any] | None:
-        """Return every column of the photo ``identity``, None if there is none."""
+        """Return all columns of the photo ``identity``, None if there is none."""
         row = self._rows.get(identity)
         return None if row is None else {str(k): v for k, v in self.table.iloc[row].items()}
 
@@ -64,7 +64,7 @@ class Photos:
         """Return the ids of the selected photos, grouped ``by`` query or check, and each group's size."""
         masks = self._masks(selection, decided, seen)
         part = self.table[masks["query"] & masks["check"] & masks["show"]]
-        # What was rejected comes first: that is what a person comes to look at.
+        # Rejected photos first: they are what a person usually wants to review.
         part = part.assign(kept=part["check"] == "").sort_values(
             ["query", "file"] if by == "query" else ["kept", "check", "query", "file"]
         )
@@ -74,7 +74,7 @@ class Photos:
     def counts(
         self, selection: Selection, *, decided: Mapping[str, Decision], seen: Group[str]
     ) -> dict[str, Any]:
-        """Return how many photos each choice of a filter would list, the other filters being as they are."""
+        """Return the number of photos for each choice of a filter, the other filters being unchanged."""
         masks = self._masks(selection, decided, seen)
         shows = self._shows(decided, seen)
         part = masks["query"] & masks["check"]
@@ -84,7 +84,7 @@ class Photos:
             "show": {name: int((part & mask).sum()) for name, mask in shows.items()},
             "progress": {
                 "photos": len(self.table),
-                "looked_at": int((~shows["not_looked_at"]).sum()),
+                "viewed": int((~shows["not_viewed"]).sum()),
                 "decided": int(shows["by_hand"].sum()),
                 "waiting": self._waiting(decided),
             },
@@ -93,7 +93,7 @@ class Photos:
     def described(
         self, identities: Iterable[str], *, decided: Mapping[str, Decision]
     ) -> list[dict[str, Any]]:
-        """Return what the page shows of each photo; ids that are unknown are left out."""
+        """Return the data that the page shows about each photo; unknown ids are left out."""
         found = [row for row in map(self.row, identities) if row is not None]
         return [self._describe(row, decided) for row in found]
 
@@ -112,14 +112,14 @@ class Photos:
         }
 
     def _twin(self, row: dict[str, Any], decided: Mapping[str, Decision]) -> dict[str, Any] | None:
-        """Return what is shown of the photo that ``row`` duplicates, None if it duplicates none."""
+        """Return the data about the photo that ``row`` is a duplicate of, None if it is none."""
         twin = self.row(self._ids.get(row.get("duplicate_of", ""), ""))
         if twin is None:
             return None
         decision = decided.get(twin["sha256"])
         shown = {name: twin[name] for name in ("id", "file", "sha256", "verdict", "check", "reason")}
-        sides = {name: _text(twin[name]) for name in ("width", "height") if name in twin}
-        return shown | sides | {"decision": decision.decision if decision else None}
+        dimensions = {name: _text(twin[name]) for name in ("width", "height") if name in twin}
+        return shown | dimensions | {"decision": decision.decision if decision else None}
 
     def _masks(
         self, selection: Selection, decided: Group[str], seen: Group[str]
@@ -139,14 +139,14 @@ class Photos:
             "kept": kept,
             "rejected": ~kept,
             "by_hand": by_hand,
-            "not_looked_at": ~by_hand & ~self.table["sha256"].isin(list(seen)),
+            "not_viewed": ~by_hand & ~self.table["sha256"].isin(list(seen)),
         }
 
     def _waiting(self, decided: Mapping[str, Decision]) -> int:
-        """Return how many photos' decisions were made, changed or undone since the verdicts were."""
+        """Return the number of photos whose decision was made, changed or undone after the verdicts."""
         checksums, check = self.table["sha256"], self.table["check"]
         kinds = checksums.map({checksum: decision.decision for checksum, decision in decided.items()})
-        # To keep a photo is to keep it once, and what is damaged or taken out stays out whatever is decided.
+        # Only one file of a photo needs to be kept, and damaged or blocked photos stay out in any case.
         kept = checksums.isin(checksums[check == ""]) | check.isin(NEVER_KEPT)
         by_review = check == "review"
         out_of_date = (
@@ -156,7 +156,7 @@ class Photos:
 
 
 class Collection:
-    """The table at ``path``, read again when it has changed: `dvc repro` may run while the page is open."""
+    """The table at ``path``, reloaded when it changes: `dvc repro` may run while the page is open."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -167,14 +167,14 @@ class Collection:
 
     @property
     def version(self) -> str:
-        """A text that changes when the table has."""
+        """A text that changes with the table."""
         return "-".join(map(str, self._stamp or ()))
 
     def photos(self) -> Photos:
-        """Return the table as it stands; while DVC has it away, as it stood.
+        """Return the current photos; while DVC has removed the table, the last ones.
 
         Raises:
-            UngrayError: there is no such table, or it is damaged or of another version.
+            UngrayError: the table is missing, damaged, or of another version.
         """
         with self._lock:
             try:
@@ -190,7 +190,7 @@ class Collection:
 def _read(path: Path) -> pd.DataFrame:
     table = tables.read(path, made_by="filter")
     if missing := [name for name in NEEDED if name not in table]:
-        raise UngrayError(f"{path} has no column {missing[0]}; `dvc repro --force filter` makes it anew")
+        raise UngrayError(f"{path} has no column {missing[0]}; `dvc repro --force filter` makes it again")
     return table
 
 

@@ -32,18 +32,18 @@ def main(arguments: Sequence[str]) -> None:
     """Serve the review page until Ctrl-C.
 
     Raises:
-        UngrayError: there are no verdicts yet, the page is open already, or the port is taken.
+        UngrayError: there are no verdicts yet, the page is already open, or the port is taken.
     """
     parser = Parser(
         prog="python -m stages.filter review",
-        description="Look at the photos with their verdicts; keep or reject by hand.",
+        description="View the photos with their verdicts; keep or reject by hand.",
         epilog=EXAMPLES,
     )
     parser.add_argument("--port", type=int, help=f"default: {PORT}, or a free one if it is taken")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     chosen = parser.parse_args(arguments)
 
-    # Here, not above: the stage itself needs no server.
+    # Imported late: the stage itself needs no server.
     import uvicorn
 
     from stages.filter.review.collection import Collection
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> None:
         port = listener.getsockname()[1]
         address = f"http://127.0.0.1:{port}"
         with alone(state, address):
-            review = Review(collection, decisions, Pictures(RAW), Seen(state / "looked_at.txt"))
+            review = Review(collection, decisions, Pictures(RAW), Seen(state / "viewed.txt"))
             tell(
                 f"review: {len(collection.photos().table)} photos, {len(decisions.all())} decided by hand, "
                 f"at {address} (Ctrl-C ends it)"
@@ -73,9 +73,9 @@ def main(arguments: Sequence[str]) -> None:
                 )
             )
             if not chosen.no_browser:
-                # The socket listens already; a browser in the terminal must not hold up the server.
+                # The socket already listens; a browser in the terminal must not block the server.
                 threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
-            with suppress(KeyboardInterrupt):  # the way to end it
+            with suppress(KeyboardInterrupt):  # the normal way to end it
                 server.run(sockets=[listener])
             tell("", f"review: {len(decisions.all())} decisions in {REVIEW}; `dvc repro` applies them")
 
@@ -85,19 +85,19 @@ def listening(port: int | None) -> Iterator[socket.socket]:
     """Yield a socket listening on ``port`` of 127.0.0.1; for None on :data:`PORT` or, if taken, a free one.
 
     Raises:
-        UngrayError: the port asked for can't be had.
+        UngrayError: the requested port is not available.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         if os.name == "posix":
-            # Else a page just ended would hold its port for a minute.
+            # Without this, the port of a page that has just ended would be unavailable for a minute.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", PORT if port is None else port))
         except (OSError, OverflowError) as error:
             if port is not None:
-                reason = getattr(error, "strerror", None) or "it is no port"
+                reason = getattr(error, "strerror", None) or "not a valid port"
                 raise UngrayError(
-                    f"port {port} can't be had ({reason.lower()}); name another one with --port, or none"
+                    f"port {port} is not available ({reason.lower()}); name another --port, or none"
                 ) from None
             listener.bind(("127.0.0.1", 0))
         listener.listen(128)
@@ -106,21 +106,21 @@ def listening(port: int | None) -> Iterator[socket.socket]:
 
 @contextmanager
 def alone(state: Path, address: str) -> Iterator[None]:
-    """Hold the checkout's review page: two servers would overwrite each other's decisions.
+    """Allow only one review page per checkout: two servers would overwrite each other's decisions.
 
     Raises:
-        UngrayError: another process holds it; the sentence tells its address.
+        UngrayError: the page of this checkout is already open; the message names its address.
     """
     from filelock import FileLock, Timeout
 
-    lock, where = FileLock(state / "lock"), state / "address.txt"
+    lock, address_file = FileLock(state / "lock"), state / "address.txt"
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        known = where.read_text() if where.exists() else "another port"
-        raise UngrayError(f"the review page is open already, at {known}; use that one, or end it") from None
+        other = address_file.read_text() if address_file.exists() else "another port"
+        raise UngrayError(f"the review page is already open, at {other}; use that one, or end it") from None
     try:
-        where.write_text(address)
+        address_file.write_text(address)
         yield
     finally:
         lock.release()

@@ -1,6 +1,6 @@
-"""``data/review.csv``: what was decided by hand; sorted, so that a change is one line of a diff.
+"""``data/review.csv``: the decisions made by hand, sorted, so that a change is one line of a diff.
 
-And, in the working cache, which photos were looked at.
+Also the list of viewed photos, in the working cache.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NOTE_LENGTH = 500
 
 @dataclass(frozen=True)
 class Decision:
-    """keep or reject, decided on the bytes ``sha256``, which were seen as ``file`` below data/raw."""
+    """A decision, keep or reject, on the photo with that ``sha256``, shown as ``file`` below data/raw."""
 
     sha256: str
     file: str
@@ -32,13 +32,13 @@ class Decision:
 
 
 class ConflictError(UngrayError):
-    """A decision that was to be replaced is no longer the one that stands."""
+    """The decision to be replaced has changed meanwhile."""
 
 
 class Decisions:
-    """The decisions on disk: every change is written at once and whole, whichever thread it comes from.
+    """The decisions on disk: every change is written at once and atomically. Thread-safe.
 
-    The file is read again whenever it has changed, so an edit by hand or a `git checkout` is not overwritten.
+    The file is reloaded when it changes, so an edit by hand or a `git checkout` is not overwritten.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,16 +51,16 @@ class Decisions:
         """Return the decisions by sha256; none if there is no file yet.
 
         Raises:
-            UngrayError: the file is no table of decisions; the sentence says what is wrong with it.
+            UngrayError: the file is not a table of decisions; the message says what is wrong.
         """
         with self._lock:
             return self._read()
 
     def decide(self, sha256: str, change: Callable[[Decision | None], Decision | None]) -> Decision | None:
-        """Replace the decision on ``sha256`` by what ``change`` makes of it (None: no decision); return it.
+        """Replace the decision on ``sha256`` by the result of ``change`` (None: no decision); return it.
 
         Raises:
-            UngrayError: as :meth:`all`, and whatever ``change`` raises; the file then stays as it was.
+            UngrayError: as :meth:`all`, and whatever ``change`` raises; the file is not changed then.
         """
         with self._lock:
             known = dict(self._read())
@@ -93,9 +93,9 @@ def read(path: Path) -> dict[str, Decision]:
     """Return the decisions in the table at ``path`` by sha256.
 
     Raises:
-        UngrayError: it is no such table, or a row is neither keep nor reject, or a photo is decided twice.
+        UngrayError: it is no such table, a decision is neither keep nor reject, or a photo has two decisions.
     """
-    way_out = f"mend it by hand, or `git checkout {path}` brings the last committed one back"
+    way_out = f"fix it by hand, or `git checkout {path}` restores the last committed one"
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except ValueError as error:
@@ -108,7 +108,7 @@ def read(path: Path) -> dict[str, Decision]:
         if decision.decision not in KINDS:
             raise UngrayError(f"{path}, line {number}: decision is {decision.decision!r}, not keep or reject")
         if known.setdefault(decision.sha256, decision) is not decision:
-            raise UngrayError(f"{path}, line {number}: {decision.sha256} is decided a second time; {way_out}")
+            raise UngrayError(f"{path}, line {number}: {decision.sha256} has a second decision; {way_out}")
     return known
 
 
@@ -119,23 +119,23 @@ def one_line(note: str) -> str:
 
 
 class Seen:
-    """Which photos have been on the screen, so that a review goes on where it stopped.
+    """The photos that have been viewed, so that a review resumes where it stopped.
 
-    A file of checksums (sha256) in the working cache, a line each; only ever appended to.
+    A file of checksums (sha256) in the working cache, one per line; it is only appended to.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
         lines = path.read_text(encoding="ascii", errors="replace").split() if path.exists() else []
-        # A line cut short by a crash is no checksum of any photo, and does no harm.
+        # A line truncated by a crash is not the checksum of any photo, so it does no harm.
         self.checksums = set(lines)
 
     def add(self, checksums: Iterable[str]) -> None:
-        """Remember ``checksums``."""
+        """Add ``checksums``."""
         with self._lock:
             if new := set(checksums) - self.checksums:
                 with self.path.open("a", encoding="ascii") as lines:
                     lines.write("\n" + "\n".join(sorted(new)))
-                # A new set: readers hold the old one.
+                # A new set, since other threads may be reading the old one.
                 self.checksums = self.checksums | new

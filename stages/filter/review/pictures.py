@@ -1,4 +1,4 @@
-"""Small copies of photos for the page, made when first asked for and kept in the working cache."""
+"""Small copies of photos for the page, made when first requested and kept in the working cache."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from stages.storage import cache
 from ungray.imaging import decoding, photos
 
 SIDES = {"thumbnail": 400, "large": 2000}
-"""Long side in pixels at most: twice the page's about 200, for dense screens; larger than most windows."""
+"""The largest side in pixels. Thumbnails are about 200 on the page, twice that for high-resolution screens;
+the large size exceeds most windows."""
 
 QUALITY = 88
 
@@ -23,14 +24,15 @@ class Pictures:
     def __init__(self, raw: Path) -> None:
         self.raw = raw
         self.kept = cache.folder("review", cache.fingerprint("pictures", SIDES, QUALITY))
-        # As many decode at once as there are cores, and never two the same photo.
+        # One photo per core is decoded at a time, and never the same one twice.
         self._locks = [threading.Lock() for _ in range(os.cpu_count() or 1)]
 
     def picture(self, file: str, checksum: str, *, kind: str) -> Path:
         """Return the copy of ``file``, whose sha256 is ``checksum``, at most ``SIDES[kind]`` wide and high.
 
         Raises:
-            PhotoError: the photo cannot be read; OSError: it is not there.
+            PhotoError: the photo cannot be read.
+            OSError: it is missing.
         """
         path = self.kept / kind / checksum[:2] / f"{checksum}.jpg"
         with self._locks[int(checksum[:8], 16) % len(self._locks)]:

@@ -1,4 +1,4 @@
-"""The review page's server: a Starlette application that hands out photos and takes decisions."""
+"""The review page's server: a Starlette application that serves photos and stores decisions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ B = TypeVar("B", bound=BaseModel)
 
 
 class Stands(BaseModel):
-    """A decision as the page saw it when it asked to change it."""
+    """A decision as the page knew it when it sent a change."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     decision: Literal["keep", "reject"] | None
@@ -40,9 +40,9 @@ class Stands(BaseModel):
 
 
 class Change(Stands):
-    """What the page asks for: decide on the photo ``id``, or take the decision back (None).
+    """A request to decide on the photo ``id``, or to undo the decision (None).
 
-    Without a note the one that stands is kept. With ``over``, what stands must still be that.
+    Without a note, the existing note is kept. If ``over`` is given, the current decision must be equal to it.
     """
 
     id: Id
@@ -50,22 +50,22 @@ class Change(Stands):
     over: Stands | None = None
 
 
-class Looked(BaseModel):
-    """Photos that have been on the screen."""
+class Viewed(BaseModel):
+    """Photos that have been viewed."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     ids: list[Id]
 
 
 class Review:
-    """What the requests are answered with: verdicts, decisions, photos, and what was looked at."""
+    """The handlers, with the verdicts, decisions, pictures and viewed photos that they use."""
 
     def __init__(self, collection: Collection, decisions: Decisions, pictures: Pictures, seen: Seen) -> None:
         self.collection, self.decisions = collection, decisions
         self.pictures, self.seen = pictures, seen
 
     def list(self, request: Request) -> Response:
-        """Answer with the ids of the photos selected, and the groups they are in."""
+        """Return the ids of the selected photos, and the groups they are in."""
         by = _one_of(request, "by", ("query", "check"))
         photos = self.collection.photos()
         ids, groups = photos.listed(
@@ -74,21 +74,21 @@ class Review:
         return JSONResponse({"version": self.collection.version, "ids": ids, "groups": groups})
 
     def counts(self, request: Request) -> Response:
-        """Answer with the numbers behind the filters, and the progress."""
+        """Return the numbers of photos for the filters, and the progress."""
         counts = self.collection.photos().counts(
             _selection(request), decided=self.decisions.all(), seen=self.seen.checksums
         )
         return JSONResponse(counts | {"version": self.collection.version})
 
     def photos(self, request: Request) -> Response:
-        """Answer with verdict, measures and decision of up to :data:`MAX_IDS` photos."""
+        """Return verdict, measures and decision of up to :data:`MAX_IDS` photos."""
         ids = request.query_params.get("ids", "").split(",")
         if len(ids) > MAX_IDS:
             raise HTTPException(400, f"at most {MAX_IDS} photos at once")
         return JSONResponse({"photos": self.collection.photos().described(ids, decided=self.decisions.all())})
 
     def picture(self, request: Request) -> Response:
-        """Answer with a copy of a photo as JPEG; its path comes from the table, never from the request."""
+        """Return a copy of a photo as JPEG; its path comes from the table, never from the request."""
         checksum, kind = request.path_params["sha256"], request.path_params["kind"]
         file = self.collection.photos().file(checksum)
         if file is None or kind not in SIDES:
@@ -98,14 +98,14 @@ class Review:
         except PhotoError as error:
             raise HTTPException(404, f"{file} cannot be read: {error}") from None
         except FileNotFoundError:
-            raise HTTPException(404, f"data/raw/{file} is not there; `dvc repro scrape` fetches it") from None
-        # The address names the content, so the browser need never ask again.
+            raise HTTPException(404, f"data/raw/{file} is missing; `dvc repro scrape` fetches it") from None
+        # The address identifies the content, so the browser may cache it forever.
         return FileResponse(
             path, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=604800, immutable"}
         )
 
     async def decide(self, request: Request) -> Response:
-        """Take a decision, a note, or one back; it is on disk when the answer goes out."""
+        """Store or undo a decision, or its note; it is on disk before the response is sent."""
         change = await _body(request, Change)
         return await run_in_threadpool(self._decide, change)
 
@@ -117,7 +117,7 @@ class Review:
         def changed(standing: Decision | None) -> Decision | None:
             kind, note = (standing.decision, standing.note) if standing else (None, "")
             if change.over and (kind, note) != (change.over.decision, change.over.note):
-                raise ConflictError(f"{row['file']} was decided anew elsewhere; that decision stands")
+                raise ConflictError(f"{row['file']} got another decision elsewhere, which is kept")
             if change.decision is None:
                 return None
             note = note if change.note is None else one_line(change.note)
@@ -128,12 +128,12 @@ class Review:
             {"decision": stands.decision if stands else None, "note": stands.note if stands else ""}
         )
 
-    async def look(self, request: Request) -> Response:
-        """Remember which photos have been on the screen."""
-        looked = await _body(request, Looked)
+    async def view(self, request: Request) -> Response:
+        """Store which photos have been viewed."""
+        viewed = await _body(request, Viewed)
         photos = self.collection.photos()
         await run_in_threadpool(
-            self.seen.add, [row["sha256"] for row in map(photos.row, looked.ids) if row is not None]
+            self.seen.add, [row["sha256"] for row in map(photos.row, viewed.ids) if row is not None]
         )
         return Response(status_code=204)
 
@@ -146,7 +146,7 @@ def application(review: Review, *, port: int) -> Starlette:
             Route("/api/counts", review.counts),
             Route("/api/photos", review.photos),
             Route("/api/decisions", review.decide, methods=["POST"]),
-            Route("/api/looked", review.look, methods=["POST"]),
+            Route("/api/viewed", review.view, methods=["POST"]),
             Route("/{kind:str}/{sha256:str}.jpg", review.picture),
             Mount("/", StaticFiles(directory=PAGE, html=True)),
         ],
@@ -165,9 +165,10 @@ HEADERS = {
 
 
 class OwnPageOnly:
-    """Refuses what other pages in the same browser could send, and lets our page load nothing from elsewhere.
+    """Refuses requests of other pages in the same browser, and keeps our page from loading anything else.
 
-    A name that an attacker's DNS points at 127.0.0.1 shows in Host, another site's script in Origin.
+    The Host header reveals a name that an attacker's DNS resolves to 127.0.0.1, the Origin header another
+    site's script.
     """
 
     def __init__(self, app: ASGIApp, *, port: int) -> None:
@@ -215,7 +216,7 @@ def _one_of(request: Request, name: str, choices: tuple[str, ...]) -> str:
 
 
 async def _body(request: Request, model: type[B]) -> B:
-    # A form of another site can't be of this type without asking first, and we never say yes.
+    # Another site cannot send this type without a CORS preflight request, which we never allow.
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
         raise HTTPException(415, "send JSON")
     if not 0 < int(request.headers.get("content-length") or 0) <= MAX_BODY:

@@ -1,4 +1,4 @@
-// Requests to the server. Whatever goes wrong is said in one sentence at the top of the page.
+// Requests to the server. Every error is shown in one sentence at the top of the page.
 
 const trouble = document.querySelector("#trouble");
 let hide;

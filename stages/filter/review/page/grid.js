@@ -1,9 +1,9 @@
-// The grid: a tile for each photo near the window, whatever the number of photos.
+// The grid: only photos near the window have a tile, so the number of photos does not matter.
 
 const SMALLEST = 200, SMALLEST_NARROW = 150, FOOT = 40, HEADING = 44;
 
 export class Grid {
-  /** `list` is { ids, groups: [{ name, size }] }; `fill(tile, id)` writes what is known of a photo into its tile. */
+  /** `list` is { ids, groups: [{ name, size }] }; `fill(tile, id)` fills a tile with the data of its photo. */
   constructor(element, { fill, needed, title, turned }) {
     Object.assign(this, { element, fill, needed, title, turned });
     this.template = document.querySelector("#tile").content.firstElementChild;
@@ -26,7 +26,7 @@ export class Grid {
     this.draw();
   }
 
-  /** Where everything is: columns, the side of a tile, and the top of each group. */
+  /** Compute the layout: number of columns, side of a tile, and top of each group. */
   measure() {
     const width = this.element.clientWidth, gap = width < 600 ? 10 : 18;
     const smallest = width < 600 ? SMALLEST_NARROW : SMALLEST;
@@ -54,7 +54,7 @@ export class Grid {
     return this.groups[low];
   }
 
-  place(index) {
+  position(index) {
     const group = this.group(index), inGroup = index - group.start;
     const row = Math.floor(inGroup / this.columns);
     return { x: (inGroup % this.columns) * this.step, y: group.top + HEADING + row * this.rowHeight };
@@ -82,7 +82,7 @@ export class Grid {
     if (!this.step) return;
     const top = -this.element.getBoundingClientRect().top, height = innerHeight;
     const near = new Set(this.between(top - height / 2, top + height * 1.5));
-    // The tile with the focus stays, or the focus would be lost.
+    // The tile with the focus is kept, or the focus would be lost.
     if (this.ids.length) near.add(this.active);
     for (const [index, tile] of this.tiles) {
       if (!near.has(index)) { tile.remove(); this.tiles.delete(index); }
@@ -110,12 +110,12 @@ export class Grid {
       // In the order of the list, for the Tab key and for screen readers.
       feed.insertBefore(tile, [...feed.children].find((other) => Number(other.dataset.index) > index) ?? null);
     }
-    const { x, y } = this.place(index);
+    const { x, y } = this.position(index);
     tile.style.transform = `translate(${x}px, ${y}px)`;
     tile.style.width = `${this.side}px`;
   }
 
-  /** A group's heading and its photos; in the page only while one of these is. */
+  /** A group's heading and its photos; part of the page only while one of its photos is. */
   section(group) {
     let section = this.sections.get(group);
     if (!section) {
@@ -157,11 +157,11 @@ export class Grid {
     this.turned();
   }
 
-  /** Bring the focus to the active photo; where one is stays. */
+  /** Focus the active photo without scrolling. */
   focus() { this.tiles.get(this.active)?.querySelector(".photo").focus({ preventScroll: true }); }
 
   reveal(index) {
-    const { y } = this.place(index), bounds = this.element.getBoundingClientRect();
+    const { y } = this.position(index), bounds = this.element.getBoundingClientRect();
     const header = document.querySelector("header").getBoundingClientRect();
     const above = Math.max(0, header.bottom), below = document.querySelector("footer").getBoundingClientRect().top;
     const top = bounds.top + y, bottom = top + this.side + FOOT;
@@ -170,7 +170,7 @@ export class Grid {
     else if (bottom + 8 > below) scrollBy({ top: bottom + 8 - below });
   }
 
-  /** The neighbor in the direction of an arrow key; up and down cross from group to group. */
+  /** The index of the neighbor in the direction of an arrow key; up and down cross group borders. */
   neighbor(key) {
     const index = this.active, group = this.group(index), column = (index - group.start) % this.columns;
     if (key === "ArrowLeft") return index - 1;
@@ -189,7 +189,7 @@ export class Grid {
     return previous.start + Math.min((previous.rows - 1) * this.columns + column, previous.size - 1);
   }
 
-  /** The ids of the photos that lie wholly in the window, their pictures loaded. */
+  /** The ids of the photos that are completely in the window and have loaded. */
   inView() {
     const above = document.querySelector("header").getBoundingClientRect().bottom;
     const below = document.querySelector("footer").getBoundingClientRect().top;

@@ -1,4 +1,4 @@
-// One photo as large as the window, with what was measured on it, its note, and the others of its group.
+// One photo as large as the window, with its measures, its note, and the other photos of its group.
 
 const $ = (selector) => document.querySelector(selector);
 const dialog = $("#large");
@@ -13,9 +13,9 @@ export class Large {
       if (event.key === "Enter") { event.preventDefault(); $("#note").blur(); }
     });
     $("#close").addEventListener("click", () => this.close());
-    // The Escape key. The dialog's own "close" comes a task later, and keys may come before it.
+    // The Escape key. The dialog's own "close" event comes a task later, and keys may come before it.
     dialog.addEventListener("cancel", (event) => { event.preventDefault(); this.close(); });
-    // A small photo is shown at twice its size at most: larger, it would look blurred that is not.
+    // A small photo is shown at no more than twice its size: a sharp one would look blurred.
     for (const image of dialog.querySelectorAll(".stage img")) {
       image.addEventListener("load", () => {
         image.style.maxWidth = `${2 * image.naturalWidth}px`;
@@ -25,7 +25,7 @@ export class Large {
   }
 
   close() {
-    this.closing = true;  // the focus that the browser gives back is no move of the person's
+    this.closing = true;  // the browser restores the focus, which is not a move by the user
     dialog.close();
     this.closing = false;
     this.closed();
@@ -33,10 +33,10 @@ export class Large {
 
   get shown() { return dialog.open; }
 
-  /** The note typed for a photo that is not decided yet. */
+  /** The note typed for a photo without a decision. */
   draft(id) { return this.drafts.get(id); }
 
-  /** The answer to what was sent: what has been typed since is no part of it, and is sent after it. */
+  /** Called when a decision was saved; a note that was typed since then is sent now. */
   saved(id, { decision, note }) {
     if (this.drafts.get(id) === note) this.drafts.delete(id);
     const typing = this.photo?.id === id && document.activeElement === $("#note");
@@ -48,8 +48,8 @@ export class Large {
     if (decision && this.drafts.has(id)) this.write(id, decision, $("#note").value);
   }
 
-  show(photo, { place, mates }) {
-    // A note being typed belongs to the photo before.
+  show(photo, { position, mates }) {
+    // A note that is being typed belongs to the previous photo.
     if (this.photo && this.photo.id !== photo.id && document.activeElement === $("#note")) $("#note").blur();
     const other = this.photo?.id !== photo.id;
     this.photo = photo;
@@ -65,14 +65,14 @@ export class Large {
     if (document.activeElement !== $("#note")) $("#note").value = this.drafts.get(photo.id) ?? photo.note;
     $("#measures").replaceChildren(...this.rows(photo));
     this.showMates(photo, mates);
-    $("#place").textContent = place;
+    $("#position").textContent = position;
     if (!dialog.open) {
       dialog.showModal();
       dialog.focus();
     }
   }
 
-  /** Beside a duplicate the photo that was kept in its place, or is to be judged with it. */
+  /** Show next to a duplicate the photo that it duplicates. */
   showTwin(photo) {
     const [own, theirs] = dialog.querySelectorAll(".stage figure"), twin = photo.twin;
     const size = ({ width, height }) => (width ? `, ${width} × ${height}` : "");

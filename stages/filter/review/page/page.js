@@ -1,4 +1,4 @@
-// The review page: what is listed, what is decided, and the keys. All text goes in as text, never as HTML.
+// The review page: lists, decisions and keys. All text is inserted as text, never as HTML.
 
 import { complain, get, post } from "./api.js";
 import { Grid } from "./grid.js";
@@ -7,32 +7,32 @@ import { choices, pressed, titles, verdict } from "./titles.js";
 
 const $ = (selector) => document.querySelector(selector);
 const AT_ONCE = 100, REMEMBERED = 4000, LOOK = 800;
-const photos = new Map(), asked = new Map(), looked = new Set();
+const photos = new Map(), asked = new Map(), reported = new Set();
 const undone = JSON.parse(sessionStorage.getItem("undo") ?? "[]");
 let selection = {}, list = { ids: [] }, version = "", opened = 0, seenBefore = new Set(), reopening = null;
 
-// ---- what is listed
+// ---- the list
 
-function chosen() {
+function filters() {
   const show = document.querySelector("[name=show]:checked").value;
   const fields = { show, by: $("#by").value };
   for (const name of ["query", "check"]) if ($(`#${name}`).value !== "*") fields[name] = $(`#${name}`).value.slice(1);
   return fields;
 }
 
-/** Show what the filters say. Keys that are pressed meanwhile count for what is shown then. */
+/** List the photos that the filters select. Keys pressed meanwhile apply to the new list. */
 function reopen() {
   const done = show().catch((error) => complain(error.message)).then(() => { if (reopening === done) reopening = null; });
   reopening = done;
 }
 
 async function show({ stay = false } = {}) {
-  selection = chosen();
+  selection = filters();
   history.replaceState(null, "", `?${new URLSearchParams(selection)}`);
   const turn = opened += 1;
   const [found] = await Promise.all([get("list", selection), count()]);
   if (turn !== opened) return;
-  const here = list.ids[grid.active];  // only now: the person may have moved on since it was asked
+  const here = list.ids[grid.active];  // only now: the user may have moved since the request
   list = found;
   version = found.version;
   const focused = $("#grid").contains(document.activeElement);
@@ -43,10 +43,10 @@ async function show({ stay = false } = {}) {
 }
 
 async function count() {
-  const wanted = { ...selection };
-  const found = await get("counts", wanted);
-  if (JSON.stringify(wanted) !== JSON.stringify(selection)) return;
-  const { photos: all, looked_at: seen, decided, waiting } = found.progress;
+  const requested = { ...selection };
+  const found = await get("counts", requested);
+  if (JSON.stringify(requested) !== JSON.stringify(selection)) return;
+  const { photos: all, viewed: seen, decided, waiting } = found.progress;
   for (const radio of document.querySelectorAll("[name=show]")) {
     radio.nextElementSibling.querySelector("small").textContent = found.show[radio.value];
   }
@@ -54,13 +54,13 @@ async function count() {
   choices($("#query"), found.query, titles.query);
   $("#progress").max = all;
   $("#progress").value = seen;
-  $("#counted").textContent = `${seen} of ${all} looked at · ${decided} decided`;
+  $("#counted").textContent = `${seen} of ${all} viewed · ${decided} decided`;
   $("#waiting").hidden = !waiting;
   $("#waiting b").textContent = `${waiting} not applied yet:`;
   if (version && found.version !== version) {
     version = found.version;
     photos.clear();
-    say("The verdicts have been made anew.");
+    say("The verdicts have been updated.");
     await show({ stay: true });
   }
 }
@@ -101,7 +101,7 @@ function fill(tile, id) {
   if (photo.twin && !tile.querySelector(".twin")) image.parentElement.after(besides(photo, image.parentElement.tabIndex));
   tile.dataset.decision = photo.decision ?? "";
   tile.querySelector(".badge").textContent = photo.decision ? pressed[photo.decision] : "";
-  // What the heading above does not say already.
+  // The text that the heading above does not already contain.
   said.textContent = selection.by === "check" ? photo.query : titles.check(photo.check);
   said.title = `${photo.file}: ${verdict(photo)}`;
   said.classList.toggle("rejected", photo.verdict !== "kept");
@@ -113,7 +113,7 @@ function fill(tile, id) {
   }
 }
 
-/** The small picture of the photo that a duplicate was rejected for. */
+/** The small picture of the photo that this photo is a duplicate of. */
 function besides(photo, tabIndex) {
   const twin = $("#twin").content.firstElementChild.cloneNode(true), picture = twin.firstElementChild;
   picture.src = `/thumbnail/${photo.twin.sha256}.jpg`;
@@ -127,7 +127,7 @@ const grid = new Grid($("#grid"), {
   fill, needed: need, title: (name) => titles[selection.by](name), turned: () => { if (enlarged) enlarge(); },
 });
 
-/** Where the person goes; an answer that comes after that doesn't take them elsewhere. */
+/** Move to a photo. Moves are counted, so that a late response does not move the user again. */
 let moves = 0;
 function go(index, options) { moves += 1; grid.activate(index, options); }
 
@@ -142,7 +142,7 @@ async function write(id, decision, note, over) {
   const before = standing(photo);
   try {
     const after = await post("decisions", { id, decision, ...(note === undefined ? {} : { note }), ...(over ? { over } : {}) });
-    // The same bytes may be listed under several queries: they are decided together.
+    // Files with the same bytes may be listed under several queries: a decision applies to all of them.
     for (const other of photos.values()) {
       if (other.sha256 === photo.sha256) { Object.assign(other, after); grid.refill(other.id); }
       if (other.twin?.sha256 === photo.sha256) other.twin.decision = after.decision;
@@ -169,7 +169,7 @@ async function decide(id, kind, note) {
   say(kind ? `${photo.file} ${pressed[kind]}` : `${photo.file} left to the checks`);
 }
 
-/** The same choice again takes the decision back. */
+/** The same choice again undoes the decision. */
 async function toggle(id, kind) {
   await need([id]);
   return decide(id, photos.get(id)?.decision === kind ? null : kind);
@@ -192,26 +192,26 @@ function remember() {
   $("#undo span").textContent = undone.length ? ` ${undone.length}` : "";
 }
 
-// One after the other, in the order of the keys.
+// Actions run one after the other, in the order of the keys.
 let queue = Promise.resolve();
 const inTurn = (work) => { queue = queue.then(work).catch((error) => complain(error.message)); return queue; };
 const undoInTurn = () => { const before = moves; return inTurn(() => undo(before)); };
 
 // ---- the large view
 
-let enlarged = null;  // the photo that it shows, or will as soon as that is known
+let enlarged = null;  // the photo that it shows, or will show as soon as its data has arrived
 const large = new Large({
   verdict,
   write: (id, decision, note) => inTurn(() => decide(id, decision, note)),
   open: (id) => { const index = list.ids.indexOf(id); if (index >= 0) go(index, { focus: false }); else enlarge(id); },
-  // At once: the browser gives the focus back to where it was before, and the next key counts for where the person is.
+  // At once: the browser restores the old focus, but the next key must apply to the current photo.
   closed: () => { enlarged = null; grid.activate(grid.active); },
 });
 
 async function enlarge(id = list.ids[grid.active]) {
   enlarged = id;
   if (!photos.has(id)) await need([id]);
-  if (enlarged !== id) return;  // closed, or turned over, meanwhile
+  if (enlarged !== id) return;  // meanwhile closed, or another photo
   if (!photos.has(id)) { enlarged = large.shown ? large.photo.id : null; return; }
   present(id);
   await need(photos.get(id).mates);
@@ -221,23 +221,23 @@ async function enlarge(id = list.ids[grid.active]) {
 function present(id) {
   const photo = photos.get(id), index = list.ids.indexOf(id);
   const mates = photo.mates.map((mate) => photos.get(mate)).filter(Boolean);
-  large.show(photo, { mates, place: index < 0 ? "" : `${index + 1} of ${list.ids.length}` });
+  large.show(photo, { mates, position: index < 0 ? "" : `${index + 1} of ${list.ids.length}` });
 }
 
 const current = () => enlarged ?? list.ids[grid.active];
 const decideHere = (kind) => { const id = current(); if (id) inTurn(() => toggle(id, kind)); };
 
-// ---- what has been looked at
+// ---- viewed photos
 
 async function look() {
   if (document.visibilityState !== "visible") return;
   const inView = new Set(large.shown ? [large.photo.id] : grid.inView());
-  // Twice in a row: what only rushes past has not been looked at.
-  const seen = [...inView].filter((id) => seenBefore.has(id) && !looked.has(id));
+  // Only photos that are in view twice in a row count: others just scroll past.
+  const seen = [...inView].filter((id) => seenBefore.has(id) && !reported.has(id));
   seenBefore = inView;
   if (!seen.length) return;
-  seen.forEach((id) => looked.add(id));
-  await post("looked", { ids: seen });
+  seen.forEach((id) => reported.add(id));
+  await post("viewed", { ids: seen });
   await count();
 }
 
@@ -272,14 +272,14 @@ for (const field of ["#show", "#choices"]) {
   $(field).addEventListener("change", reopen);
 }
 
-// The keys are for the photos. A filter keeps them only while it is gone through by key itself.
-let hand = "";  // the pointer, or the key, that was used last
+// Keys apply to the photos. A filter gets them only while it is operated with keys.
+let hand = "";  // the last input: the pointer, or a key
 addEventListener("pointerdown", () => { hand = "pointer"; }, true);
 addEventListener("keydown", (event) => { hand = event.key; }, true);
 const byItself = () => hand.length === 1 && hand !== " " || /^Arrow|^Home$|^End$|^Page/.test(hand);
 function toPhotos() {
   document.activeElement.blur();
-  setTimeout(async () => {  // a click comes before the change that it makes
+  setTimeout(async () => {  // a click event comes before the change event that it causes
     await reopening;
     if (document.activeElement === document.body) grid.focus();
   });
@@ -311,7 +311,7 @@ document.addEventListener("keydown", (event) => {
   };
   const arrow = /^Arrow|^Home$|^End$/.test(key) && (!large.shown || /Left|Right|Home|End/.test(key));
   if (arrow && known) keys[key] = () => go(grid.neighbor(key), { focus: !large.shown });
-  // On a button they press it; else they open the photo, and close it.
+  // On a button, these keys press it; otherwise they open and close the photo.
   if ((key === "Enter" || key === " ") && known && !document.activeElement.matches("button")) {
     keys[key] = () => (large.shown ? large.close() : enlarge());
   }
@@ -324,14 +324,14 @@ document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible") refresh().catch((error) => complain(error.message));
 });
 
-// ---- start, with the filters of the address
+// ---- start, with the filters in the address
 
-const wanted = new URLSearchParams(location.search);
-const radio = [...document.querySelectorAll("[name=show]")].find(({ value }) => value === wanted.get("show"));
+const initial = new URLSearchParams(location.search);
+const radio = [...document.querySelectorAll("[name=show]")].find(({ value }) => value === initial.get("show"));
 if (radio) radio.checked = true;
-if (["query", "check"].includes(wanted.get("by"))) $("#by").value = wanted.get("by");
+if (["query", "check"].includes(initial.get("by"))) $("#by").value = initial.get("by");
 for (const name of ["query", "check"]) {
-  const value = wanted.has(name) ? `=${wanted.get(name)}` : "*";
+  const value = initial.has(name) ? `=${initial.get(name)}` : "*";
   $(`#${name}`).replaceChildren(new Option("", value));
 }
 remember();

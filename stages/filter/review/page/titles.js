@@ -1,4 +1,4 @@
-// What the review page says of photos, checks and queries.
+// The names of photos, checks and queries on the review page.
 
 const words = (check) => check.replaceAll("_", " ");
 export const titles = {
@@ -14,7 +14,7 @@ export function verdict(photo) {
   return pressed[photo.decision] + (applied[photo.decision] ? "" : ` (the last run: ${checks})`);
 }
 
-// An option's value is its name after a sign, so that the empty name is not "every".
+// An option's value is its name after an equals sign, so that an empty name differs from "all".
 export function choices(select, sizes, title) {
   const present = select.value;
   const known = new Map(sizes.map(({ name, size }) => [`=${name}`, { text: title(name), size }]));
