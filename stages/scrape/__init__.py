@@ -1,1 +1,1 @@
-"""Photos get in: from a search, a folder, or the built-in sample, with one manifest row per attempt."""
+"""Gathers photos from a search, a folder, a data set or the built-in sample, one manifest row per attempt."""

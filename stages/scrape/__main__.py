@@ -2,10 +2,10 @@
 
 The source is `scrape.source` in params.yaml. Examples:
 
-  python -m stages.scrape                                     what params.yaml says
+  python -m stages.scrape                                     as set in params.yaml
   dvc repro scrape                                            the same, if anything changed
   dvc exp run -S scrape.source=folder -S scrape.folder=/photos
-  dvc exp run -S scrape.source=bing -S scrape.license=share   photos that may be shared, says Bing
+  dvc exp run -S scrape.source=bing -S scrape.license=share   photos that may be shared, according to Bing
   dvc exp run -S scrape.refresh=1                             search again, and keep what was found before
 """
 
@@ -36,17 +36,17 @@ def main() -> None:
     queries = len({attempt.query for attempt in attempts})
     tell(f"scrape: {kept} photos for {queries} queries from {params.source}")
     tell(*summary.table(attempts, asked=params.limit if params.source == "bing" else None).split("\n"))
-    # DVC deletes the manifest before it runs the stage, so the cache notes what a run kept for the next one.
-    noted = cache.folder("scrape", "before") / "rows.csv"
-    told = summary.left(_before(noted), attempts, cached=params.source in ("bing", "urls"))
-    tell(*([told] if told else []))
-    write(read(MANIFEST, made_by="scrape")[["source", "query", "status"]], noted)
+    # DVC deletes the manifest before it runs the stage, so the rows of each run are cached for the next one.
+    cached_rows = cache.folder("scrape", "before") / "rows.csv"
+    message = summary.left(_before(cached_rows), attempts, cached=params.source in ("bing", "urls"))
+    tell(*([message] if message else []))
+    write(read(MANIFEST, made_by="scrape")[["source", "query", "status"]], cached_rows)
 
 
-def _before(noted: Path) -> pd.DataFrame:
-    """Return source, query and status of the rows of the run before, else of the last commit, else none."""
-    if noted.exists():
-        return read(noted, made_by="scrape")
+def _before(cached_rows: Path) -> pd.DataFrame:
+    """Return source, query and status of the rows of the last run, else of the last commit, else none."""
+    if cached_rows.exists():
+        return read(cached_rows, made_by="scrape")
     last = last_commit.read()
     return last.manifest if last else pd.DataFrame(columns=["source", "query", "status"])
 

@@ -1,4 +1,4 @@
-"""Results pages of a search, asked for with patience and read with care."""
+"""Fetches the results pages of a search, with retries and limits on size and time."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 from ungray.fetch.responses import FetchError, Unpacking, seconds_to_wait
 
 MAX_PAGE = 8_000_000
-"""Bytes of a results page; a real one has under a million."""
+"""The largest results page in bytes; a real one has under a million."""
 
 CHARSET = re.compile(
     r"utf-?(8|16)|us-ascii|iso-?8859-\d+|latin-?1|windows-125\d|gb\w+|big5|shift_jis|euc-\w+|koi8-\w"
 )
-"""Names of character sets that pages come in; any other page is read as UTF-8. Python knows stranger ones."""
+"""The character sets that are supported; pages in others are decoded as UTF-8. Python has stranger codecs."""
 
 
 class ResultsPages:
-    """Asks for results pages.
+    """Fetches results pages.
 
     Args:
-        attempts: how often a page that fails is asked for.
-        delay: seconds before every request; a failed one is repeated after twice as long, then four times ...
-        timeout: seconds in which nothing comes until a request is given up.
-        deadline: seconds in all until it is given up.
+        attempts: how often a failing page is requested.
+        delay: seconds before every request; the wait before a retry is twice as long, then four times ...
+        timeout: seconds without data after which a request is given up.
+        deadline: seconds in all after which it is given up.
     """
 
     def __init__(self, *, attempts: int, delay: float, timeout: float, deadline: float) -> None:
@@ -41,7 +41,7 @@ class ResultsPages:
         self._retrying = Retrying(
             stop=stop_after_attempt(attempts),
             wait=self._wait,
-            retry=retry_if_exception(_may_pass),
+            retry=retry_if_exception(_is_temporary),
             reraise=True,
         )
 
@@ -49,7 +49,7 @@ class ResultsPages:
         """Return the page at ``url``.
 
         Raises:
-            OSError, HTTPException, ValueError: the page cannot be had.
+            OSError, HTTPException, ValueError: the page cannot be fetched.
         """
         return self._retrying(self._ask, urllib.request.Request(url, headers=dict(headers)))
 
@@ -58,7 +58,7 @@ class ResultsPages:
         try:
             return _within(self.deadline, lambda: self._page(request))
         except TimeoutError as error:
-            # A socket's own message names seconds without a word; a Future's says nothing at all.
+            # The message of a Future's timeout is empty.
             raise TimeoutError(
                 str(error) or f"a results page took longer than {self.deadline:g} seconds"
             ) from None
@@ -82,8 +82,8 @@ class ResultsPages:
                 if max(len(body), came) > MAX_PAGE:
                     raise ValueError(f"a results page of more than {MAX_PAGE / 1e6:g} MB")
             if time.monotonic() - start > self.deadline:
-                raise TimeoutError  # nobody waits for it any more
-        if response.length:  # http.client says nothing
+                raise TimeoutError  # the caller has already given up
+        if response.length:  # http.client does not report a truncated body
             raise ConnectionError("a results page was cut off")
         unpacking.check_end()
         return bytes(body)
@@ -95,16 +95,16 @@ class ResultsPages:
         return max(wait, min(60.0, seconds_to_wait(wished)))
 
 
-def _may_pass(error: BaseException) -> bool:
+def _is_temporary(error: BaseException) -> bool:
     if isinstance(error, urllib.error.HTTPError):
         return error.code in (408, 429) or error.code >= 500
     return isinstance(error, OSError | HTTPException)
 
 
 def _within(seconds: float, work: Callable[[], str]) -> str:
-    """Return what ``work`` returns; after so many seconds nobody waits for it any more.
+    """Return the result of ``work``; after ``seconds``, stop waiting for it.
 
-    The time-out of a socket begins anew with every byte, and so http.client may read headers for ever.
+    The timeout of a socket restarts with every byte, so http.client might read headers forever.
 
     Raises:
         TimeoutError: it took longer.

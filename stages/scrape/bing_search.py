@@ -1,8 +1,9 @@
-"""A Bing image search by the package bing-image-downloader, for its links only.
+"""A Bing image search with the package bing-image-downloader, which is used for its links only.
 
-The package says how Bing is asked. Its own downloading trusts every link (file:, private addresses, bodies of
-any size) and is not used; nor is its loop over the pages, which asks for a page once, reads it whole, must
-find UTF-8 in it, cuts links out by a regular expression, and moves on by one result a page.
+The package provides the parameters of requests to Bing. Its own download is not used, since it trusts every
+link (file:, private addresses, bodies of any size). Nor is its loop over results pages: it requests a page
+only once, without a size limit, requires UTF-8, extracts links with a regular expression, and advances by one
+result per page.
 """
 
 from __future__ import annotations
@@ -41,19 +42,19 @@ LICENSES = {
 ADDRESS = "https://www.bing.com/images/async"
 
 REPEATS = 3
-"""Pages in a row without a new link after which the results are at their end."""
+"""The number of consecutive pages without a new link that mark the end of the results."""
 
 CAPTCHA = re.compile(r"captcha|are you a (robot|human)|unusual traffic|solve the challenge|turnstile", re.I)
 
-LONGEST_REASON = 200
-"""Letters of what went wrong with a search."""
+MAX_REASON = 200
+"""The largest length of the error message of a search."""
 
-SHORT_OF_PATIENCE = 3
-"""After so many failed searches in a row, each further query is asked once only: the network may be down."""
+MAX_FAILURES = 3
+"""After this many consecutive failed searches there are no more retries: the network may be down."""
 
 
 class LinkSearch(Bing):
-    """A search that collects ``links``: the address of each photo, once, and of the page that shows it."""
+    """A search that collects ``links``: the page that shows each photo, by the photo's address."""
 
     def __init__(self, query: str, *, params: Params, attempts: int) -> None:
         adult = "on" if params.safe_search else "off"
@@ -63,24 +64,24 @@ class LinkSearch(Bing):
         )
         self.links: dict[str, str] = {}
         self.trouble = ""
-        """What is wrong with the last page; empty if it may be the end of the results."""
+        """What is wrong with the last page; empty if it is just the end of the results."""
 
     def run(self) -> None:
-        """Search, until there are ``limit`` links or no more.
+        """Search until there are ``limit`` links, or no more results.
 
         Raises:
-            OSError, HTTPException, ValueError: a page cannot be had; the links of those before are there.
+            OSError, HTTPException, ValueError: a page cannot be fetched; the links of earlier pages are kept.
         """
         offset = repeats = 0
         while len(self.links) < self.limit and repeats < REPEATS:
-            asked = {
+            parameters = {
                 "q": self.query,
                 "first": offset,
                 "count": self.limit,
                 "adlt": self.adult,
                 "qft": self.filter,
             }
-            page = self.pages.text(f"{ADDRESS}?{urlencode(asked)}", self.headers)
+            page = self.pages.text(f"{ADDRESS}?{urlencode(parameters)}", self.headers)
             found, before = results(page), len(self.links)
             if not found:
                 self.trouble = self._trouble(page)
@@ -112,46 +113,45 @@ def filters(params: Params) -> str:
 
 
 def ask(query: str, params: Params, *, attempts: int) -> tuple[list[tuple[str, str]], str]:
-    """Search for ``query`` now.
+    """Search for ``query``.
 
-    Returns the links (address, page that shows the photo), best first, and what went wrong, if anything: then
-    the links are those of the pages before.
+    Returns the links (address of the photo, page that shows it), best first, and an error message. If that is
+    not empty, the links are those of the pages before the error.
     """
     search = LinkSearch(query, params=params, attempts=attempts)
     try:
         search.run()
-    except Exception as error:  # whatever a server makes Python's HTTP client raise
+    except Exception as error:  # servers can make Python's HTTP client raise anything
         search.trouble = f"search failed: {_reason(error)}"
     return list(search.links.items()), search.trouble
 
 
 def _reason(error: Exception) -> str:
-    """Return one short line of what ``error`` says."""
-    # The words beside a status are the server's own.
-    said = f"HTTP Error {error.code}" if isinstance(error, HTTPError) else str(error)
-    return cell(next(iter(said.splitlines()), "") or type(error).__name__)[:LONGEST_REASON]
+    """Return the message of ``error`` as one short line."""
+    # The phrase after an HTTP status code is chosen by the server.
+    message = f"HTTP Error {error.code}" if isinstance(error, HTTPError) else str(error)
+    return cell(next(iter(message.splitlines()), "") or type(error).__name__)[:MAX_REASON]
 
 
 def gather(params: Params, raw: Path) -> Iterator[Attempt | Link]:
     """Yield a link for each photo that Bing finds, and a row of rank 0 for each search that failed.
 
-    A search that succeeded is not asked again until ``params.refresh`` is raised; then what it finds is
-    added.
+    A successful search is not repeated until ``params.refresh`` is raised; its new results are then added.
 
     Raises:
-        UngrayError: not one link for any query.
+        UngrayError: there is no link for any query.
     """
     license = "" if params.license == "any" else f"Bing's filter {params.license}"
     store = cache.folder("scrape", "searches")
     if not any(store.iterdir()):
-        _take_up_last_commit(store)
+        _restore_from_last_commit(store)
     found = failed_in_a_row = 0
     trouble = ""
     for query in Bar(params.queries, desc="search", unit="query"):
         search = store / _fingerprint(query, params)
         answers = searches.known(search, upto=params.refresh)
         if params.refresh not in answers:
-            attempts = params.attempts if failed_in_a_row < SHORT_OF_PATIENCE else 1
+            attempts = params.attempts if failed_in_a_row < MAX_FAILURES else 1
             answers[params.refresh], failure = ask(query, params, attempts=attempts)
             failed_in_a_row = failed_in_a_row + 1 if failure else 0
             if failure:
@@ -178,8 +178,8 @@ def _fingerprint(query: str, params: Params) -> str:
     return cache.fingerprint("bing", query, params.limit, params.safe_search, filters(params))
 
 
-def _take_up_last_commit(store: Path) -> None:
-    """Keep the answers that the last commit's manifest tells of; those of failed searches are not whole."""
+def _restore_from_last_commit(store: Path) -> None:
+    """Store the answers in the last commit's manifest, except the incomplete ones of failed searches."""
     last = last_commit.read()
     if last is None:
         return
@@ -189,4 +189,4 @@ def _take_up_last_commit(store: Path) -> None:
             answer = list(zip(of_query["url"], of_query["source_page"], strict=True))
             searches.keep(store / _fingerprint(str(query), last.params), answer, refresh=last.params.refresh)
     if len(rows):
-        tell("scrape: the cache is empty; going on from the searches and downloads of the last commit")
+        tell("scrape: the cache is empty; resuming from the searches and downloads of the last commit")

@@ -1,4 +1,4 @@
-"""Keeps photos that were taken out for good (data/blocked.csv) from coming in again, and adds to them."""
+"""Refuses the blocked photos in data/blocked.csv, which were taken out for good, and adds to them."""
 
 from __future__ import annotations
 
@@ -20,40 +20,40 @@ from ungray.system.files import sha256, whole_file
 
 REASON = "taken out"
 STAYING = ["source", "query", "rank", "sha256"]
-"""What the manifest says of them, and what it goes on saying: neither their address nor whose they are."""
+"""The columns of the manifest that are kept for a blocked photo: neither its address nor its author."""
 
 
 class TakenOut:
-    """The photos that must not come in again, and which files are of one of them; each is looked at once."""
+    """The photos that must not be gathered again. Finds files with these photos or copies, each file once."""
 
     def __init__(self, table: pd.DataFrame, *, known_in: Path | None = None) -> None:
-        """``known_in`` is a folder that keeps from run to run what was looked at."""
+        """``known_in`` is a folder that caches the results between runs."""
         self._blocked = Blocked(table)
         self._checksums = set(table["sha256"])
-        self._path = known_in / "looked_at.json" if known_in else None
+        self._path = known_in / "copies.json" if known_in else None
         self._known = _read(self._path) if self._path else {}
         self._new = False
 
     @classmethod
     def here(cls) -> TakenOut:
-        """Return those of data/blocked.csv."""
+        """Return the photos of data/blocked.csv."""
         table = read()
         code = cache.code_fingerprint(*(Path(str(m.__file__)) for m in (blocklist, duplicates, photos)))
         return cls(table, known_in=cache.folder("taken_out", cache.fingerprint(code, table.to_csv())))
 
     @classmethod
     def of(cls, checksums: Iterable[str]) -> TakenOut:
-        """Return photos of which nothing but the SHA-256 is known."""
+        """Return photos of which only the SHA-256 is known."""
         return cls(pd.DataFrame({"sha256": list(checksums)}).reindex(columns=list(COLUMNS), fill_value=""))
 
     def at(self, url: str) -> str:
-        """Return the SHA-256 of the photo that ``url`` gave; empty if it gave none of them."""
+        """Return the SHA-256 of the blocked photo that was found at ``url``; empty if there is none."""
         return self._blocked.at(url)
 
     def by(self, checksum: str, path: Path) -> str:
-        """Return the SHA-256 of the photo that the file at ``path`` has or is a copy of; empty if of none.
+        """Return the SHA-256 of the blocked photo that the file at ``path`` is or is a copy of; else empty.
 
-        ``checksum`` is the file's own. A file that cannot be decoded is a copy of none.
+        ``checksum`` is that of the file. A file that cannot be decoded is not a copy of any.
         """
         if checksum in self._checksums:
             return checksum
@@ -86,7 +86,7 @@ class TakenOut:
         return checksum in self._checksums
 
     def save(self) -> None:
-        """Keep what was looked at."""
+        """Write the results to the cache."""
         if self._path and self._new:
             with whole_file(self._path) as partial:
                 partial.write_text(json.dumps(self._known))
@@ -102,13 +102,13 @@ def _read(path: Path) -> dict[str, str]:
         found = json.loads(path.read_text())
         return {str(key): str(value) for key, value in found.items()}
     except (OSError, ValueError, AttributeError):
-        return {}  # a cache: none yet, or spoiled, is looked at anew
+        return {}  # the cache is missing or damaged
 
 
 def refuse(attempts: Iterable[Attempt], taken_out: TakenOut, raw: Path) -> Iterator[Attempt]:
-    """Pass ``attempts`` on; one of ``taken_out`` or its copy leaves ``raw`` and is a refused row.
+    """Yield ``attempts``; photos in ``taken_out`` and copies leave ``raw`` and become refused rows.
 
-    Such a row has the SHA-256 of the photo that was taken out.
+    Such a row has the SHA-256 of the blocked photo.
     """
     for attempt in attempts:
         found = taken_out.by(attempt.sha256, raw / attempt.file)
@@ -123,7 +123,7 @@ def refuse(attempts: Iterable[Attempt], taken_out: TakenOut, raw: Path) -> Itera
 
 @dataclass(frozen=True)
 class Remembered:
-    """What is kept of a photo that is taken out: its look, if it could be decoded, and its addresses."""
+    """What is recorded of a blocked photo: its hashes, if it could be decoded, and its addresses."""
 
     look: Look | None
     phash: str
@@ -131,7 +131,7 @@ class Remembered:
 
 
 def add(gone: Mapping[str, Remembered], path: Path = BLOCKED) -> None:
-    """Add ``gone``, by SHA-256, to the table at ``path``, sorted; what was known of a photo before stays."""
+    """Add ``gone``, by SHA-256, to the table at ``path``, sorted; existing values of a photo are kept."""
     rows = read(path).set_index("sha256").to_dict("index")
     for checksum, one in gone.items():
         row = rows.setdefault(checksum, dict.fromkeys(COLUMNS, ""))

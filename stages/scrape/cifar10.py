@@ -22,11 +22,11 @@ PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
 
 
 def gather(params: Params, raw: Path) -> Iterator[Attempt]:
-    """Write every photo as PNG, which loses nothing; yield a row for each, its class as query.
+    """Write every photo as PNG, which is lossless; yield a row for each, with its class as query.
 
-    One batch at a time is in memory. A photo's rank is its place in its class, train before test.
+    One batch at a time is in memory. A photo's rank is its position in its class, train before test.
     """
-    from torchvision.datasets import CIFAR10  # takes seconds, and the other sources do without
+    from torchvision.datasets import CIFAR10  # takes seconds; other sources don't need it
 
     parts = {"train": CIFAR10.train_list, "test": CIFAR10.test_list}
     checksums = dict(CIFAR10.train_list + CIFAR10.test_list) | {CIFAR10.meta["filename"]: CIFAR10.meta["md5"]}
@@ -63,12 +63,12 @@ def gather(params: Params, raw: Path) -> Iterator[Attempt]:
 def _classes(path: Path, key: str) -> list[str]:
     classes = read_pickle(path).get(key)
     if not isinstance(classes, list) or not all(isinstance(name, str) and name for name in classes):
-        raise UngrayError(f"{path} names no classes; get it again from its makers")
+        raise UngrayError(f"{path} names no classes; download the data set again")
     return classes
 
 
 def _read(path: Path, *, classes: int) -> tuple[NDArray[np.uint8], list[int]]:
-    """Return the photos of a batch, uint8 RGB (photos, 32, 32, 3), and the number of each one's class."""
+    """Return the photos of a batch, uint8 RGB (photos, 32, 32, 3), and the class number of each."""
     batch = read_pickle(path)
     pixels, labels = batch.get("data"), batch.get("labels")
     if not (
@@ -77,34 +77,34 @@ def _read(path: Path, *, classes: int) -> tuple[NDArray[np.uint8], list[int]]:
         and pixels.shape == (len(labels), 3072)
         and all(isinstance(label, int) and 0 <= label < classes for label in labels)
     ):
-        raise UngrayError(f"{path} is no batch of CIFAR-10 (rows of 3072 bytes and their labels)")
-    # Contiguous: OpenCV takes no transposed view.
+        raise UngrayError(f"{path} is not a batch of CIFAR-10 (rows of 3072 bytes and their labels)")
+    # Contiguous, since OpenCV does not accept transposed views.
     return np.ascontiguousarray(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)), labels
 
 
 def read_pickle(path: Path) -> dict[str, Any]:
-    """Return the dictionary pickled at ``path``, its arrays as uint8; nothing that it names is called.
+    """Return the dictionary pickled at ``path``, with arrays as uint8; no function that it names is called.
 
-    torchvision would load it with pickle itself, which runs what the file's maker wrote, unless its checksum
-    is the original's; that of an excerpt is not.
+    torchvision uses plain pickle, which may run any code in the file; it is safe only for files with the
+    original checksum, which an excerpt of the data set does not have.
 
     Raises:
-        UngrayError: missing, damaged, no dictionary, or it names anything but arrays.
+        UngrayError: the file is missing, damaged, not a dictionary, or contains anything but arrays.
     """
     try:
         with path.open("rb") as file:
-            content = _Unpickler(file, encoding="latin1").load()  # Python 2's strings, as torchvision does
+            content = _Unpickler(file, encoding="latin1").load()  # for Python 2's strings, as in torchvision
         return {key: value.array() if isinstance(value, _Stored) else value for key, value in content.items()}
     except FileNotFoundError:
-        raise UngrayError(f"{path} is missing; scrape.dataset_folder must hold it") from None
+        raise UngrayError(f"{path} is missing; scrape.dataset_folder must contain it") from None
     except Exception as error:  # damaged and hostile pickles raise anything
         raise UngrayError(
-            f"{path} is damaged ({type(error).__name__}: {error}); get it again from its makers"
+            f"{path} is damaged ({type(error).__name__}: {error}); download the data set again"
         ) from None
 
 
 class _Stored:
-    """Stands in for NumPy's arrays and types, whose own would take flags in the file at their word."""
+    """Replaces NumPy's arrays and types, which would trust flags in the file."""
 
     def __init__(self, *_: Any) -> None:
         self.state: tuple[Any, ...] = ()

@@ -1,4 +1,4 @@
-"""Finding photos of the collection by name, checksum, address or look, for the person who wants one out."""
+"""Finds photos of the collection by name, checksum, address or appearance, to take them out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ DIGITS = re.compile(r"[0-9a-f]{16,64}")
 
 @dataclass(frozen=True)
 class Collection:
-    """The photos here. ``near_distance``: bits of 64 in which the hashes of two copies differ at most."""
+    """The photos of a working tree.
+
+    ``near_distance`` is the largest number of bits, of 64, in which the hashes of two copies differ.
+    """
 
     manifest: pd.DataFrame
     verdicts: pd.DataFrame
@@ -30,7 +33,7 @@ class Collection:
 
     @classmethod
     def here(cls, *, near_distance: int) -> Collection:
-        """Return the photos of this working tree; without verdicts nothing is known of their looks.
+        """Return the photos of this working tree; without verdicts their hashes are unknown.
 
         Raises:
             UngrayError: there is no manifest, or a table is damaged.
@@ -42,7 +45,7 @@ class Collection:
 
     @cached_property
     def phashes(self) -> dict[str, str]:
-        """SHA-256 to perceptual hash, of the photos here and of those that were taken out."""
+        """The perceptual hash by SHA-256, of photos in the collection and in the blocklist."""
         both = pd.concat([self.verdicts[["sha256", "phash"]], self.blocked[["sha256", "phash"]]])
         return {checksum: phash for checksum, phash in both.itertuples(index=False) if phash}
 
@@ -50,7 +53,7 @@ class Collection:
         """Return the SHA-256 of the photos that ``name`` means: a file, a checksum or its start, or a URL.
 
         Raises:
-            UngrayError: it means none, or none but by its look and ``near`` is not set.
+            UngrayError: it refers to no photo, or only looks like one and ``near`` is not set.
         """
         path = Path(name)
         content = path.read_bytes() if path.is_file() else None
@@ -65,8 +68,8 @@ class Collection:
             return found
         if content is None:
             raise UngrayError(
-                f"{name} is no file, nor a checksum or URL in {MANIFEST}; if it has been taken out already, "
-                f"its checksum is in {blocklist.BLOCKED}"
+                f"{name} is not a file, nor a checksum or URL in {MANIFEST}; if it has already been taken "
+                f"out, its checksum is in {blocklist.BLOCKED}"
             )
         try:
             likes = self.near(duplicates.phash(decoding.limited(photos.read_rgb, content)))
@@ -83,14 +86,14 @@ class Collection:
         return set(likes)
 
     def near(self, phash: str) -> dict[str, int]:
-        """Return the photos here that look like ``phash``, nearest first: SHA-256 to differing bits."""
+        """Return the photos that look like ``phash``, nearest first: differing bits by SHA-256."""
         differing = duplicates.distances(phash, self.verdicts["phash"].tolist())
         bits = dict(zip(self.verdicts["sha256"].astype(str), differing, strict=True))
         found = [(count, checksum) for checksum, count in bits.items() if count <= self.near_distance]
         return {checksum: count for count, checksum in sorted(found)}
 
     def alike(self, checksums: set[str]) -> dict[str, str]:
-        """Return the other photos that look like one of these or were cut from its photograph, and why."""
+        """Return the reason, by SHA-256, of photos that look like one of these or are from its photograph."""
         why: dict[str, str] = {}
         for checksum in sorted(checksums):
             if phash := self.phashes.get(checksum):
@@ -102,7 +105,7 @@ class Collection:
         return {other: reason for other, reason in why.items() if other not in checksums}
 
     def look(self, checksum: str) -> duplicates.Look | None:
-        """Return what a photo is known by, from its file; None if there is none that can be read."""
+        """Return the hashes of a photo from its file; None if no file can be read."""
         for file in self.files(checksum):
             try:
                 return duplicates.look(decoding.limited(photos.read_rgb, (RAW / file).read_bytes()))
@@ -111,16 +114,16 @@ class Collection:
         return None
 
     def files(self, checksum: str) -> list[str]:
-        """Return where a photo lies below data/raw; the same bytes may lie there for several queries."""
+        """Return the photo's files below data/raw; several queries may have found the same photo."""
         files = self.manifest.loc[self.manifest["sha256"] == checksum, "file"]
         return sorted(set(files) - {""})
 
     def title(self, checksum: str) -> str:
-        """Return what to call a photo before people: its file, else the start of its checksum."""
+        """Return the name of a photo for messages: its file, else the start of its checksum."""
         return next(iter(self.files(checksum)), checksum[:16])
 
     def originals(self, checksums: set[str]) -> list[str]:
-        """Return the places on this machine that the photos come from, as the manifest has them."""
+        """Return the local files and lists that the photos come from, according to the manifest."""
         rows = self.manifest[self.manifest["sha256"].isin(checksums) & (self.manifest["url"] != "")]
         local = rows[~rows["url"].str.match(r"https?://") | (rows["source"] == "urls")]
         return sorted(set(local["source"] + " " + local["url"]))

@@ -1,4 +1,4 @@
-"""Where the files of a public data set lie: downloaded by torchvision, or in a folder there already."""
+"""Finds the files of a public data set: downloaded by torchvision, or in an existing folder."""
 
 from __future__ import annotations
 
@@ -21,11 +21,14 @@ from ungray.system.terminal import FULL
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set as torchvision knows it.
+    """A data set of torchvision.
 
-    ``folder`` is the one that holds it in its original format. ``downloads`` are URLs with the MD5 of what
-    they give; archives are unpacked into ``unpack_into``, other files copied there. ``checksums`` are the MD5
-    of files below ``folder``, looked at in every run.
+    Attributes:
+        source: its name in params.yaml.
+        folder: the folder that contains it in its original format.
+        downloads: URLs with their MD5.
+        unpack_into: the folder for unpacked archives and other files.
+        checksums: the MD5 of files below ``folder``, which are checked in every run.
     """
 
     source: str
@@ -36,13 +39,13 @@ class DataSet:
 
 
 def find(data_set: DataSet, params: Params) -> Path:
-    """Return the folder that holds ``data_set``: what ``scrape.dataset_folder`` names, else a download.
+    """Return the folder with ``data_set``: the one that ``scrape.dataset_folder`` names, else a download.
 
-    A download goes to ``.cache/datasets``, once: an archive that arrived is not fetched again, and what was
-    not unpacked to its end is unpacked anew. Files that a person names are taken without a checksum.
+    It is downloaded to ``.cache/datasets`` only once: a complete archive is not fetched again, and incomplete
+    unpacking is repeated. The checksums of a folder named by the user are not verified.
 
     Raises:
-        UngrayError: the folder does not hold it, or the download failed or gave other files.
+        UngrayError: the folder does not contain it, or the download failed or gave other files.
     """
     if params.dataset_folder:
         named = params.dataset_path()
@@ -50,15 +53,15 @@ def find(data_set: DataSet, params: Params) -> Path:
             if path.name == data_set.folder and path.is_dir():
                 return path
         raise UngrayError(
-            f"scrape.dataset_folder: {params.dataset_folder} holds no folder {data_set.folder}; name the "
+            f"scrape.dataset_folder: {params.dataset_folder} contains no folder {data_set.folder}; name the "
             f"folder that does, or leave it empty to download {data_set.source}"
         )
-    # Takes seconds to import, and the other sources do without.
+    # It takes seconds to import, and other sources don't need it.
     from torchvision.datasets.utils import check_integrity
 
     store = cache.folder("datasets", data_set.source)
     folder = store / "unpacked" / data_set.folder
-    with FileLock(store / "lock"):  # of two runs at once the second finds what the first has fetched
+    with FileLock(store / "lock"):  # of two concurrent runs, the second one uses the download of the first
         if not all(check_integrity(folder / name, md5) for name, md5 in data_set.checksums.items()):
             with _give_up_after(params.timeout):
                 archives = [_download(url, md5, data_set, store) for url, md5 in data_set.downloads]
@@ -75,8 +78,8 @@ def _download(url: str, md5: str, data_set: DataSet, store: Path) -> Path:
 
     path = store / url.rsplit("/", 1)[-1]
     way_out = (
-        f"get {path.name} in another way, unpack it, and put the folder that holds {data_set.folder} into "
-        "scrape.dataset_folder in params.yaml"
+        f"get {path.name} in another way, unpack it, and set scrape.dataset_folder in params.yaml to the "
+        f"folder that contains {data_set.folder}"
     )
     try:
         if not check_integrity(path, md5):
@@ -87,10 +90,10 @@ def _download(url: str, md5: str, data_set: DataSet, store: Path) -> Path:
             raise
         reason = cell(str(getattr(error, "reason", error)))[:200] or type(error).__name__
         raise UngrayError(f"{url} cannot be downloaded ({reason}); check the network, or {way_out}") from None
-    except RuntimeError:  # torchvision's word for another MD5
+    except RuntimeError:  # torchvision raises this for a wrong MD5
         raise UngrayError(
-            f"{url} gave another file than torchvision knows, or half of it (MD5 {md5} expected), and it was "
-            f"thrown away; run it again, or {way_out}"
+            f"{url} gave another file than torchvision expects, or an incomplete one (MD5 {md5} expected), "
+            f"and it was deleted; run it again, or {way_out}"
         ) from None
     return path
 
@@ -100,14 +103,14 @@ def _unpack(path: Path, target: Path) -> None:
 
     target.mkdir(parents=True, exist_ok=True)
     if path.suffix in (".gz", ".tgz"):
-        extract_archive(path, target)  # refuses members that would land elsewhere
+        extract_archive(path, target)  # refuses members outside of the target
     else:
         (target / path.name).write_bytes(path.read_bytes())
 
 
 @contextmanager
 def _give_up_after(seconds: float) -> Iterator[None]:
-    """Let a silent server hold us up no longer than ``seconds``; torchvision itself waits for ever."""
+    """Wait for a silent server no longer than ``seconds``; torchvision itself waits forever."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

@@ -1,8 +1,8 @@
-"""Downloads what links point to, once: afterwards photos and refusals are replayed from the working cache.
+"""Downloads the photos of links only once: later runs replay photos and refusals from the working cache.
 
-``.cache/scrape/photos`` holds what came by its SHA-256, ``.cache/scrape/journal`` a line for each download.
-Every run fills data/raw from there with copies. Not with hard links: DVC moves data/raw into its own cache
-and may link it back, and a file shared by both caches could then be changed or lost through either.
+``.cache/scrape/photos`` contains the photos by SHA-256, ``.cache/scrape/journal`` one line per download.
+Every run copies the photos from there to data/raw. It does not use hard links: DVC moves data/raw into its
+own cache and may link it back, and a file shared by both caches could be changed or lost through either.
 """
 
 from __future__ import annotations
@@ -29,25 +29,24 @@ from ungray.system.progress import Bar
 from ungray.system.terminal import printable, say, tell
 
 SILENCE = ("timed out", "no connection", "no name server answered", "unknown host")
-"""How the reason of a download begins that got no answer, be it the host's fault or the network's."""
+"""The start of the reason of downloads without an answer, whether the host or the network is at fault."""
 
 FEW = 8
-"""So many hosts may be dead at the end of a run while the network is up."""
+"""If at most this many hosts are silent at the end of a run, the network is assumed to be up."""
 
 CHANGED = "gave other bytes than when it was first fetched"
 
 
 def photo_store() -> Path:
-    """Return the folder that keeps what was downloaded, by SHA-256."""
+    """Return the folder of downloaded photos by SHA-256."""
     return cache.folder("scrape", "photos")
 
 
 def download(links: Sequence[Link], params: Params, raw: Path, *, taken_out: TakenOut) -> Iterator[Attempt]:
-    """Download ``links`` and yield a row for each, in their order; photos that are kept lie below ``raw``.
+    """Download ``links`` and yield a row for each, in their order; write the photos that are kept to ``raw``.
 
-    Nothing is asked for again that came once, nor what failed, as long as ``params`` has the same limits and
-    the same ``refresh``. What was ``taken_out`` is not asked for at the address that gave it, and what turns
-    out to be a copy of it is not kept.
+    Neither photos nor failures are requested again while ``params`` has the same limits and ``refresh``. The
+    addresses of photos in ``taken_out`` are not requested, and copies of these photos are not kept.
     """
     store = photo_store()
     path = cache.folder("scrape", "journal") / "downloads.jsonl"
@@ -55,7 +54,7 @@ def download(links: Sequence[Link], params: Params, raw: Path, *, taken_out: Tak
         begin(path, _of_last_commit())
     with open_journal(path) as journal:
         urls = [url for url in dict.fromkeys(link.url for link in links) if not taken_out.at(url)]
-        _bring_back(urls, journal, store, taken_out=taken_out)
+        _restore(urls, journal, store, taken_out=taken_out)
         settled = {url: entry for url in urls if (entry := _settled(url, journal, params, store, taken_out))}
         todo = [url for url in urls if url not in settled]
         with QueryBar([link for link in links if link.url in set(todo)]) as bar:
@@ -71,7 +70,7 @@ def download(links: Sequence[Link], params: Params, raw: Path, *, taken_out: Tak
 
 
 def _settled(url: str, journal: Journal, params: Params, store: Path, taken_out: TakenOut) -> Entry | None:
-    """Return what came of ``url`` for good, if anything: the first photo that is still here, or a refusal."""
+    """Return the final result of ``url``, if any: the first photo that is still cached, or a refusal."""
     entries = [entry for entry in journal.about(url) if entry.refresh <= params.refresh]
     for entry in entries:
         allowed = entry.honored_opt_out or not params.honor_opt_out
@@ -85,11 +84,11 @@ def _settled(url: str, journal: Journal, params: Params, store: Path, taken_out:
 def _fetch(
     urls: Sequence[str], journal: Journal, params: Params, store: Path, taken_out: TakenOut
 ) -> Iterator[Entry]:
-    """Fetch ``urls`` and yield what came of each, written into the journal.
+    """Fetch ``urls``, write the results to the journal and yield them.
 
-    Silence may be the network's fault and say nothing about the photos. What no host answered in the end is
-    left out of the journal, so that the next run tries it again, if these are hosts that had answered before,
-    or many.
+    If there is no answer, the network may be at fault and not the photo. So downloads without an answer at
+    the end of the run are not written to the journal, and the next run retries them, if their hosts have
+    answered before or are many.
     """
     in_doubt: list[Entry] = []
     answered: set[str] = set()
@@ -105,7 +104,7 @@ def _fetch(
     if answered and not answered & silent and len(silent) <= FEW:
         _write(in_doubt, journal)
     elif in_doubt:
-        say(f"scrape: {len(in_doubt)} downloads got no answer in the end; the next run tries them again")
+        say(f"scrape: {len(in_doubt)} downloads got no answer in the end; the next run retries them")
 
 
 def _host(url: str) -> str:
@@ -120,7 +119,7 @@ def _write(entries: list[Entry], journal: Journal) -> None:
 
 
 def _entry(outcome: Outcome, known: Iterable[Entry], params: Params) -> Entry:
-    """Return the journal's entry for ``outcome``: an earlier one where the same photo came again."""
+    """Return the journal entry for ``outcome``: the earlier one if the same photo was downloaded again."""
     entry = Entry(
         url=outcome.url,
         sha256=outcome.sha256,
@@ -136,7 +135,7 @@ def _entry(outcome: Outcome, known: Iterable[Entry], params: Params) -> Entry:
     for same in earlier:
         if same.sha256 == outcome.sha256 and (same.honored_opt_out or not params.honor_opt_out):
             return same
-    # The cache lost a photo that came under this very refresh: another one is no replacement for it.
+    # The cache has lost a photo of the current refresh, and a different one must not replace it.
     lost = any(e.refresh == params.refresh and e.sha256 != outcome.sha256 for e in earlier)
     return replace(entry, sha256="", reason=CHANGED) if lost else entry
 
@@ -144,7 +143,7 @@ def _entry(outcome: Outcome, known: Iterable[Entry], params: Params) -> Entry:
 def _attempt(
     link: Link, entry: Entry, params: Params, raw: Path, *, store: Path, taken_out: TakenOut
 ) -> Attempt:
-    """Return the row of ``link``; what came of its download is ``entry``."""
+    """Return the row of ``link``, whose download had the result ``entry``."""
     about: dict[str, Any] = asdict(link) | {"fetched_at": entry.fetched_at}
     if not entry.sha256:
         return Attempt(status="refused", reason=entry.reason, **about)
@@ -155,9 +154,9 @@ def _attempt(
     content = path.read_bytes()
     if sha256(content) != entry.sha256:
         path.unlink()
-        raise UngrayError(f"{path} was damaged on the disk and is removed; run it again to download it anew")
+        raise UngrayError(f"{path} was damaged on disk and has been deleted; run again to download it again")
     attempt = keep(content, raw=raw, **about)
-    too_large = _too_large(attempt, params)  # the limits may be lower than when it was downloaded
+    too_large = _too_large(attempt, params)  # the limits may be lower than at the time of the download
     return take_back(attempt, raw=raw, reason=too_large) if attempt.file and too_large else attempt
 
 
@@ -170,7 +169,7 @@ def _too_large(attempt: Attempt, params: Params) -> str:
 
 
 def _of_last_commit() -> list[Entry]:
-    """Return the downloads that the last commit's manifest tells of."""
+    """Return the downloads in the last commit's manifest."""
     last = last_commit.read()
     if last is None:
         return []
@@ -190,8 +189,8 @@ def _of_last_commit() -> list[Entry]:
     ]
 
 
-def _bring_back(urls: Iterable[str], journal: Journal, store: Path, *, taken_out: TakenOut) -> None:
-    """Bring photos that came once and that the cache lost back from where DVC has them."""
+def _restore(urls: Iterable[str], journal: Journal, store: Path, *, taken_out: TakenOut) -> None:
+    """Restore photos that the cache has lost from DVC's cache or remote."""
     lost = {entry.sha256 for url in urls for entry in journal.about(url) if entry.sha256}
     lost = {one for one in lost if one not in taken_out and not blob_path(store, one).exists()}
     last = last_commit.read() if lost else None
@@ -199,8 +198,8 @@ def _bring_back(urls: Iterable[str], journal: Journal, store: Path, *, taken_out
         return
     rows = last.manifest[last.manifest["sha256"].isin(lost) & (last.manifest["file"] != "")]
     if len(rows):
-        brought = last_commit.bring_back(dict(zip(rows["sha256"], rows["file"], strict=True)), store)
-        tell(f"scrape: {brought} of {len(lost)} photos that the cache lost came back from DVC")
+        restored = last_commit.restore(dict(zip(rows["sha256"], rows["file"], strict=True)), store)
+        tell(f"scrape: restored from DVC {restored} of {len(lost)} photos that the cache had lost")
 
 
 def _limits(params: Params) -> Limits:
@@ -218,13 +217,13 @@ def _limits(params: Params) -> Limits:
 
 
 def _terms(params: Params) -> str:
-    """Return a fingerprint of what decides whether a download fails; how many run at once does not."""
+    """Return a fingerprint of the limits that affect whether a download fails (not concurrency and delay)."""
     limits = asdict(_limits(params))
     return cache.fingerprint({k: v for k, v in limits.items() if not k.startswith(("connections", "delay"))})
 
 
 class QueryBar(Bar):
-    """A bar over the addresses in ``links``; on a terminal a line for each query whose last one is done."""
+    """A bar over the addresses in ``links``; on a terminal it also prints one line per finished query."""
 
     def __init__(self, links: Iterable[Link]) -> None:
         self.queries: dict[str, set[str]] = defaultdict(set)

@@ -1,4 +1,4 @@
-"""Oxford 102 Flowers (Nilsback and Zisserman 2008): 8,189 photos of 102 kinds, split in train, val, test."""
+"""Oxford 102 Flowers (Nilsback and Zisserman 2008): 8,189 photos of 102 kinds, with a split."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ CHECKSUMS = {
     "imagelabels.mat": "e0620be6f572b9609742df49c70aed4d",
     "setid.mat": "a5357ecc9cb78c4bef273ce3793fc85c",
 }
-"""MD5 of the files on :data:`PAGE`, as torchvision has them."""
+"""The MD5 of the files on :data:`PAGE`, which are also torchvision's."""
 
 SPLITS = {"train": "trnid", "val": "valid", "test": "tstid"}
 """The names in setid.mat."""
 
 
 def gather(params: Params, raw: Path) -> Iterator[Attempt]:
-    """Take every photo as it comes, in the order of their numbers; yield a row for each, the flower as query.
+    """Copy the photos unchanged, in the order of their numbers; yield a row for each, its query the flower.
 
-    A photo that the folder lacks is a refused row, so that an excerpt will do.
+    A missing photo is a refused row, so an excerpt of the data set can be used as well.
     """
-    from torchvision.datasets import Flowers102  # takes seconds, and the other sources do without
+    from torchvision.datasets import Flowers102  # takes seconds; other sources don't need it
 
     folder = datasets.find(
         datasets.DataSet(
@@ -52,7 +52,7 @@ def gather(params: Params, raw: Path) -> Iterator[Attempt]:
     if not all(0 < number <= len(labels) for number in splits) or not all(
         0 < label <= len(Flowers102.classes) for label in labels
     ):
-        raise UngrayError(f"{folder}: labels and split name photos or flowers that are not there")
+        raise UngrayError(f"{folder}: labels and split name photos or flowers that do not exist")
     ranks: Counter[str] = Counter()
     for number in Bar(sorted(splits), desc="flowers102", unit="photo"):
         flower, file = Flowers102.classes[labels[number - 1] - 1], f"jpg/image_{number:05d}.jpg"
@@ -77,11 +77,11 @@ def gather(params: Params, raw: Path) -> Iterator[Attempt]:
 
 
 def _numbers(path: Path, name: str) -> list[int]:
-    """Return the whole numbers that the MATLAB file at ``path`` holds under ``name``."""
+    """Return the integers stored under ``name`` in the MATLAB file at ``path``."""
     try:
         with path.open("rb") as file:
             return loadmat(file)[name].ravel().astype(int).tolist()
     except FileNotFoundError:
-        raise UngrayError(f"{path} is missing; scrape.dataset_folder must hold it") from None
-    except Exception as error:  # what is no MATLAB file raises anything
+        raise UngrayError(f"{path} is missing; scrape.dataset_folder must contain it") from None
+    except Exception as error:  # for other files, scipy raises anything
         raise UngrayError(f"{path} is damaged ({type(error).__name__}: {error}); get it again") from None

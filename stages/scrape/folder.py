@@ -1,4 +1,4 @@
-"""A folder of photos: a tree of image files whose sub-folders are the queries."""
+"""A folder of photos: a tree of image files, whose sub-folders are the queries."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from ungray.imaging.reading.formats import NAMES, SUFFIXES
 from ungray.system.progress import Bar
 
 MAX_BYTES = 2_000_000_000
-"""A larger file is no photo that could be worked with, and would not fit into memory."""
+"""Larger files are refused: they could not be processed and might not fit into memory."""
 
 
 def gather(params: Params, raw: Path) -> Iterator[Attempt]:
-    """Take every image file below ``params.folder``; yield a row for each.
+    """Copy every image file below ``params.folder``; yield a row for each.
 
-    A file's query is its sub-folder's path, or the folder's own name at the top; its rank is its place by
-    name. A folder or file that cannot be read is a refused row, a folder one of rank 0.
+    A file's query is the path of its sub-folder or, at the top, the folder's name; its rank is its position
+    by name. A file that cannot be read is a refused row; a folder that cannot be read is one of rank 0.
     """
     params.check_environment()
     top = params.photo_folder()
     found, locked = _walk(top)
     if not found:
-        raise UngrayError(f"scrape.folder: {top} holds no image file ({NAMES})")
+        raise UngrayError(f"scrape.folder: {top} contains no image file ({NAMES})")
     for folder, reason in locked.items():
         yield Attempt(
             source="folder",
@@ -63,9 +63,9 @@ def _query(folder: Path, top: Path) -> str:
 
 
 def _walk(top: Path) -> tuple[list[Path], dict[Path, str]]:
-    """Return the image files below ``top``, by folder and name, and the folders that cannot be read and why.
+    """Return the image files below ``top``, by folder and name, and the unreadable folders with the reason.
 
-    Links to files are followed, links to folders are not, as they may lead in a circle.
+    Links to files are followed; links to folders are not, since they may be circular.
     """
     found, locked = [], {}
     folders = [top]
@@ -80,7 +80,7 @@ def _walk(top: Path) -> tuple[list[Path], dict[Path, str]]:
             try:
                 mode = path.stat().st_mode
             except OSError:
-                mode = stat.S_IFREG  # locked, or a link that leads nowhere: reading it says so
+                mode = stat.S_IFREG  # unreadable, or a broken link: reading it reports the error
             if stat.S_ISDIR(mode) and not path.is_symlink():
                 folders.append(path)
             elif stat.S_ISREG(mode) and path.suffix.lower() in SUFFIXES:

@@ -1,4 +1,4 @@
-"""Gathers photos from the source that params.yaml names; see ``source`` for what a source is."""
+"""Gathers photos from the source that params.yaml names; the module ``source`` describes sources."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ SOURCES: dict[str, Source] = {
 def run(params: Params, raw: Path, *, taken_out: TakenOut | None = None) -> list[Attempt]:
     """Gather photos into the empty folder ``raw``; return a row for every attempt, by query, rank and URL.
 
-    ``taken_out`` are the photos that were taken out for good.
+    ``taken_out`` are the blocked photos.
 
     Raises:
-        UngrayError: nothing usable was found; the sentence says why and what to do.
+        UngrayError: no usable photo was found; the message says why and what to do.
     """
     taken_out = taken_out or TakenOut.of([])
     attempts: list[Attempt] = []
@@ -56,13 +56,13 @@ def run(params: Params, raw: Path, *, taken_out: TakenOut | None = None) -> list
 
 
 def without_repeats(attempts: Iterable[Attempt]) -> list[Attempt]:
-    """Return ``attempts``, every later one that gave the same file of the same query marked as refused."""
+    """Return ``attempts``; if several gave the same file of the same query, all but the first are refused."""
     first: dict[str, Attempt] = {}
-    told = []
+    unique = []
     for attempt in attempts:
         if attempt.file and first.setdefault(attempt.file, attempt) is not attempt:
             attempt = replace(
                 attempt, status="refused", reason="same bytes as another of this query", file=""
             )
-        told.append(attempt)
-    return told
+        unique.append(attempt)
+    return unique

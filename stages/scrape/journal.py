@@ -1,4 +1,4 @@
-"""What came of each download, a JSON line each: written at once, so that a kill loses none that was done."""
+"""The results of all downloads, one JSON line each, written at once, so that a killed run loses none."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from ungray.system.files import whole_file
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """What came of one download.
+    """The result of a download.
 
-    ``sha256`` names the photo, or ``reason`` says why there is none. ``refresh`` is ``scrape.refresh`` at
-    that time, ``terms`` a fingerprint of the limits it was under, ``honored_opt_out`` whether opt-outs were
-    obeyed.
+    ``sha256`` identifies the photo, or ``reason`` says why there is none. ``refresh`` is ``scrape.refresh``
+    at that time, ``terms`` a fingerprint of the limits, ``honored_opt_out`` whether opt-outs were honored.
     """
 
     url: str
@@ -32,7 +31,7 @@ class Entry:
 
 
 class Journal:
-    """The entries so far by URL, oldest first, and a file that new ones are added to."""
+    """The entries by URL, oldest first, and the file to which new ones are appended."""
 
     def __init__(self, file: TextIO, entries: Iterable[Entry]) -> None:
         self._file = file
@@ -45,7 +44,7 @@ class Journal:
         return self._entries.get(url, [])
 
     def add(self, entry: Entry) -> None:
-        """Add ``entry``; it survives this process from now on."""
+        """Add ``entry`` and flush it, so that it survives a killed process."""
         self._file.write(_line(entry))
         self._file.flush()
         self._entries[entry.url].append(entry)
@@ -53,7 +52,7 @@ class Journal:
 
 @contextmanager
 def open_journal(path: Path) -> Iterator[Journal]:
-    """Yield the journal at ``path``, which must exist. A line that a kill cut off is passed over."""
+    """Yield the journal at ``path``, which must exist. A line truncated by a kill is ignored."""
     text = path.read_text(encoding="utf-8", errors="replace")
     with path.open("a", encoding="utf-8") as file:
         if text and not text.endswith("\n"):
@@ -62,7 +61,7 @@ def open_journal(path: Path) -> Iterator[Journal]:
 
 
 def begin(path: Path, entries: Iterable[Entry] = ()) -> None:
-    """Make a journal at ``path`` that holds ``entries``; one that another process has just made stays."""
+    """Create a journal at ``path`` with ``entries``, unless another process has just created one."""
     with whole_file(path, replace=False) as partial:
         partial.write_text("".join(map(_line, entries)), encoding="utf-8")
 

@@ -1,6 +1,6 @@
-"""The last commit, as far as it helps when the working cache is lost: a fresh clone, or `make clean-cache`.
+"""Params and manifest of the last commit, used when the working cache is empty, as in a fresh clone.
 
-Without it a clone that adds one query would search for all the others again, and get other photos.
+Without them, a clone that adds one query would search for all the others again, and get other photos.
 """
 
 from __future__ import annotations
@@ -23,46 +23,46 @@ from ungray.system.files import sha256, whole_file
 from ungray.system.terminal import say
 
 REDACTED = "urn:sha256:"
-"""What stands for the address of a photo that was taken out for good: its row has none, but a rank."""
+"""The prefix, followed by the SHA-256, that replaces the address of a blocked photo, which keeps its rank."""
 
 
 @dataclass(frozen=True)
 class LastCommit:
-    """The section scrape of params.yaml and the table data/manifest.csv, as they were committed together."""
+    """The section scrape of params.yaml and the table data/manifest.csv of one commit."""
 
     params: Params
     manifest: pd.DataFrame
 
 
 def read() -> LastCommit | None:
-    """Return what the last commit holds; nothing without a commit or manifest, or in an older format."""
-    params, manifest = (_show(path) for path in ("params.yaml", "data/manifest.csv"))
+    """Return those of the last commit; None if there is no commit or manifest, or its format is older."""
+    params, manifest = (_committed(path) for path in ("params.yaml", "data/manifest.csv"))
     if params is None or manifest is None:
         return None
     try:
         section = YAML(typ="safe", pure=True).load(params)["scrape"]
         table = pd.read_csv(io.StringIO(manifest), dtype=str, keep_default_na=False)
         table["rank"] = pd.to_numeric(table["rank"])
-        struck_out = (table["url"] == "") & (table["reason"] == blocklist.REASON)
-        table["url"] = table["url"].mask(struck_out, REDACTED + table["sha256"])
+        redacted = (table["url"] == "") & (table["reason"] == blocklist.REASON)
+        table["url"] = table["url"].mask(redacted, REDACTED + table["sha256"])
         return LastCommit(Params.model_validate(section), table)
     except (YAMLError, ValidationError, ValueError, KeyError, TypeError):
         return None
 
 
-def bring_back(wanted: Mapping[str, str], store: Path) -> int:
-    """Copy photos of the last commit's data/raw, from wherever DVC has them, into ``store``; return how many.
+def restore(lost: Mapping[str, str], store: Path) -> int:
+    """Copy photos of the last commit's data/raw from DVC's cache or remote to ``store``; return their number.
 
     Args:
-        wanted: sha256 -> path below data/raw.
-        store: the folder of photos by sha256.
+        lost: the path below data/raw of each photo, by SHA-256.
+        store: the folder of photos by SHA-256.
     """
     from dvc.api import DVCFileSystem  # takes half a second
 
-    brought = 0
+    restored = 0
     try:
         files = DVCFileSystem(rev="HEAD")
-        for checksum, file in wanted.items():
+        for checksum, file in lost.items():
             try:
                 content = files.read_bytes(f"data/raw/{file}")
             except FileNotFoundError:
@@ -70,18 +70,18 @@ def bring_back(wanted: Mapping[str, str], store: Path) -> int:
             if sha256(content) == checksum:
                 with whole_file(blob_path(store, checksum)) as partial:
                     partial.write_bytes(content)
-                brought += 1
-    except Exception as error:  # whatever a remote raises that is not there: the photos are downloaded anew
+                restored += 1
+    except Exception as error:  # a missing remote raises anything; the photos are then downloaded again
         say(f"scrape: DVC does not have all photos of the last commit ({error})")
-    return brought
+    return restored
 
 
-def _show(path: str) -> str | None:
-    shown = subprocess.run(
+def _committed(path: str) -> str | None:
+    result = subprocess.run(
         ["git", "show", f"HEAD:./{path}"],
         capture_output=True,
         encoding="utf-8",
         errors="replace",
         check=False,
     )
-    return shown.stdout if shown.returncode == 0 else None
+    return result.stdout if result.returncode == 0 else None

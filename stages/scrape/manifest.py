@@ -1,4 +1,4 @@
-"""``data/manifest.csv``: one row per attempt to get a photo, sorted, the same bytes for the same photos."""
+"""``data/manifest.csv``: one row per attempt to get a photo, sorted; the same photos give the same bytes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from ungray.system.files import sha256
 class Attempt:
     """One attempt to get a photo.
 
-    ``file`` is the path below data/raw, empty if nothing was kept. ``photograph`` names what the file was cut
-    from: files with the same one share their duplicate group; empty where a file is a photograph by itself.
-    ``split`` is the side (train, val, test) that the data set itself gives the photo, empty where it has
-    none. ``status`` is kept or refused, ``reason`` says why refused. Bytes, width and height are 0 where
-    unknown.
+    ``file`` is the path below data/raw, empty if nothing was kept. ``photograph`` names the photograph that
+    the file was cut from, empty if it is a whole one: files with the same one are in the same duplicate
+    group. ``split`` is the split (train, val, test) that the data set assigns to the photo, empty if it
+    assigns none. ``status`` is kept or refused, ``reason`` says why it was refused. Bytes, width and height
+    are 0 if unknown.
     """
 
     source: str
@@ -45,7 +45,7 @@ class Attempt:
     fetched_at: str = ""
 
     def __post_init__(self) -> None:
-        # What is told now is what is read again later.
+        # So that the row equals the one that is later read from the table.
         tables.clean_row(self)
 
 
@@ -66,7 +66,7 @@ def keep(
     license: str = "",
     fetched_at: str = "",
 ) -> Attempt:
-    """Write ``content`` to ``raw/<query>/<sha256-16>.<ext>`` as it came if it is an image; return its row."""
+    """Write ``content`` unchanged to ``raw/<query>/<sha256-16>.<ext>`` if it is an image; return its row."""
     query = tables.cell(query)
     about: dict[str, Any] = {
         "source": source,
@@ -108,9 +108,9 @@ def write(attempts: Iterable[Attempt], path: Path) -> None:
 
 
 def folder_name(query: str) -> str:
-    """Return a folder name for ``query`` that is safe on every system and different for different queries."""
+    """Return a folder name for ``query`` that is valid on every system and unique."""
     name = re.sub(r"[^\w\- ]+", "_", query).strip(" _")[:60].rstrip()
-    # Some systems take Moon and moon for one folder, and con or com1 for a device.
+    # On some systems, Moon and moon are the same folder, and con or com1 is a device.
     reserved = re.fullmatch(r"con|prn|aux|nul|(com|lpt)\d", name)
     plain = name == query and name == name.lower() and name and not reserved
     return name if plain else f"{name or 'query'}-{sha256(query.encode())[:8]}"

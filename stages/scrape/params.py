@@ -49,7 +49,7 @@ class Params(Section):
     queries: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
     def check_environment(self) -> None:
-        """Raise an UngrayError if the source is a folder or a list that is not there."""
+        """Raise an UngrayError if the source is a folder or a list that does not exist."""
         if self.source == "folder" and not self.photo_folder().is_dir():
             raise UngrayError(
                 f"scrape.folder: {self.folder} is not a folder; put the path of your photos into params.yaml"
@@ -61,28 +61,28 @@ class Params(Section):
             )
 
     def photo_folder(self) -> Path:
-        """Return where the photos of the source ``folder`` lie.
+        """Return the folder of the source ``folder``.
 
-        A path inside the repository means the main checkout also in a DVC experiment's temporary copy, which
-        holds nothing that git ignores.
+        A path inside the repository refers to the main checkout, even in a DVC experiment's temporary copy,
+        which lacks everything that git ignores.
         """
         return main_checkout(Path.cwd()) / self.folder
 
     def url_list(self) -> Path:
-        """Return where the list of the source ``urls`` lies.
+        """Return the path of the list of the source ``urls``.
 
-        In a DVC experiment's temporary copy it is there if git has it, else it is the main checkout's.
+        A DVC experiment's temporary copy contains it if git tracks it; else it is the main checkout's.
         """
         return Path(self.urls) if Path(self.urls).exists() else main_checkout(Path.cwd()) / self.urls
 
     def dataset_path(self) -> Path:
-        """Return where a data set that is there already lies, as :meth:`photo_folder` does."""
+        """Return the folder of an existing data set, as :meth:`photo_folder` does."""
         return main_checkout(Path.cwd()) / self.dataset_folder
 
     @field_validator("folder", "urls", "dataset_folder")
     @classmethod
     def _stays_reachable(cls, folder: str) -> str:
-        # DVC runs experiments in a temporary copy, from where ../photos is another place.
+        # DVC runs experiments in a temporary copy, where ../photos is another folder.
         if not Path(folder).is_absolute() and ".." in Path(folder).parts:
             raise ValueError("an absolute path, or a path inside the repository")
         return folder

@@ -1,6 +1,6 @@
-"""Addresses of photos taken out, struck out of what the working cache keeps of searches and downloads.
+"""Removes the addresses of blocked photos from the searches and downloads in the working cache.
 
-The checksum takes their place: a search that is replayed still refuses the photo at its rank, unasked.
+The checksum replaces them: a replayed search still refuses the photo at its rank, without a request.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ungray.system.files import whole_file
 
 
 def addresses(checksums: Set[str]) -> dict[str, str]:
-    """Return the addresses that the journal of downloads tells of photos, by SHA-256: URL to SHA-256."""
+    """Return the addresses of photos in the journal of downloads: URL to SHA-256."""
     entries = _entries()
     found = {entry["url"]: entry["sha256"] for entry in entries if entry["sha256"] in checksums}
     return {url: sha256 for url, sha256 in found.items() if not url.startswith(REDACTED)}
@@ -29,27 +29,27 @@ def _entries() -> list[dict[str, str]]:
 
 
 def redact(checksums: Set[str], known: Mapping[str, str]) -> None:
-    """Strike out the addresses of the photos with these SHA-256.
+    """Replace the addresses of the photos with these SHA-256.
 
-    ``known`` are those that the manifest tells of, URL to SHA-256; the journal of downloads knows more.
+    ``known`` are the addresses in the manifest, URL to SHA-256; the journal of downloads has more.
     """
     journal = cache.folder("scrape", "journal") / "downloads.jsonl"
     entries = _entries()
-    struck = dict(known) | {e["url"]: e["sha256"] for e in entries if e["sha256"] in checksums}
-    if any(entry["url"] in struck for entry in entries):
+    redacted = dict(known) | {e["url"]: e["sha256"] for e in entries if e["sha256"] in checksums}
+    if any(entry["url"] in redacted for entry in entries):
         for entry in entries:
-            entry["url"] = _instead(entry["url"], struck)
+            entry["url"] = _replaced(entry["url"], redacted)
         with whole_file(journal) as partial:
             partial.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
     for search in sorted(cache.folder("scrape", "searches").iterdir()):
         for refresh, answer in searches.known(search, upto=sys.maxsize).items():
-            if any(url in struck for url, _ in answer):
-                less = [(_instead(url, struck), "" if url in struck else page) for url, page in answer]
+            if any(url in redacted for url, _ in answer):
+                less = [(_replaced(url, redacted), "" if url in redacted else page) for url, page in answer]
                 searches.keep(search, less, refresh=refresh)
 
 
-def _instead(url: str, struck: Mapping[str, str]) -> str:
-    return REDACTED + struck[url] if url in struck else url
+def _replaced(url: str, redacted: Mapping[str, str]) -> str:
+    return REDACTED + redacted[url] if url in redacted else url
 
 
 def _entry(line: str) -> dict[str, str] | None:
@@ -57,4 +57,4 @@ def _entry(line: str) -> dict[str, str] | None:
         entry = json.loads(line)
         return entry if {"url", "sha256"} <= entry.keys() else None
     except (ValueError, AttributeError):
-        return None  # a line that a kill cut off; the journal passes over it, too
+        return None  # a line truncated by a kill, which the journal ignores as well

@@ -1,6 +1,6 @@
-"""What a results page of Bing says of photos, read out of whatever markup and JSON it consists of.
+"""Parses a results page of Bing, tolerating broken markup and JSON.
 
-Bing describes each result by JSON in an attribute of an element: ``murl`` is the address of the photo,
+Bing describes each result with JSON in an attribute of an element: ``murl`` is the address of the photo,
 ``purl`` that of the page that shows it.
 """
 
@@ -13,20 +13,20 @@ from collections.abc import Mapping
 from lxml import etree
 
 DEEPEST = 512
-"""Elements within each other; a browser's own limit. Beyond it, closing tags take longer and longer."""
+"""The deepest nesting of elements, which is also the limit of browsers; beyond it, parsing gets slow."""
 
 STEP = 65536
-"""Bytes that the parser is given at a time."""
+"""The number of bytes that are passed to the parser at a time."""
 
 MARK = '"murl"'
-"""What an attribute that describes a result holds."""
+"""Attributes that describe a result contain this text."""
 
 
 def results(page: str) -> list[tuple[str, str]]:
-    """Return the results that ``page`` shows, in order: address of the photo, and of the page that shows it.
+    """Return the results on ``page``, in order: the address of the photo, and that of the page that shows it.
 
-    The second is empty where it is no web address. The first may be anything; it has been cleaned as browsers
-    clean addresses.
+    The second is empty if it is no web address. The first may be anything; it is normalized as browsers do
+    it.
 
     Raises:
         ValueError: the page is nested deeper than :data:`DEEPEST`.
@@ -41,7 +41,7 @@ def results(page: str) -> list[tuple[str, str]]:
 
 
 class _Descriptions:
-    """Takes what the parser comes upon, and keeps the attributes that describe a result; builds no tree."""
+    """A parser target that collects the attributes that describe a result, and builds no tree."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -75,7 +75,7 @@ def _value(text: str, name: str) -> str:
     try:
         described = json.loads(text, strict=False)
     except (ValueError, RecursionError):
-        # JSON cut short, in another dialect, or nested without end; the value alone may stand all the same.
+        # The JSON is truncated, invalid, or nested too deeply; the value alone may still be intact.
         cut_out = re.search(rf'"{name}"\s*:\s*"((?:[^"\\]|\\.)*+)"', text, re.DOTALL)
         return _unescaped(cut_out[1]) if cut_out else ""
     value = described.get(name) if isinstance(described, dict) else None
@@ -85,12 +85,12 @@ def _value(text: str, name: str) -> str:
 def _unescaped(text: str) -> str:
     try:
         return json.loads(f'"{text}"', strict=False)
-    except ValueError:  # escapes that JSON does not have
+    except ValueError:  # invalid escapes
         return text
 
 
 def _address(text: str) -> str:
-    """Return an address as browsers read it: without line ends and blanks around it, blanks in it encoded."""
+    """Return an address as browsers normalize it: stripped, without line ends, with spaces encoded."""
     text = re.sub("[\ud800-\udfff]", "\ufffd", text)
     text = re.sub("^[\0-\x20]+|[\0-\x20]+$|[\t\n\r]", "", text)
     return text.replace(" ", "%20")

@@ -1,6 +1,6 @@
-"""The built-in sample: the free color photographs inside scikit-image and scikit-learn, cut into crops.
+"""The built-in sample: the free color photographs in scikit-image and scikit-learn, cut into crops.
 
-Enough to see every stage work with no network; too few photographs to learn color from, or to judge it.
+They are enough to run every stage without network access, but too few to train or evaluate a colorizer.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def gather(params: Params, raw: Path) -> Iterator[Attempt]:
 
 
 def _corners(photo: NDArray[np.uint8], params: Params) -> list[tuple[int, int]]:
-    """Return the top left corners of evenly spread squares that overlap by about half at most."""
+    """Return the top left corners of evenly spaced squares that overlap by at most about half."""
     size = params.sample_crop_size
     height, width = photo.shape[:2]
     down, across = (max(1, 2 * side // size - 1) for side in (height, width))

@@ -1,7 +1,7 @@
-"""The answers to searches, kept in the working cache: a live search is asked once, afterwards replayed.
+"""The answers to searches in the working cache: a live search runs once and is replayed afterward.
 
-An answer is a file ``<search>/<refresh>.json``, whole or not there. A search that failed leaves none, so the
-next run asks again. Raising ``scrape.refresh`` asks anew, and the older answers stay in front.
+An answer is a file ``<search>/<refresh>.json``, written atomically. A failed search leaves no file, so the
+next run repeats it. Raising ``scrape.refresh`` searches again; the older answers stay in front.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Answer = Sequence[tuple[str, str]]
 
 
 def known(search: Path, *, upto: int) -> dict[int, Answer]:
-    """Return the answers in the folder ``search`` by the refresh that asked for them, ``upto`` the last."""
+    """Return the answers in the folder ``search`` by ``scrape.refresh``, up to and including ``upto``."""
     return {
         int(path.stem): [(url, page) for url, page in json.loads(path.read_text(encoding="utf-8"))]
         for path in search.glob("[0-9]*.json")
@@ -26,13 +26,13 @@ def known(search: Path, *, upto: int) -> dict[int, Answer]:
 
 
 def keep(search: Path, answer: Answer, *, refresh: int) -> None:
-    """Write ``answer`` into the folder ``search``."""
+    """Write ``answer`` to the folder ``search``."""
     with whole_file(search / f"{refresh}.json") as partial:
         partial.write_text(json.dumps(answer, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
 
 
 def merged(answers: Mapping[int, Answer]) -> list[tuple[str, str]]:
-    """Return all answers as one: older links keep their place, new ones follow."""
+    """Return all answers merged: older links keep their position, new ones follow."""
     links: dict[str, str] = {}
     for refresh in sorted(answers):
         for url, page in answers[refresh]:

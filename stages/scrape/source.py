@@ -1,19 +1,19 @@
-"""What a source of photos is. A new one is one small module and one line in ``gather.SOURCES``.
+"""The interface of photo sources. A new source is one small module and one line in ``gather.SOURCES``.
 
-The module has a function ``gather(params, raw)`` that yields something for each photo it knows of:
+The module has a function ``gather(params, raw)``, which yields for each photo:
 
-- an :class:`~stages.scrape.manifest.Attempt`, made by ``manifest.keep``, where it has the bytes at hand,
-- or a :class:`Link`, where it knows an address only. Links are downloaded for it, by ``downloads``: in
-  parallel, politely, with nothing that comes back trusted, and once only.
+- an :class:`~stages.scrape.manifest.Attempt`, made by ``manifest.keep``, if it has the photo's bytes,
+- or a :class:`Link`, if it only has an address. ``downloads`` fetches links in parallel, politely, without
+  trusting the response, and only once.
 
-A whole source, with one line ``"pairs": pairs.gather`` in ``SOURCES`` and one word in ``Params.source``::
+A complete source, with one line ``"pairs": pairs.gather`` in ``SOURCES`` and one word in ``Params.source``::
 
     def gather(params: Params, raw: Path) -> Iterator[Link]:
         for rank, url in enumerate(Path(params.pairs).read_text().split(), start=1):
             yield Link(source="pairs", query="pairs", rank=rank, url=url)
 
-What all sources share is done for them: photos that were taken out are refused, the same bytes twice in a
-query are kept once, the rows are sorted and written.
+For all sources, ``gather`` refuses blocked photos, keeps files with the same bytes only once per query, and
+sorts the rows.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from stages.storage import tables
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """The address of a photo that is to be downloaded; its fields are those of the row it becomes.
+    """The address of a photo to download; its fields are copied to its row in the manifest.
 
-    ``rank`` is its place in the answer to ``query``, from 1; ``source_page`` the page that shows the photo.
+    ``rank`` is its position in the results of ``query``, from 1; ``source_page`` is the page that shows it.
     """
 
     source: str
@@ -46,4 +46,4 @@ class Link:
 
 
 Source = Callable[[Params, Path], Iterator[Attempt | Link]]
-"""``gather(params, raw)`` of a source: ``raw`` is the folder below which ``manifest.keep`` writes photos."""
+"""The function ``gather(params, raw)`` of a source; ``manifest.keep`` writes to the folder ``raw``."""

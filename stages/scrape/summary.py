@@ -1,4 +1,4 @@
-"""What a run of the stage did, in a few lines for the person at the keyboard."""
+"""The summary of a run of the stage, a few lines for the terminal."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from stages.scrape.manifest import Attempt
 from ungray.system.terminal import printable
 
 SHOWN = 60
-"""Queries in the table; of more, only the sums are shown."""
+"""The largest number of queries in the table; for more, only the sums are shown."""
 
 
 def table(attempts: Sequence[Attempt], *, asked: int | None) -> str:
-    """Return a line a query, their sums, and why photos were refused.
+    """Return one line per query, the sums, and why photos were refused.
 
-    ``asked`` is how many photos a query asked for, nothing where a source takes what is there.
+    ``asked`` is the number of photos requested per query; None if the source has no such limit.
     """
     queries: dict[str, list[Attempt]] = {}
     for attempt in attempts:
         queries.setdefault(attempt.query, []).append(attempt)
     lines = [
-        (printable(query), *_counts(rows, asked), _reasons(rows, most=2))
+        (printable(query), *_counts(rows, asked), _reasons(rows, limit=2))
         for query, rows in sorted(queries.items())
     ]
     counts = [_counts(rows, asked) for rows in queries.values()]
@@ -36,15 +36,15 @@ def table(attempts: Sequence[Attempt], *, asked: int | None) -> str:
         for query, a, found, fetched, kept, refused, reasons in shown
     ]
     if sums[4]:
-        text.append(f"refused: {_reasons(attempts, most=None)}")
+        text.append(f"refused: {_reasons(attempts, limit=None)}")
     return "\n".join(text)
 
 
 def left(before: pd.DataFrame, attempts: Sequence[Attempt], *, cached: bool) -> str:
-    """Return what to say of the photos of queries that are no longer asked; nothing if there are none.
+    """Return a message about the photos of queries that were removed; empty if there are none.
 
-    ``before`` is the manifest of the run before. Where the source is another one, all is new and nothing
-    said. ``cached`` says whether the working cache keeps the photos.
+    ``before`` is the manifest of the previous run. If the source has changed, there is no message. ``cached``
+    says whether the working cache keeps the photos.
     """
     if not set(before["source"]) & {attempt.source for attempt in attempts}:
         return ""
@@ -60,19 +60,19 @@ def left(before: pd.DataFrame, attempts: Sequence[Attempt], *, cached: bool) -> 
 
 
 def _counts(rows: Sequence[Attempt], asked: int | None) -> tuple[int, int, int, int, int]:
-    found = [row for row in rows if row.rank]  # rank 0 tells of a search that failed
+    found = [row for row in rows if row.rank]  # rank 0 is a failed search
     kept = sum(row.status == "kept" for row in found)
     fetched = sum(bool(row.sha256) for row in found)
     return (len(found) if asked is None else asked), len(found), fetched, kept, len(found) - kept
 
 
-def _reasons(rows: Sequence[Attempt], *, most: int | None) -> str:
-    """Return the reasons of refusals, commonest first, without what follows a colon in them."""
+def _reasons(rows: Sequence[Attempt], *, limit: int | None) -> str:
+    """Return the reasons of refusals, most common first, each up to its first colon."""
     counted = Counter(row.reason.partition(":")[0] for row in rows if row.status != "kept")
     ordered = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
-    told = [f"{count} {reason}" for reason, count in ordered[:most]]
-    others = sum(count for _, count in ordered[len(told) :])
-    return ", ".join(told + ([f"{others} other{'s' if others > 1 else ''}"] if others else []))
+    shown = [f"{count} {reason}" for reason, count in ordered[:limit]]
+    others = sum(count for _, count in ordered[len(shown) :])
+    return ", ".join(shown + ([f"{others} other{'s' if others > 1 else ''}"] if others else []))
 
 
 def _count(number: int, one: str, many: str) -> str:

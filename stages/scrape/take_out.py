@@ -24,13 +24,13 @@ from ungray.system.terminal import Parser, tell
 
 AFTERWARDS = """\
 What is left to do:
-  dvc repro                                     makes all anew from the photos that are left, the model too
+  dvc repro                                     makes everything again from the other photos, the model too
 {collect}
   dvc push; git add -A; git commit -m "Take out a photo"
-`dvc gc --workspace` empties cache and remote of all that the files here do not use: what only other branches,
-tags and experiments use goes as well, since it may hold the photo. Git's history keeps what was committed:
-{committed}; `git filter-repo` rewrites it.
-Clones of others and models that were handed over are out of reach: tell those who have them."""
+`dvc gc --workspace` deletes from cache and remote everything that the files here do not use. That includes
+what only other branches, tags and experiments use, since it may contain the photo. Git's history keeps what
+was committed: {committed}; `git filter-repo` rewrites it.
+Clones and models that others have cannot be reached from here: inform their owners."""
 
 
 def main() -> None:
@@ -41,25 +41,25 @@ def main() -> None:
     )
     parser.add_argument("photos", nargs="+", metavar="PHOTO")
     parser.add_argument("--near", action="store_true", help="remove what looks like it, too")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, do nothing")
-    given = parser.parse_args()
+    parser.add_argument("--dry-run", action="store_true", help="print what would be done, do nothing")
+    options = parser.parse_args()
 
     def run() -> None:
-        take_out(given.photos, near=given.near, dry_run=given.dry_run)
-        if not given.dry_run:
+        take_out(options.photos, near=options.near, dry_run=options.dry_run)
+        if not options.dry_run:
             tell(*_afterwards().split("\n"))
 
     run_command(run)
 
 
 def take_out(names: Sequence[str], *, near: bool, dry_run: bool) -> None:
-    """Block the photos that ``names`` mean, remove their traces, and say what was done.
+    """Block the photos that ``names`` refer to, remove their traces, and print what was done.
 
-    They are blocked before anything is removed: an interruption leaves them blocked, and the same command
-    ends the work.
+    They are blocked before anything is removed: after an interruption they stay blocked, and the same command
+    finishes the work.
 
     Raises:
-        UngrayError: a name means no photo; then nothing is changed.
+        UngrayError: a name refers to no photo; then nothing is changed.
     """
     distance = load_all()["filter"].model_dump()["near_duplicate_distance"]
     collection = Collection.here(near_distance=distance)
@@ -79,17 +79,15 @@ def take_out(names: Sequence[str], *, near: bool, dry_run: bool) -> None:
         f"take_out: {', '.join(sorted(map(collection.title, meant)))}",
         f"  {would}blocked in {blocklist.BLOCKED}, by checksum, look and address",
         f"  {would}removed: {len(found.files)} files; rows: {rows} (the manifest's keep the checksum)",
-        f"  {would}removed, as they may hold or show it: {len(found.pictures)} pictures, "
+        f"  {would}removed, since they may contain it: {len(found.pictures)} pictures, "
         f"{len(found.mixed)} folders of .cache or shards of data/prepared",
     )
     for picture in found.pictures:
         tell(f"  {would}removed, since it may show it: {picture}")
     for original in collection.originals(meant):
-        tell(f"  left where it is, yours to delete: {original}")
+        tell(f"  not deleted, which is up to you: {original}")
     for checksum, why in alike.items():
-        tell(
-            f"  alike, its file still here: {collection.title(checksum)} ({why}); name it too, or add --near"
-        )
+        tell(f"  similar, still here: {collection.title(checksum)} ({why}); name it too, or add --near")
 
 
 def _remembered(collection: Collection, checksum: str, addresses: Mapping[str, str]) -> Remembered:
@@ -99,7 +97,7 @@ def _remembered(collection: Collection, checksum: str, addresses: Mapping[str, s
 
 
 def _afterwards() -> str:
-    # Not `dvc remote list`: it breaks long lines.
+    # Not `dvc remote list`, which wraps long lines.
     config = subprocess.run(
         [sys.executable, "-m", "dvc", "config", "--list"], capture_output=True, text=True, check=False
     ).stdout

@@ -1,4 +1,4 @@
-"""What photos leave behind in a working tree, and how it goes away."""
+"""Finds and removes the traces of photos in a working tree."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMED = (
     ".cache",
     ".dvc/tmp/exps",
 )
-"""Where a file's name begins with the first 16 digits of its photo's checksum."""
+"""Folders in which a file's name starts with the first 16 digits of its photo's checksum."""
 
 MIXED = (
     ".cache/pixels/*",
@@ -34,7 +34,7 @@ MIXED = (
     "data/.prepared.*/*.tar",
     ".dvc/tmp/exps/**/train-*.tar",
 )
-"""Where one file holds many photos, or a picture made of them; what is left makes them anew."""
+"""Files and folders that contain many photos; they are removed and made again from the remaining photos."""
 
 SHOWN = {
     "reports/filter": ("train", "val", "test", ""),
@@ -45,14 +45,14 @@ SHOWN = {
     "reports/compare": ("test",),
     "reports/report.html": ("val", "test"),
 }
-"""Pictures that are made anew, by what makes them, and of photos of which side of the split they are made; of
-photos that were not prepared, too, where there is an empty one."""
+"""Files and folders with pictures that may show a photo, and the splits of the photos that they show; an
+empty split means photos that were not prepared."""
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg", ".html"}
 
 
 @dataclass(frozen=True)
 class Traces:
-    """Files of the photos, folders and pictures that may hold or show them, tables and how many rows each."""
+    """The traces of photos: their files, folders and pictures that may show them, and row counts by table."""
 
     files: tuple[Path, ...]
     mixed: tuple[Path, ...]
@@ -61,7 +61,7 @@ class Traces:
 
 
 def find(checksums: Set[str]) -> Traces:
-    """Return what the photos with these SHA-256 left in the working tree and its cache."""
+    """Return the traces of the photos with these SHA-256 in the working tree and its cache."""
     counts = {path: int(_about(_read(path), checksums).sum()) for path in _tables()}
     return Traces(
         files=tuple(_named(checksums)),
@@ -72,11 +72,11 @@ def find(checksums: Set[str]) -> Traces:
 
 
 def remove(traces: Traces, checksums: Set[str]) -> None:
-    """Remove ``traces`` of the photos with these SHA-256; of a row of the manifest :data:`STAYING` stays.
+    """Remove ``traces`` of the photos with these SHA-256; rows of the manifest keep only :data:`STAYING`.
 
-    The manifest comes last: after an interruption it still tells which photo an address or a name meant.
+    The manifest comes last: after an interruption, names and addresses of the photos can still be looked up.
     """
-    redact(checksums, _told(checksums))
+    redact(checksums, _in_manifest(checksums))
     for path in (*traces.files, *traces.pictures):
         path.unlink(missing_ok=True)
     for path in traces.mixed:
@@ -97,11 +97,11 @@ def remove(traces: Traces, checksums: Set[str]) -> None:
 
 
 def addresses(checksums: Set[str]) -> dict[str, str]:
-    """Return the addresses that gave the photos with these SHA-256, as far as is known: URL to SHA-256."""
-    return redaction.addresses(checksums) | _told(checksums)
+    """Return the known addresses of the photos with these SHA-256: URL to SHA-256."""
+    return redaction.addresses(checksums) | _in_manifest(checksums)
 
 
-def _told(checksums: Set[str]) -> dict[str, str]:
+def _in_manifest(checksums: Set[str]) -> dict[str, str]:
     table = _read(MANIFEST)
     rows = table[table["sha256"].isin(checksums) & table["url"].str.match("https?://")]
     return dict(zip(rows["url"], rows["sha256"], strict=True))
@@ -109,15 +109,15 @@ def _told(checksums: Set[str]) -> dict[str, str]:
 
 def _pictures(checksums: Set[str]) -> Iterator[Path]:
     """Yield the pictures that may show one of the photos with these SHA-256."""
-    sides = {side for path in SHOWN for side in SHOWN[path]}
+    splits = {split for path in SHOWN for split in SHOWN[path]}
     if INDEX.is_file():
         index = _read(INDEX)
         prepared = index[_about(index, checksums)]
-        there = set(prepared["photo"])
-        sides = set(prepared["split"]) if "split" in prepared else sides
-        sides |= {""} if {checksum[:16] for checksum in checksums} - there else set()
-    for name, of in SHOWN.items():
-        if sides & set(of):
+        found = set(prepared["photo"])
+        splits = set(prepared["split"]) if "split" in prepared else splits
+        splits |= {""} if {checksum[:16] for checksum in checksums} - found else set()
+    for name, shown in SHOWN.items():
+        if splits & set(shown):
             for path in [Path(name), *Path(name).rglob("*")]:
                 if path.suffix.lower() in PICTURES and path.is_file():
                     yield path
@@ -132,7 +132,7 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def _about(table: pd.DataFrame, checksums: Set[str]) -> pd.Series:
-    """Say of each row whether it tells of one of the photos more than it may."""
+    """Return for each row whether it contains data about one of the photos that must be removed."""
     if "photo" in table:
         return table["photo"].isin({checksum[:16] for checksum in checksums})
     about = table["sha256"].isin(checksums)

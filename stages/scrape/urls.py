@@ -1,4 +1,4 @@
-"""A list of addresses: a text file with one a line, or a CSV file with a column ``url``."""
+"""A list of addresses: a text file with one per line, or a CSV file with a column ``url``."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from stages.scrape.source import Link
 from ungray.errors import UngrayError
 
 COLUMNS = ("url", "query", "license", "source_page")
-"""What a CSV file may hold of each photo; all but the first may be left out."""
+"""The columns of a CSV file; all but the first are optional."""
 
 SHOWN = 80
-"""Letters of what is wrong in a list that an error shows."""
+"""The number of characters of a wrong line that an error shows."""
 
 
 def gather(params: Params, raw: Path) -> Iterator[Link]:
-    """Yield a link for each address in the file ``params.urls``, its rank being its place in its query.
+    """Yield a link for each address in the file ``params.urls``; its rank is its position in its query.
 
-    In a text file an empty line, or one that begins with #, is passed over. A photo without a query has the
-    file's name as one.
+    In a text file, empty lines and lines that start with # are ignored. The query of a photo without one is
+    the file's name.
 
     Raises:
-        UngrayError: the file is not there, is no text, has other columns, holds no address, or a line is
-        wrong.
+        UngrayError: the file is missing, not text, has other columns, contains no address, or has a wrong
+            line.
     """
     params.check_environment()
     path = params.url_list()
@@ -36,7 +36,7 @@ def gather(params: Params, raw: Path) -> Iterator[Link]:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise UngrayError(
-            f"scrape.urls: {path} is no text in UTF-8 ({error.reason}); save it as UTF-8"
+            f"scrape.urls: {path} is not text in UTF-8 ({error.reason}); save it as UTF-8"
         ) from None
     rows = dict(_rows_of_csv(text, path) if path.suffix.lower() == ".csv" else _rows_of_text(text))
     wrong = [
@@ -45,10 +45,10 @@ def gather(params: Params, raw: Path) -> Iterator[Link]:
     if wrong:
         raise UngrayError(
             f"scrape.urls: {path}: not a web address (http:// or https://): "
-            f"{', '.join(wrong[:3])}{f' and {len(wrong) - 3} more' if wrong[3:] else ''}; mend or remove them"
+            f"{', '.join(wrong[:3])}{f' and {len(wrong) - 3} more' if wrong[3:] else ''}; fix or remove them"
         )
     if not rows:
-        raise UngrayError(f"scrape.urls: {path} lists no address; write one a line into it")
+        raise UngrayError(f"scrape.urls: {path} lists no address; write one per line into it")
     ranks: Counter[str] = Counter()
     for row in rows.values():
         query = row.pop("query", "") or path.stem
@@ -75,7 +75,7 @@ def _rows_of_csv(text: str, path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             if len(cells) > len(header):
                 raise UngrayError(
                     f"scrape.urls: {path}, line {reader.line_num} has {len(cells)} cells under {len(header)} "
-                    "columns; put quotes around a cell that holds a comma"
+                    "columns; put quotes around a cell that contains a comma"
                 )
             if any(cell.strip() for cell in cells):
                 # not strict: cells at the end of a line may be left out
@@ -83,11 +83,11 @@ def _rows_of_csv(text: str, path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 yield reader.line_num, {"url": ""} | dict(named)
     except csv.Error as error:
         where = f"{path}, line {reader.line_num}"
-        raise UngrayError(f"scrape.urls: {where} is no CSV ({error}); mend it") from None
+        raise UngrayError(f"scrape.urls: {where} is not valid CSV ({error}); fix it") from None
 
 
 def _shown(text: str) -> str:
-    """Return ``text`` in quotes, at most its first letters."""
+    """Return ``text`` in quotes, truncated."""
     return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}…")
 
 

@@ -39,7 +39,7 @@ def test_folder_troubles_are_named(tiny_clone, tmp_path):
     tiny_clone.set(scrape__source="folder", scrape__folder=str(photos))
     assert "scrape.folder" in stage(tiny_clone, "scrape")
     photos.mkdir()
-    assert "holds no image file" in stage(tiny_clone, "scrape")
+    assert "contains no image file" in stage(tiny_clone, "scrape")
     (photos / "letter.jpg").write_text("Dear Bing")
     assert "none of 1 files is a photo" in stage(tiny_clone, "scrape")
     tiny_clone.set(scrape__folder="../photos")

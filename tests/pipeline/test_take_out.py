@@ -103,7 +103,7 @@ def test_taken_out_it_is_nowhere_and_does_not_come_back(tiny_clone, box):
 def test_what_names_no_photo_is_one_sentence(repro):
     done = repro.run("python", "-m", "stages.scrape.take_out", "https://photos.example/me.jpg", fails=True)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: https://photos.example/me.jpg is no file, nor a checksum or URL")
+    assert done.stderr.startswith("error: https://photos.example/me.jpg is not a file, nor a checksum or URL")
     assert len(done.stderr.strip().splitlines()) == 1
     assert repro.run("git", "status", "--porcelain").stdout == ""
 

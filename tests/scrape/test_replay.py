@@ -213,7 +213,7 @@ def test_a_photo_damaged_in_the_cache_is_named_and_the_next_run_fetches_it_again
     path = blob_path(downloads.photo_store(), sha256_of(bing.photo(1)))
     path.chmod(0o644)
     path.write_bytes(path.read_bytes()[:-5])
-    with pytest.raises(UngrayError, match="damaged on the disk"):
+    with pytest.raises(UngrayError, match="damaged on disk"):
         run()
     assert run() == first
 
@@ -333,7 +333,7 @@ def test_a_lost_cache_is_made_up_for_from_the_last_commit(bing, run, commit, row
     bing.fetched.clear()
     bing.changed = {3}
     run("cats", "dogs", blocked=[out])
-    assert "going on from the searches and downloads of the last commit" in capsys.readouterr().out
+    assert "resuming from the searches and downloads of the last commit" in capsys.readouterr().out
     assert bing.asked == []
     assert set(bing.fetched) == set(paths(1, 3, 4)), "neither what failed nor what was taken out"
     again = (tmp_path / "manifest.csv").read_bytes()

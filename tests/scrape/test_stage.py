@@ -194,8 +194,8 @@ def test_a_clone_that_adds_a_query_keeps_the_photos_of_the_others(filled, stage,
     filled.gone = {1}  # the network lost a photo; DVC has it
     stage.set(top, queries=["cats", "dogs", "owls"])
     said = run("dvc", "repro")
-    assert "going on from the searches and downloads of the last commit" in said
-    assert "80 of 80 photos that the cache lost came back from DVC" in said
+    assert "resuming from the searches and downloads of the last commit" in said
+    assert "restored from DVC 80 of 80 photos that the cache had lost" in said
     assert {asked["q"] for asked in filled.asked} == {"owls"}
     assert set(filled.fetched) == {*(f"/photo/{n}.jpg" for n in QUERIES["owls"]), "/missing/owls.jpg"}
     assert set(before) < set(table.read_text().splitlines())

@@ -351,7 +351,7 @@ def test_near_duplicates_are_told_and_taken_when_asked(tree, portrait, capsys):
     twin = add(tree, reencoded(path), "faces", "https://elsewhere.example/jane.jpg")
     run(path)
     said = capsys.readouterr().out
-    assert f"alike, its file still here: {twin.file}" in said
+    assert f"similar, still here: {twin.file}" in said
     assert "--near" in said
     assert (tree / "data/raw" / twin.file).exists()
     assert holding(tree, "jane-doe") == set()
@@ -374,7 +374,7 @@ def test_crops_of_the_same_photograph_are_told_and_the_original_is_left(tree, ca
     run(first)
     said = capsys.readouterr().out
     assert f"animals/{second.name} (cut from the same photograph)" in said
-    assert "left where it is, yours to delete: sample skimage.data/chelsea.png" in said
+    assert "not deleted, which is up to you: sample skimage.data/chelsea.png" in said
     assert second.exists()
 
 
@@ -398,7 +398,7 @@ def sha256_of_stem(stem):
 )
 def test_what_names_no_photo_is_said_and_nothing_is_changed(tree, portrait, name):
     before = everything(tree)
-    with pytest.raises(UngrayError, match="is no file"):
+    with pytest.raises(UngrayError, match="is not a file"):
         run(portrait[1], name)
     assert everything(tree) == before
 

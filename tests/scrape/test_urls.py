@@ -128,8 +128,8 @@ def test_a_table_with_other_columns_says_which_there_may_be(listed, header):
     ("content", "named"),
     [
         ("url,query\nhttp://a.example/,cats,dogs\n", "line 2 has 3 cells under 2 columns"),
-        ('url,query\nhttp://a.example/,"cats\n', "line 2 is no CSV"),
-        ('url\n"http://a.example/"x\n', "line 2 is no CSV"),
+        ('url,query\nhttp://a.example/,"cats\n', "line 2 is not valid CSV"),
+        ('url\n"http://a.example/"x\n', "line 2 is not valid CSV"),
         (b"url\nhttp://a.example/\xe9.jpg\n", "save it as UTF-8"),
         ("url\nhttp://a.example/".encode("utf-16"), "save it as UTF-8"),
         ("url,query\n", "lists no address"),
