@@ -32,7 +32,7 @@ def main() -> None:
         workers=machine.photo_workers,
         decisions=Decisions(Path("data/review.csv")).all(),
         blocked=blocklist.read(),
-        known_in=measurements.folder(),
+        cache_folder=measurements.folder(),
     )
     tables.write(table, Path("data/verdicts.csv"))
     counts = report.counts(table)

@@ -28,7 +28,7 @@ def folder() -> Path:
 
 
 def measure_all(
-    paths: Sequence[Path], checksums: Sequence[str], *, workers: Workers, known_in: Path | None
+    paths: Sequence[Path], checksums: Sequence[str], *, workers: Workers, cache_folder: Path | None
 ) -> list[Measures]:
     """Return the measures of the photos at ``paths``, whose sha256 are ``checksums``.
 
@@ -36,21 +36,21 @@ def measure_all(
         paths: photos.
         checksums: the SHA-256 of each.
         workers: the number of processes, 0 for one per core, or the address of a Dask scheduler.
-        known_in: the folder that caches the measures between runs; None to measure all photos again.
+        cache_folder: the folder that caches the measures between runs; None to measure all photos again.
     """
-    table = known_in / "measures.npz" if known_in else None
-    known = _read(table) if table else {}
+    table = cache_folder / "measures.npz" if cache_folder else None
+    cached = _read(table) if table else {}
     # The key includes the size: a file that was changed or truncated in place is measured again.
     keys = [f"{sha}-{path.stat().st_size}" for path, sha in zip(paths, checksums, strict=True)]
-    new = {key: path for key, path in zip(keys, paths, strict=True) if key not in known}
+    new = {key: path for key, path in zip(keys, paths, strict=True) if key not in cached}
     found = map_photos(measure, list(new.values()), workers=workers, title="filter")
     try:
         for key, measured in zip(new, found, strict=True):
-            known[key] = measured
+            cached[key] = measured
     finally:
-        if table and new and known:
-            _write(known, table)  # also after an interruption, so that nothing is measured twice
-    return [known[key] for key in keys]
+        if table and new and cached:
+            _write(cached, table)  # also after an interruption, so that nothing is measured twice
+    return [cached[key] for key in keys]
 
 
 def _read(path: Path) -> dict[str, Measures]:
@@ -68,12 +68,12 @@ def _read(path: Path) -> dict[str, Measures]:
         return {}  # the cache is missing or damaged: everything is measured again
 
 
-def _write(known: dict[str, Measures], path: Path) -> None:
-    figures = json.dumps({key: m.figures() for key, m in known.items()}).encode()
+def _write(cached: dict[str, Measures], path: Path) -> None:
+    figures = json.dumps({key: m.figures() for key, m in cached.items()}).encode()
     with whole_file(path) as partial, partial.open("wb") as file:
         np.savez(
             file,
             figures=np.frombuffer(figures, np.uint8),
-            corners=np.concatenate([m.corners for m in known.values()]),
-            ends=np.cumsum([len(m.corners) for m in known.values()]),
+            corners=np.concatenate([m.corners for m in cached.values()]),
+            ends=np.cumsum([len(m.corners) for m in cached.values()]),
         )

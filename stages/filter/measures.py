@@ -85,7 +85,7 @@ def measured(content: bytes) -> Measures:
     """Return the measures of the photo in a file; raises a PhotoError if it cannot be read."""
     rgb = photos.read_rgb(content)
     height, width = rgb.shape[:2]
-    known = look(rgb)
+    hashes = look(rgb)
     rgb = small_copy(rgb)
     lab = rgb_to_lab(rgb)
     lightness = np.ascontiguousarray(lab[..., 0])
@@ -101,8 +101,8 @@ def measured(content: bytes) -> Measures:
         white=round(float(cv2.inRange(rgb, (WHITE,) * 3, (255,) * 3).mean()) / 255, 4),
         sharpness=round(sharpness(lightness), 3),
         strip=round(strip(rgb), 3),
-        phash=known.phash,
-        corners=known.corners,
+        phash=hashes.phash,
+        corners=hashes.corners,
     )
 
 

@@ -59,7 +59,7 @@ def run(
     workers: Workers,
     decisions: Mapping[str, Decision] | None = None,
     blocked: pd.DataFrame | None = None,
-    known_in: Path | None = None,
+    cache_folder: Path | None = None,
 ) -> pd.DataFrame:
     """Judge every photo of ``manifest`` below ``raw``; return a table with :data:`COLUMNS`, sorted by file.
 
@@ -70,7 +70,7 @@ def run(
         workers: the number of processes, 0 for one per core, or the address of a Dask scheduler.
         decisions: made by hand, by sha256; those on missing photos are ignored.
         blocked: data/blocked.csv.
-        known_in: the folder that caches measures between runs; None for no cache.
+        cache_folder: the folder that caches measures between runs; None for no cache.
 
     Raises:
         UngrayError: a photo of the manifest is missing, or none is kept.
@@ -80,7 +80,7 @@ def run(
     paths = [raw / file for file in table["file"]]
     if missing := [path for path in paths if not path.is_file()]:
         raise UngrayError(f"{missing[0]} of data/manifest.csv is missing; run `dvc repro --force scrape`")
-    measures = measure_all(paths, table["sha256"].tolist(), workers=workers, known_in=known_in)
+    measures = measure_all(paths, table["sha256"].tolist(), workers=workers, cache_folder=cache_folder)
     table = pd.concat([table, pd.DataFrame([m.figures() for m in measures])], axis=1)
     table["aspect"] = [round(m.aspect, 3) for m in measures]
     by_hand = [(decisions or {}).get(checksum) for checksum in table["sha256"]]

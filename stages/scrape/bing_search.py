@@ -149,7 +149,7 @@ def gather(params: Params, raw: Path) -> Iterator[Attempt | Link]:
     trouble = ""
     for query in Bar(params.queries, desc="search", unit="query"):
         search = store / _fingerprint(query, params)
-        answers = searches.known(search, upto=params.refresh)
+        answers = searches.load(search, upto=params.refresh)
         if params.refresh not in answers:
             attempts = params.attempts if failed_in_a_row < MAX_FAILURES else 1
             answers[params.refresh], failure = ask(query, params, attempts=attempts)
@@ -162,7 +162,7 @@ def gather(params: Params, raw: Path) -> Iterator[Attempt | Link]:
                     source="bing", query=query, rank=0, status="refused", reason=failure, license=license
                 )
             else:
-                searches.keep(search, answers[params.refresh], refresh=params.refresh)
+                searches.save(search, answers[params.refresh], refresh=params.refresh)
         links = searches.merged(answers)
         found += len(links)
         for rank, (url, shown_by) in enumerate(links, start=1):
@@ -187,6 +187,6 @@ def _restore_from_last_commit(store: Path) -> None:
     for query, of_query in rows.groupby("query"):
         if of_query["rank"].iloc[0] > 0:
             answer = list(zip(of_query["url"], of_query["source_page"], strict=True))
-            searches.keep(store / _fingerprint(str(query), last.params), answer, refresh=last.params.refresh)
+            searches.save(store / _fingerprint(str(query), last.params), answer, refresh=last.params.refresh)
     if len(rows):
         tell("scrape: the cache is empty; resuming from the searches and downloads of the last commit")

@@ -26,11 +26,11 @@ STAYING = ["source", "query", "rank", "sha256"]
 class TakenOut:
     """The photos that must not be gathered again. Finds files with these photos or copies, each file once."""
 
-    def __init__(self, table: pd.DataFrame, *, known_in: Path | None = None) -> None:
-        """``known_in`` is a folder that caches the results between runs."""
+    def __init__(self, table: pd.DataFrame, *, cache_folder: Path | None = None) -> None:
+        """``cache_folder`` is a folder that caches the results between runs."""
         self._blocked = Blocked(table)
         self._checksums = set(table["sha256"])
-        self._path = known_in / "copies.json" if known_in else None
+        self._path = cache_folder / "copies.json" if cache_folder else None
         self._known = _read(self._path) if self._path else {}
         self._new = False
 
@@ -39,7 +39,7 @@ class TakenOut:
         """Return the photos of data/blocked.csv."""
         table = read()
         code = cache.code_fingerprint(*(Path(str(m.__file__)) for m in (blocklist, duplicates, photos)))
-        return cls(table, known_in=cache.folder("taken_out", cache.fingerprint(code, table.to_csv())))
+        return cls(table, cache_folder=cache.folder("taken_out", cache.fingerprint(code, table.to_csv())))
 
     @classmethod
     def of(cls, checksums: Iterable[str]) -> TakenOut:

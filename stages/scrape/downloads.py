@@ -93,8 +93,8 @@ def _fetch(
     in_doubt: list[Entry] = []
     answered: set[str] = set()
     for outcome in fetch_all(urls, limits=_limits(params), store=store, unwanted=taken_out.copied_from):
-        known = [] if outcome.sha256 in taken_out else journal.about(outcome.url)
-        entry = _entry(outcome, known, params)
+        previous = [] if outcome.sha256 in taken_out else journal.about(outcome.url)
+        entry = _entry(outcome, previous, params)
         in_doubt.append(entry)
         if not entry.reason.startswith(SILENCE):
             answered.add(_host(entry.url))
@@ -118,7 +118,7 @@ def _write(entries: list[Entry], journal: Journal) -> None:
     entries.clear()
 
 
-def _entry(outcome: Outcome, known: Iterable[Entry], params: Params) -> Entry:
+def _entry(outcome: Outcome, previous: Iterable[Entry], params: Params) -> Entry:
     """Return the journal entry for ``outcome``: the earlier one if the same photo was downloaded again."""
     entry = Entry(
         url=outcome.url,
@@ -129,7 +129,7 @@ def _entry(outcome: Outcome, known: Iterable[Entry], params: Params) -> Entry:
         terms=_terms(params),
         honored_opt_out=params.honor_opt_out,
     )
-    earlier = [e for e in known if e.sha256 and e.refresh <= params.refresh]
+    earlier = [e for e in previous if e.sha256 and e.refresh <= params.refresh]
     if not outcome.sha256 or not earlier:
         return entry
     for same in earlier:

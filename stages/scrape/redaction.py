@@ -28,24 +28,24 @@ def _entries() -> list[dict[str, str]]:
     return [entry for line in text.splitlines() if (entry := _entry(line))]
 
 
-def redact(checksums: Set[str], known: Mapping[str, str]) -> None:
+def redact(checksums: Set[str], in_manifest: Mapping[str, str]) -> None:
     """Replace the addresses of the photos with these SHA-256.
 
-    ``known`` are the addresses in the manifest, URL to SHA-256; the journal of downloads has more.
+    ``in_manifest`` are the addresses in the manifest, URL to SHA-256; the journal of downloads has more.
     """
     journal = cache.folder("scrape", "journal") / "downloads.jsonl"
     entries = _entries()
-    redacted = dict(known) | {e["url"]: e["sha256"] for e in entries if e["sha256"] in checksums}
+    redacted = dict(in_manifest) | {e["url"]: e["sha256"] for e in entries if e["sha256"] in checksums}
     if any(entry["url"] in redacted for entry in entries):
         for entry in entries:
             entry["url"] = _replaced(entry["url"], redacted)
         with whole_file(journal) as partial:
             partial.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
     for search in sorted(cache.folder("scrape", "searches").iterdir()):
-        for refresh, answer in searches.known(search, upto=sys.maxsize).items():
+        for refresh, answer in searches.load(search, upto=sys.maxsize).items():
             if any(url in redacted for url, _ in answer):
                 less = [(_replaced(url, redacted), "" if url in redacted else page) for url, page in answer]
-                searches.keep(search, less, refresh=refresh)
+                searches.save(search, less, refresh=refresh)
 
 
 def _replaced(url: str, redacted: Mapping[str, str]) -> str:

@@ -16,7 +16,7 @@ Answer = Sequence[tuple[str, str]]
 """The address of each photo and of the page that shows it, best first."""
 
 
-def known(search: Path, *, upto: int) -> dict[int, Answer]:
+def load(search: Path, *, upto: int) -> dict[int, Answer]:
     """Return the answers in the folder ``search`` by ``scrape.refresh``, up to and including ``upto``."""
     return {
         int(path.stem): [(url, page) for url, page in json.loads(path.read_text(encoding="utf-8"))]
@@ -25,7 +25,7 @@ def known(search: Path, *, upto: int) -> dict[int, Answer]:
     }
 
 
-def keep(search: Path, answer: Answer, *, refresh: int) -> None:
+def save(search: Path, answer: Answer, *, refresh: int) -> None:
     """Write ``answer`` to the folder ``search``."""
     with whole_file(search / f"{refresh}.json") as partial:
         partial.write_text(json.dumps(answer, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")

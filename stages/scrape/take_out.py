@@ -92,8 +92,8 @@ def take_out(names: Sequence[str], *, near: bool, dry_run: bool) -> None:
 
 def _remembered(collection: Collection, checksum: str, addresses: Mapping[str, str]) -> Remembered:
     look = collection.look(checksum)
-    known = look.phash if look else collection.phashes.get(checksum, "")
-    return Remembered(look, known, {url for url, other in addresses.items() if other == checksum})
+    phash = look.phash if look else collection.phashes.get(checksum, "")
+    return Remembered(look, phash, {url for url, other in addresses.items() if other == checksum})
 
 
 def _afterwards() -> str:

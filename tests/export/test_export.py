@@ -212,7 +212,9 @@ def test_the_card_of_a_training_that_kept_nothing_says_so_first_and_the_page_say
     model.provenance = {"unchanged": 5, "start": "?"}
     for damaged in ({}, {"test": 5}, {"test": {"metrics": {}}}, {"elsewhere": []}, {"elsewhere": [{}]}):
         model.quality = damaged
-        assert about(model).startswith("**mine** (unet). How good it is beside the gray photo is not known.")
+        assert about(model).startswith(
+            "**mine** (unet). Its quality compared with the gray photo is unknown."
+        )
     model.quality = quality(elsewhere=[one_set("slides")])
     assert "On 30 photographs from elsewhere" in about(model)
 

@@ -562,27 +562,27 @@ def test_known_measures_give_the_same_verdicts_and_no_photo_is_measured_twice(ph
     _many(photos, 30)
     cache = tmp_path / "cache"
     fresh = photos.judge(SMALL)
-    first = photos.judge(SMALL, known_in=cache)
+    first = photos.judge(SMALL, cache_folder=cache)
     measured = []
     monkeypatch.setattr(
         "stages.filter.measurements.measure", lambda path: measured.append(path) or measure(path)
     )
-    again = photos.judge(SMALL, known_in=cache)
+    again = photos.judge(SMALL, cache_folder=cache)
     assert measured == []
     pd.testing.assert_frame_equal(first, fresh)
     pd.testing.assert_frame_equal(again, fresh)
     new = photos.add(PHOTOS["coffee"])
-    assert photos.judge(SMALL, known_in=cache).loc[new, "verdict"] == "kept"
+    assert photos.judge(SMALL, cache_folder=cache).loc[new, "verdict"] == "kept"
     assert measured == [photos.raw / new]
 
 
 def test_a_photo_cut_short_in_place_is_measured_again(photos, tmp_path):
     file = photos.add(PHOTOS["coffee"])
     photos.add(PHOTOS["china"])
-    assert photos.judge(known_in=tmp_path / "cache").loc[file, "verdict"] == "kept"
+    assert photos.judge(cache_folder=tmp_path / "cache").loc[file, "verdict"] == "kept"
     path = photos.raw / file
     path.write_bytes(path.read_bytes()[:5000])
-    assert photos.judge(known_in=tmp_path / "cache").loc[file, "check"] == "decode"
+    assert photos.judge(cache_folder=tmp_path / "cache").loc[file, "check"] == "decode"
 
 
 def _saved(**arrays) -> bytes:
@@ -616,9 +616,9 @@ def _of_one_photo(figures: str, **arrays) -> bytes:
 )
 def test_a_spoilt_cache_costs_time_and_nothing_else(photos, tmp_path, spoiled):
     photos.add(PHOTOS["coffee"])
-    photos.judge(known_in=tmp_path / "cache")
+    photos.judge(cache_folder=tmp_path / "cache")
     (tmp_path / "cache/measures.npz").write_bytes(spoiled)
-    pd.testing.assert_frame_equal(photos.judge(known_in=tmp_path / "cache"), photos.judge())
+    pd.testing.assert_frame_equal(photos.judge(cache_folder=tmp_path / "cache"), photos.judge())
 
 
 def test_stopped_half_way_what_was_measured_is_kept(photos, tmp_path, monkeypatch):
@@ -631,7 +631,7 @@ def test_stopped_half_way_what_was_measured_is_kept(photos, tmp_path, monkeypatc
 
     monkeypatch.setattr("stages.filter.measurements.measure", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        photos.judge(known_in=tmp_path / "cache")
+        photos.judge(cache_folder=tmp_path / "cache")
     with np.load(tmp_path / "cache/measures.npz") as known:
         assert len(json.loads(known["figures"].tobytes())) == 2
 

@@ -259,8 +259,8 @@ def test_no_network_while_downloading_is_not_held_against_the_photos(bing, run, 
     bing.finds("cats", *paths(*range(40)))
     fetch_all = downloads.fetch_all
 
-    def unplugged(urls, *, limits, store):
-        yield from fetch_all(urls[:3], limits=limits, store=store)
+    def unplugged(urls, *, limits, store, unwanted):
+        yield from fetch_all(urls[:3], limits=limits, store=store, unwanted=unwanted)
         (dead,) = fetch_all(["http://127.0.0.1:9/"], limits=limits, store=store)
         for url in urls[3:]:
             yield replace(dead, url=url)

@@ -487,14 +487,14 @@ def test_its_address_is_struck_out_of_searches_and_downloads_which_go_on_being_r
         ("https://photos.example/first.jpg", "https://photos.example/"),
         (ADDRESS, "https://jane-doe.example/"),
     ]
-    searches.keep(search, answer, refresh=0)
-    searches.keep(search, [(other, "page")], refresh=1)
+    searches.save(search, answer, refresh=0)
+    searches.save(search, [(other, "page")], refresh=1)
     run(path)
     assert holding(tree, "jane-doe") == set()
     with journal.open_journal(tree / ".cache/scrape/journal/downloads.jsonl") as known:
         assert [entry.sha256 for entry in known.about(urn)] == ["", checksum, checksum]
         assert [entry.sha256 for entry in known.about(other)] == ["f" * 64]
-    assert searches.known(search, upto=1) == {0: [answer[0], (urn, "")], 1: [(other, "page")]}
+    assert searches.load(search, upto=1) == {0: [answer[0], (urn, "")], 1: [(other, "page")]}
 
 
 def test_found_by_a_search_it_is_refused_unasked_ever_after(bing, tree, scrape_params):

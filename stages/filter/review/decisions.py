@@ -63,12 +63,12 @@ class Decisions:
             UngrayError: as :meth:`all`, and whatever ``change`` raises; the file is not changed then.
         """
         with self._lock:
-            known = dict(self._read())
-            decided = change(known.pop(sha256, None))
+            decisions = dict(self._read())
+            decided = change(decisions.pop(sha256, None))
             if decided is not None:
-                known[sha256] = decided
-            if known != self._known:
-                self._write(known)
+                decisions[sha256] = decided
+            if decisions != self._known:
+                self._write(decisions)
             return decided
 
     def _read(self) -> dict[str, Decision]:
@@ -83,10 +83,10 @@ class Decisions:
             self._stamp = stamp
         return self._known
 
-    def _write(self, known: dict[str, Decision]) -> None:
-        rows = sorted(known.values(), key=lambda decision: (decision.file, decision.sha256))
+    def _write(self, decisions: dict[str, Decision]) -> None:
+        rows = sorted(decisions.values(), key=lambda decision: (decision.file, decision.sha256))
         tables.write(pd.DataFrame([asdict(row) for row in rows], columns=COLUMNS), self.path)
-        self._known, self._stamp = known, None
+        self._known, self._stamp = decisions, None
 
 
 def read(path: Path) -> dict[str, Decision]:
@@ -102,14 +102,14 @@ def read(path: Path) -> dict[str, Decision]:
         raise UngrayError(f"{path} is damaged ({str(error).splitlines()[0]}); {way_out}") from None
     if list(table.columns) != COLUMNS:
         raise UngrayError(f"{path} needs the columns {','.join(COLUMNS)}; {way_out}")
-    known: dict[str, Decision] = {}
+    decisions: dict[str, Decision] = {}
     for number, row in enumerate(table.itertuples(index=False), start=2):
         decision = Decision(*(str(value) for value in row))
         if decision.decision not in KINDS:
             raise UngrayError(f"{path}, line {number}: decision is {decision.decision!r}, not keep or reject")
-        if known.setdefault(decision.sha256, decision) is not decision:
+        if decisions.setdefault(decision.sha256, decision) is not decision:
             raise UngrayError(f"{path}, line {number}: {decision.sha256} has a second decision; {way_out}")
-    return known
+    return decisions
 
 
 def one_line(note: str) -> str:

@@ -334,11 +334,11 @@ class _Fetcher:
         content = received.read()
         check_photo(content, max_pixels=self.limits.max_pixels, decoder=self.decoder, seconds=seconds)
         try:
-            instead = self.unwanted(content, self.decoder) if self.unwanted else ""
-        except PhotoError as error:  # interrupted, or nobody knows what it shows
+            original = self.unwanted(content, self.decoder) if self.unwanted else ""
+        except PhotoError as error:  # interrupted, or it cannot be compared
             raise FetchError(str(error)) from None
-        if instead:
-            return instead
+        if original:
+            return original
         checksum = sha256(content)
         path = blob_path(self.store, checksum)
         if not path.exists():

@@ -187,7 +187,7 @@ class Hosts:
             if "CERTIFICATE_VERIFY_FAILED" in said:
                 raise FetchError("its certificate is not valid for this host") from None
             if "CERTIFICATE_REQUIRED" in said:
-                raise FetchError("its host wants a certificate of ours") from None
+                raise FetchError("its host requires a client certificate") from None
             if _of_tls(error):
                 raise TryLaterError("no secure connection") from None
             if isinstance(error, httpx.ConnectError):

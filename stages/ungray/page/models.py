@@ -53,7 +53,7 @@ class Models:
 
 
 def about(model: Colorizer) -> str:
-    """Return what ``model`` is and how good beside gray, in Markdown, as its file says it."""
+    """Return a description of ``model`` in Markdown: what it is, and how good compared with gray."""
     architecture = str(model.configuration.get("architecture", "")) or "a network"
     provenance = model.provenance
     photos, groups = provenance.get("photos"), provenance.get("groups")
@@ -62,7 +62,7 @@ def about(model: Colorizer) -> str:
     )
     if nothing := _kept_nothing(provenance):
         trained = f": {nothing}"
-    said = _beside_gray(model.quality) or "How good it is beside the gray photo is not known."
+    said = _compared_with_gray(model.quality) or "Its quality compared with the gray photo is unknown."
     few = isinstance(groups, dict) and groups.get("train", 100) < 100
     warning = " Too few photos to learn color from: expect odd colors." if few else ""
     if round(model.vivid, 2) == 1:
@@ -72,8 +72,8 @@ def about(model: Colorizer) -> str:
     return f"**{title}** ({architecture}{trained}). {said}{warning}"
 
 
-def _beside_gray(quality: dict[str, Any]) -> str:
-    """Return how good a model is beside gray, in a sentence; empty where its file does not say it well."""
+def _compared_with_gray(quality: dict[str, Any]) -> str:
+    """Return a sentence on the quality compared with gray; empty if ``quality`` is missing or invalid."""
     try:
         said = over_sets(quality["elsewhere"]) if "elsewhere" in quality else verdicts(quality["test"])[0]
     except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError):
@@ -82,7 +82,7 @@ def _beside_gray(quality: dict[str, Any]) -> str:
 
 
 def _kept_nothing(provenance: dict[str, Any]) -> str:
-    """Return what a model is whose training kept nothing; empty for others, and where that can't be told."""
+    """Return what a model is if its training kept nothing; empty for others, and if that is unknown."""
     try:
         return what_it_is(provenance) if kept_nothing(provenance) else ""
     except (KeyError, TypeError, ValueError):

@@ -75,7 +75,7 @@ HALF = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(PHOTO) + PHOTO[:20
 V1_2 = {"maximum_version": ssl.TLSVersion.TLSv1_2}
 
 CASES = {
-    "a certificate of ours": (wants_a_certificate(), "its host wants a certificate of ours"),
+    "a certificate of ours": (wants_a_certificate(), "its host requires a client certificate"),
     "a certificate of ours, TLS 1.2": (wants_a_certificate(**V1_2), "no secure connection"),
     "garbage for an answer": (
         behind_tls(sends_and_writes_past_tls(b"", b"garbage" * 99)),

@@ -234,7 +234,7 @@ async def test_what_it_says_of_a_model(visitor, page):
     assert about == f"**first** (unet). {VERDICT}"
     assert card == CARD.strip()
     about, _ = await visitor.call(("Model", "change"), "second")
-    assert about == "**second** (unet). How good it is beside the gray photo is not known."
+    assert about == "**second** (unet). Its quality compared with the gray photo is unknown."
 
 
 def hostile():
