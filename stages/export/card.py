@@ -10,6 +10,7 @@ import pandas as pd
 
 from stages.export.to_onnx import interface
 from ungray.imaging.metrics import DECISIVE, METRICS, Metric, headline
+from ungray.imaging.prediction import MOST_GAIN, SURE, Vivid
 from ungray.networks import Model, parameter_count
 from ungray.provenance import kept_nothing
 from ungray.quality import METHODS, lines, ratio
@@ -239,12 +240,15 @@ def _vivid(provenance: Mapping[str, Any]) -> list[str]:
         return []
     # Models of earlier versions spell it so.
     colorful = vivid.get("colorfulness_ratio", vivid.get("colourfulness_ratio"))
-    if round(vivid["saturation"], 2) == 1:
+    exponent = vivid.get("exponent", 0.0)
+    if not Vivid(vivid["saturation"], exponent).changes_colors:
         return ["## Vivid", "The same colors as without: livelier ones were not found right on val photos."]
     metric = METRICS["ciede2000"]
     return [
         "## Vivid",
-        f"Vivid colors are those above times {vivid['saturation']:.2f}. On val photos they are "
+        f"Vivid colors are those above times {vivid['saturation']:.2f}"
+        + (f" (chroma / {SURE:g})^{exponent:g}, at most {MOST_GAIN:g}" if exponent else "")
+        + ". On val photos they are "
         f"{colorful:.2f} times as colorful as the truth, at a {metric.title} of "
         f"{metric.text(vivid['ciede2000'])}; the gray photo's is {metric.text(vivid['ciede2000_gray'])}.",
     ]

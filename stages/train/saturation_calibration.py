@@ -1,6 +1,8 @@
-"""How much stronger a trained network's colors can be made before they do more harm than good."""
+"""How vivid a trained network's colors can be made before they do more harm than good."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -8,38 +10,43 @@ from stages.train.data import Pixels
 from ungray import networks
 from ungray.imaging import metrics, photo_files
 from ungray.imaging.color import Rgb, rgb_to_lab
-from ungray.imaging.prediction import predict
+from ungray.imaging.prediction import Vivid, predict
 from ungray.imaging.upsampling import gray_photo
 from ungray.networks import Colorizer
 
 WANTED = 0.8
 """As colorful as this share of the truth is vivid."""
 
-MOST = 3.0
-"""No saturation above this is tried."""
+LEAST, MOST = 0.5, 3.0
+"""Saturations between which is searched."""
+
+EXPONENT = 0.5
+"""By which sure colors gain more than doubtful ones; see :class:`ungray.imaging.prediction.Vivid`."""
 
 PHOTOS = 150
 """Val photos it is measured on, at most."""
 
 HALVINGS = 6
-"""Of the interval from 1 to :data:`MOST`."""
+"""Of the interval from :data:`LEAST` to :data:`MOST`."""
 
 
 def calibrate_saturation(network: Colorizer, val: Pixels) -> dict[str, float]:
-    """Return what to multiply the colors of ``network`` by for vivid ones, and what that costs on ``val``.
+    """Return how ``network``'s colors are made vivid, and what that costs on ``val``.
 
-    Training that averages plausible colors leaves them pale. Times a constant they are livelier, and where
-    the hue is wrong more wrong. Chosen is the largest constant from 1 to 3 at which the photos are at most
-    0.8 times as colorful as the truth and their mean CIEDE2000 is at most the gray photo's; 1 if there is
-    none.
+    Training that averages plausible colors leaves them pale. Stronger ones are livelier, and where the hue is
+    wrong more wrong. Chosen is the largest saturation from 0.5 to 3, with :data:`EXPONENT`, at which the
+    photos are at most :data:`WANTED` times as colorful as the truth and their mean CIEDE2000 is at most the gray
+    photo's. Where that is no more colorful than what was predicted, nothing is changed: saturation 1,
+    exponent 0.
 
     Args:
         network: trained; it is put in eval mode.
         val: uint8 RGB (photos, size, size, 3) at its working size, none of which it was trained on.
 
     Returns:
-        ``saturation``, the constant, and at it, means over at most 150 photos: ``colorfulness_ratio`` (to
-        the truth's), ``ciede2000``, and ``ciede2000_gray`` of the gray photos.
+        ``saturation`` and ``exponent`` of :class:`ungray.imaging.prediction.Vivid`, and with them, means over
+        at most 150 photos: ``colorfulness_ratio`` (to the truth's), ``ciede2000``, and ``ciede2000_gray`` of
+        the gray photos.
     """
     truths = val[np.linspace(0, len(val) - 1, min(len(val), PHOTOS)).round().astype(int)]
     grays = [gray_photo(truth) for truth in truths]
@@ -52,19 +59,23 @@ def calibrate_saturation(network: Colorizer, val: Pixels) -> dict[str, float]:
     wanted = _colorfulness(list(truths))
     gray = _ciede2000(grays, truths)
 
-    def rendered(saturation: float) -> list[Rgb]:
-        return [prediction.render(saturation=saturation) for prediction in predictions]
+    def rendered(vivid: Vivid) -> list[Rgb]:
+        return [replace(prediction, vivid=vivid).render(vivid=True) for prediction in predictions]
 
-    low, high = 1.0, MOST
+    low, high = LEAST, MOST
     for _ in range(HALVINGS):
-        photos = rendered(middle := (low + high) / 2)
+        photos = rendered(Vivid(middle := (low + high) / 2, EXPONENT))
         if _colorfulness(photos) <= WANTED * wanted and _ciede2000(photos, truths) <= gray:
             low = middle
         else:
             high = middle
-    photos = rendered(low)
+    vivid, plain = Vivid(round(low, 4), EXPONENT), rendered(Vivid())
+    photos = rendered(vivid)
+    if low == LEAST or _colorfulness(photos) <= _colorfulness(plain):
+        vivid, photos = Vivid(), plain
     return {
-        "saturation": round(low, 4),
+        "saturation": vivid.saturation,
+        "exponent": vivid.exponent,
         "colorfulness_ratio": round(_colorfulness(photos) / max(wanted, 1e-9), 4),
         "ciede2000": round(_ciede2000(photos, truths), 4),
         "ciede2000_gray": round(gray, 4),

@@ -39,7 +39,7 @@ from ungray.errors import ArgumentError, UngrayError
 from ungray.hints import Hint, drawn
 from ungray.imaging import encoding, photo_files
 from ungray.imaging.color import Float
-from ungray.imaging.prediction import Prediction, predict
+from ungray.imaging.prediction import Prediction, Vivid, predict
 from ungray.imaging.upsampling import small_size
 
 PACKAGED = Path(__file__).parent / "base" / "colorizer.onnx"
@@ -48,8 +48,8 @@ PACKAGED = Path(__file__).parent / "base" / "colorizer.onnx"
 ROOT = Path(__file__).parents[2]
 """The checkout, where it was not."""
 
-VIVID = 1.6
-"""What ab is multiplied by for vivid colors, where the model does not say."""
+VIVID = Vivid(1.6)
+"""Vivid colors where the model does not say what they are."""
 
 Input = TypeVar("Input", Image.Image, NDArray[Any])
 
@@ -111,8 +111,9 @@ class Colorizer:
         self.provenance = engine.provenance
         self.quality = engine.quality
         """How good it is, as far as its file says; see :mod:`ungray.quality`."""
-        self.vivid = float(engine.provenance.get("vivid", {}).get("saturation", VIVID))
-        """What ``vivid=True`` multiplies colors by; 1: it changes nothing."""
+        vivid = engine.provenance.get("vivid", {})
+        self.vivid = Vivid(vivid["saturation"], vivid.get("exponent", 0.0)) if vivid else VIVID
+        """What ``vivid=True`` makes of the colors."""
 
     @classmethod
     def load(cls, model: Path | str | None = None, *, engine: str = "auto", threads: int = 0) -> Colorizer:

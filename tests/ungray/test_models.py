@@ -10,6 +10,7 @@ from ungray import colorizer, networks
 from ungray.cli.main import main
 from ungray.colorizer import Colorizer
 from ungray.errors import UngrayError
+from ungray.imaging.prediction import Vivid
 from ungray.page.models import Models
 
 
@@ -86,6 +87,6 @@ def test_vivid_that_changes_nothing_says_so_wherever_it_is_offered(checkout, sai
     offered = Models(["mine", "base"])
     assert "Vivid changes nothing with it" in offered.about("mine")
     assert "Vivid changes nothing" not in offered.about("base")
-    assert (Colorizer.load("mine").vivid, Colorizer.load("base").vivid) == (1, 2)
+    assert (Colorizer.load("mine").vivid, Colorizer.load("base").vivid) == (Vivid(1), Vivid(2))
     card = _vivid({"vivid": {"saturation": 1.0}})
     assert card[1].startswith("The same colors as without")

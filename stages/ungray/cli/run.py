@@ -85,7 +85,12 @@ def _color(to_do: list[Task], chosen: Namespace, summary: Summary) -> dict[str, 
     threads = max(1, cores() // jobs)  # for each job, or they would fight for cores
     cv2.setNumThreads(threads)
     colorizer = Colorizer.load(chosen.model, engine=chosen.engine, threads=threads)
-    about = {"model": str(colorizer.path), "engine": colorizer.engine, "vivid_factor": colorizer.vivid}
+    about = {
+        "model": str(colorizer.path),
+        "engine": colorizer.engine,
+        "vivid_factor": colorizer.vivid.saturation,
+        "vivid_exponent": colorizer.vivid.exponent,
+    }
     _say_model(colorizer, chosen)
     options = Options(
         saturation=chosen.saturation,
@@ -121,7 +126,7 @@ def _say_model(colorizer: Colorizer, chosen: Namespace) -> None:
                 model_path("mine")
                 other = "; --model mine takes yours"
         say(f"colorize: {TITLES[word]}, {colorizer.path}{other}")
-    if chosen.vivid and round(colorizer.vivid, 2) == 1:
+    if chosen.vivid and not colorizer.vivid.changes_colors:
         say(
             "colorize: --vivid changes nothing with this model: its factor is 1.00, livelier colors were "
             "not found right for it; --saturation 1.3 makes them stronger all the same"

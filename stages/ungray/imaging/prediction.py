@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +23,37 @@ from ungray.imaging.upsampling import apply_color, guided_fit, small_copy
 BATCH = 16
 """Small copies that go through the network at once."""
 
+SURE = 10.0
+"""Chroma of a prediction, Lab units, at which vivid colors are it times their saturation alone."""
+
+MOST_GAIN = 3.0
+"""What vivid colors multiply a and b by at most."""
+
+
+@dataclass(frozen=True)
+class Vivid:
+    """How vivid colors follow from predicted ones, place by place.
+
+    What learns by L1 or L2 predicts the median or mean of the colors that it holds possible, which is the
+    paler the less it can tell them apart: the chroma of a prediction says how sure the network is. So a and b
+    are multiplied by ``saturation`` times (chroma / 10) to the power of ``exponent``, at most 3: where it is
+    sure colors become strong, and what may well be gray stays so. With ``exponent`` 0 all are multiplied
+    alike.
+    """
+
+    saturation: float = 1.0
+    exponent: float = 0.0
+
+    @property
+    def changes_colors(self) -> bool:
+        """Whether vivid colors are others than those predicted."""
+        return self.exponent != 0 or round(self.saturation, 2) != 1
+
+    def gain(self, chroma: Float) -> Float:
+        """Return what a and b are multiplied by, given the predicted chroma in Lab units, (height, width)."""
+        relative = np.maximum(cv2.blur(chroma, (3, 3)), np.float32(0.01)) / np.float32(SURE)
+        return np.minimum(np.float32(self.saturation) * relative**self.exponent, np.float32(MOST_GAIN))
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -31,8 +63,11 @@ class Prediction:
     fits: Float
     """See :func:`ungray.imaging.upsampling.guided_fit`."""
 
-    vivid: float = 1.0
-    """What ``vivid=True`` multiplies the saturation by."""
+    chroma: Float
+    """Of the prediction on the small copy, float32 (small height, small width), Lab units."""
+
+    vivid: Vivid = Vivid()
+    """What ``vivid=True`` makes of it."""
 
     known: tuple[tuple[float, float], ...] = ()
     """Places x, y that are known to have a color."""
@@ -52,9 +87,11 @@ class Prediction:
         """
         if not (is_number(saturation) and saturation >= 0):
             raise ArgumentError(f"saturation is {saturation}; it must be 0 (gray) or more, 1 is as predicted")
-        factor = saturation * (self.vivid if vivid else 1)
+        fits = self.fits
+        if vivid:
+            fits = fits * self.vivid.gain(self.chroma)[..., None]
         return apply_color(
-            self.photo.gray, self.fits, saturation=factor, bits=self.photo.bits, known=self.known
+            self.photo.gray, fits, saturation=saturation, bits=self.photo.bits, known=self.known
         )
 
 
@@ -81,7 +118,7 @@ def predict(
     shapes: dict[tuple[int, ...], list[int]] = {}
     for number, copy in enumerate(copies):
         shapes.setdefault(copy.shape, []).append(number)
-    fits: dict[int, Float] = {}
+    fits: dict[int, tuple[Float, Float]] = {}
     for numbers in shapes.values():
         for start in range(0, len(numbers), BATCH):
             some = numbers[start : start + BATCH]
@@ -91,5 +128,5 @@ def predict(
                 ab = answer.transpose(1, 2, 0)
                 if hints is not None and hints[number][2].any():
                     ab = corrected(copies[number], ab, hints[number])
-                fits[number] = guided_fit(copies[number], ab)
-    return [Prediction(photo, fits[number]) for number, photo in enumerate(photos)]
+                fits[number] = guided_fit(copies[number], ab), np.hypot(ab[..., 0], ab[..., 1])
+    return [Prediction(photo, *fits[number]) for number, photo in enumerate(photos)]

@@ -65,7 +65,7 @@ def about(model: Colorizer) -> str:
     said = _compared_with_gray(model.quality) or "Its quality compared with the gray photo is unknown."
     few = isinstance(groups, dict) and groups.get("train", 100) < 100
     warning = " Too few photos to learn color from: expect odd colors." if few else ""
-    if round(model.vivid, 2) == 1:
+    if not model.vivid.changes_colors:
         warning += " Vivid changes nothing with it: livelier colors were not found right for it."
     word = word_for(model.path)
     title = TITLES[word].capitalize() if word else model.path.stem
