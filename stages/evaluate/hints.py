@@ -169,7 +169,8 @@ def _diffused(gray: Rgb, known: Sequence[Hint]) -> Rgb:
     where = [(round(hint.y), round(hint.x)) for hint in known]
     ab = spread(rgb_to_lab(gray)[..., 0], where, np.array([hint.ab() for hint in known]))
     fits = np.dstack([np.zeros_like(ab), ab]).astype(np.float32)  # the same color whatever the lightness
-    return Prediction(photo_files.from_array(gray), fits).render()
+    chroma = np.hypot(ab[..., 0], ab[..., 1]).astype(np.float32)
+    return Prediction(photo_files.from_array(gray), fits, chroma).render()
 
 
 def _at_hints(photo: Rgb, lab: Float, known: Sequence[Hint]) -> float:

@@ -14,7 +14,7 @@ from ungray.imaging.prediction import Vivid, predict
 from ungray.imaging.upsampling import gray_photo
 from ungray.networks import Colorizer
 
-WANTED = 0.8
+WANTED = 0.65
 """As colorful as this share of the truth is vivid."""
 
 LEAST, MOST = 0.5, 3.0
@@ -35,8 +35,8 @@ def calibrate_saturation(network: Colorizer, val: Pixels) -> dict[str, float]:
 
     Training that averages plausible colors leaves them pale. Stronger ones are livelier, and where the hue is
     wrong more wrong. Chosen is the largest saturation from 0.5 to 3, with :data:`EXPONENT`, at which the
-    photos are at most :data:`WANTED` times as colorful as the truth and their mean CIEDE2000 is at most the gray
-    photo's. Where that is no more colorful than what was predicted, nothing is changed: saturation 1,
+    photos are at most :data:`WANTED` times as colorful as the truth and their mean CIEDE2000 is at most the
+    gray photo's. Where that is no more colorful than what was predicted, nothing is changed: saturation 1,
     exponent 0.
 
     Args:

@@ -131,7 +131,7 @@ class Colorizer:
 
         Raises:
             ArgumentError: no such engine, ``model`` is neither a path nor a word, or ``threads`` no number.
-            UngrayError: no such model, no model of ungray, or damaged.
+            UngrayError: no such model, not a model of ungray, or damaged.
         """
         if not isinstance(model, str | os.PathLike | None):
             raise ArgumentError(f"{model!r:.40} is no model; give the path of a file, base or mine")

@@ -130,8 +130,8 @@ def _load_onnxruntime(path: Path, threads: int) -> Engine:
     except Exception as error:  # onnxruntime's own, of many kinds without a common one
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UngrayError(
-            f"{path} is damaged or no model of ungray ({reason}); fetch it again with `dvc pull`, or make it "
-            "anew with `dvc repro --force export`"
+            f"{path} is damaged or not a model of ungray ({reason}); fetch it again with `dvc pull`, or make "
+            "it anew with `dvc repro --force export`"
         ) from None
 
     def run(lightness: Float, hints: Float | None = None) -> Float:

@@ -96,7 +96,7 @@ def test_a_damaged_model_is_named_and_nothing_half_written(repro, tiny_clone):
     photo = next((repro.path / "data/prepared/test").glob("*.jpg"))
     done = tiny_clone.run("colorize", str(photo), "-o", "out.png", "--model", str(model), fails=True)
     said = sentence(done)
-    assert f"{model} is damaged or no model of ungray" in said
+    assert f"{model} is damaged or not a model of ungray" in said
     assert "dvc pull" in said
     assert not (tiny_clone.path / "out.png").exists()
 

@@ -293,7 +293,7 @@ def test_a_model_that_is_none_is_named(colorful, tmp_path):
         with pytest.raises(UngrayError, match=f"{name} not found"):
             Colorizer.load(tmp_path / name)
         (tmp_path / name).write_bytes(b"no model")
-        with pytest.raises(UngrayError, match=f"{name} is damaged or no model of ungray"):
+        with pytest.raises(UngrayError, match=f"{name} is damaged or not a model of ungray"):
             Colorizer.load(tmp_path / name)
 
 
