@@ -14,7 +14,7 @@ from ungray.imaging.prediction import Vivid, predict
 from ungray.imaging.upsampling import gray_photo
 from ungray.networks import Colorizer
 
-WANTED = 0.65
+WANTED = 0.66
 """As colorful as this share of the truth is vivid."""
 
 LEAST, MOST = 0.5, 3.0
@@ -26,7 +26,7 @@ EXPONENT = 0.5
 PHOTOS = 150
 """Val photos it is measured on, at most."""
 
-HALVINGS = 6
+HALVINGS = 8
 """Of the interval from :data:`LEAST` to :data:`MOST`."""
 
 
