@@ -1,10 +1,13 @@
 """What many tests need: the shipped params made tiny, and the sample's photos prepared once."""
 
+import logging
 import os
+import runpy
 import shutil
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -13,27 +16,14 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-import numpy as np
-import pandas as pd
 import pytest
-import torch
-from hypothesis import settings
 from ruamel.yaml import YAML
 
-from stages import params as params_file
-from stages.filter import verdicts
-from stages.prepare import build, shards
-from stages.scrape import gather, manifest
-from stages.storage.tables import read, write
-from ungray import networks
-from ungray.imaging.grids import write_jpeg
+# What takes long to import (torch, pandas, SciPy) is imported by the fixtures that need it: this file is
+# loaded by every run, also by one of a few quick tests.
 
 # A run that a script started in the background ignores Ctrl-C, and what it starts would as well.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-# The same examples in every run, and no record of them in the working tree.
-settings.register_profile("ungray", derandomize=True, database=None, deadline=None)
-settings.load_profile("ungray")
 
 ROOT = Path(__file__).parents[1]
 HOSTILE = """<img src=x onerror="document.title='injected'">'&amp;"""
@@ -79,12 +69,43 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(autouse=True)
 def seeded():
     """Untrained weights are the same whichever tests ran before in this process."""
-    torch.manual_seed(0)
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
+
+
+@pytest.fixture
+def command(monkeypatch, capfd):
+    """A function that does what ``python -m module arguments`` in ``folder`` does, without a new process.
+
+    It returns a CompletedProcess. A new process takes seconds to import what is imported here already; tests
+    of signals, threads or what a process leaves behind start one all the same.
+    """
+
+    def run(module, *arguments, folder):
+        # What our commands change in their process, which is the tests' here.
+        monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+        monkeypatch.setattr(logging, "lastResort", logging.lastResort)
+        monkeypatch.setattr(sys, "argv", [module, *map(str, arguments)])
+        monkeypatch.chdir(folder)
+        code, last = 0, ""
+        capfd.readouterr()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "'stages.* found in sys.modules", RuntimeWarning)
+            try:
+                runpy.run_module(module, run_name="__main__", alter_sys=True)
+            except SystemExit as end:  # a text is printed, and the exit code is 1
+                code, last = (end.code or 0, "") if isinstance(end.code, int | None) else (1, f"{end.code}\n")
+        out, err = capfd.readouterr()
+        return subprocess.CompletedProcess([module, *arguments], code, out, err + last)
+
+    return run
 
 
 @pytest.fixture(scope="session")
 def tiny():
     """Every section of the shipped params.yaml, made so small that a training takes a second."""
+    from stages import params as params_file
+
     shipped = params_file.load_all(ROOT / "params.yaml")
     return {
         name: type(shipped[name]).model_validate(shipped[name].model_dump() | changes)
@@ -95,6 +116,11 @@ def tiny():
 @pytest.fixture(scope="session")
 def prepared(tiny, tmp_path_factory):
     """The folder data/prepared of the sample, made by the stages' own functions."""
+    from stages.filter import verdicts
+    from stages.prepare import build
+    from stages.scrape import gather, manifest
+    from stages.storage.tables import read
+
     top = tmp_path_factory.mktemp("data")
     (top / "raw").mkdir()
     (top / "prepared").mkdir()
@@ -109,6 +135,8 @@ def prepared(tiny, tmp_path_factory):
 @pytest.fixture
 def packed(prepared, tmp_path):
     """A function that packs train photos into shards, in a copy of ``prepared``, which it returns."""
+    from stages.prepare import shards
+    from stages.storage.tables import read, write
 
     def pack(photos):
         folder = tmp_path / f"shards-of-{photos}"
@@ -128,6 +156,14 @@ def judged(tiny, prepared, tmp_path_factory):
 
     Its test photos are of a query whose name is an attack on web pages.
     """
+    import numpy as np
+    import pandas as pd
+    import torch
+
+    from stages.storage.tables import read, write
+    from ungray import networks
+    from ungray.imaging.grids import write_jpeg
+
     top = tmp_path_factory.mktemp("judged")
     yaml = YAML()
     content = yaml.load(ROOT / "params.yaml")

@@ -1,6 +1,7 @@
 """params.yaml: the shipped one is right, a wrong one is refused in a sentence, and no key is idle."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,6 @@ from ungray.errors import UngrayError
 ROOT = Path(__file__).parents[1]
 SHIPPED = (ROOT / "params.yaml").read_text(encoding="utf-8")
 CONTENT = YAML(typ="safe", pure=True).load(SHIPPED)
-KEYS = [(section, key) for section, keys in CONTENT.items() for key in keys]
 
 
 def _write(path: Path, text: str | bytes) -> Path:
@@ -28,10 +28,10 @@ def _write(path: Path, text: str | bytes) -> Path:
     return path
 
 
-def _with(section: str, key: str, value: str) -> str:
-    """The shipped file with one value replaced, the way a person edits it: in the text."""
+def _with(section: str, key: str, value: str, text: str = SHIPPED) -> str:
+    """``text``, the shipped file, with one value replaced, the way a person edits it: in the text."""
     lines, inside, found = [], False, 0
-    for line in SHIPPED.splitlines():
+    for line in text.splitlines():
         if line and not line.startswith((" ", "#")):
             inside = line == f"{section}:"
         if inside and line.startswith(f"  {key}:"):
@@ -69,74 +69,59 @@ def test_a_section_is_loaded_as_the_model_asked_for():
         params.load("train", EvaluateParams, path=ROOT / "params.yaml")
 
 
-def test_checking_the_file_by_hand_says_nothing_if_it_is_right_and_one_line_if_it_is_not(tmp_path):
-    command = [sys.executable, "-m", "stages.params"]
-    right = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (right.returncode, right.stdout, right.stderr) == (0, "", "")
+def test_checking_the_file_by_hand_says_nothing_if_it_is_right_and_one_line_if_it_is_not(
+    tmp_path, monkeypatch, capfd
+):
+    monkeypatch.chdir(ROOT)
+    params.main()
+    assert capfd.readouterr() == ("", "")
     _write(tmp_path, _with("train", "lr", "fast"))
-    environment = {"PYTHONPATH": str(ROOT)}
     wrong = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
+        [sys.executable, "-m", "stages.params"],
+        cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("error: params.yaml: train.lr = 'fast'")
     assert wrong.stderr.count("\n") == 1
 
 
+BAD = {
+    # wrong type: nothing is taken for what it is not
+    ("train", "epochs", '"30"'): "train.epochs = '30' is not allowed: it must be a valid integer",
+    ("train", "flip", "1"): "train.flip = 1 is not allowed: it must be a valid boolean",
+    ("scrape", "queries", "[flowers, 3]"): "scrape.queries.1 = 3 is not allowed: it must be a valid string",
+    # out of range
+    ("train", "lr", ".nan"): "train.lr = nan",
+    ("prepare", "val_fraction", "0.5"): "prepare.val_fraction = 0.5 is not allowed: it must be less than 0.5",
+    ("machine", "workers", "1" + "0" * 400): "machine.workers",  # longer than Python turns into a number
+    ("tune", "trials", ""): "tune.trials = None",
+    # bad choice
+    ("evaluate", "fid", "1"): "evaluate.fid = 1",
+    ("train", "loss", "huber"): "train.loss = 'huber' is not allowed: it must be 'l1'",
+    ("train", "architecture", "[unet]"): "train.architecture = ['unet'] is not allowed: it must be",
+}
+
+
+def test_all_bad_values_are_refused_at_once_each_with_its_key_itself_and_what_is_allowed(tmp_path):
+    text = SHIPPED
+    for section, key, value in BAD:
+        text = _with(section, key, value, text)
+    message = _refusal(_write(tmp_path, text))
+    for words in BAD.values():
+        assert words in message
+
+
+# What our own validators refuse; pydantic's own limits are held by the test above.
 @pytest.mark.parametrize(
     ("section", "key", "value", "expected"),
     [
-        # wrong type
-        ("train", "epochs", "many", ["'many'", "integer"]),
-        ("train", "epochs", '"30"', ["'30'", "integer"]),
-        ("train", "epochs", "2.5", ["2.5", "integer"]),
-        ("train", "epochs", "true", ["True", "integer"]),
-        ("train", "epochs", "", ["None", "integer"]),
-        ("train", "flip", "1", ["1", "boolean"]),
-        ("train", "lr", '"0.001"', ["'0.001'", "number"]),
-        ("prepare", "split_salt", "7", ["7", "string"]),
-        ("scrape", "queries", "flowers", ["'flowers'", "tuple"]),
-        ("scrape", "queries", "[flowers, 3]", ["queries.1", "3", "string"]),
-        ("machine", "workers", "all", ["'all'", "integer"]),
-        # out of range
-        ("train", "lr", "0", ["= 0", "greater than 0"]),
-        ("train", "lr", "1.5", ["1.5", "less than or equal to 1"]),
-        ("train", "lr", ".nan", ["nan"]),
-        ("train", "working_size", "100", ["100", "multiple of 16"]),
-        ("train", "batch_size", "1", ["= 1", "greater than or equal to 2"]),
-        ("scrape", "limit", "1001", ["1001", "less than or equal to 1000"]),
-        ("scrape", "queries", "[]", ["[]", "at least 1"]),
-        ("scrape", "queries", "[sea, sea]", ["['sea', 'sea']", "repeated"]),
-        ("scrape", "folder", "../elsewhere", ["'../elsewhere'", "inside the repository"]),
-        ("filter", "max_aspect", "0.5", ["0.5", "greater than or equal to 1"]),
-        ("filter", "near_duplicate_distance", "-1", ["-1", "greater than or equal to 0"]),
-        ("prepare", "rotation_degrees", "90", ["90", "less than or equal to 45"]),
-        ("prepare", "val_fraction", "0.5", ["0.5", "less than 0.5"]),
-        ("evaluate", "bootstrap_samples", "10", ["= 10", "greater than or equal to 100"]),
-        ("export", "opset", "17", ["17", "greater than or equal to 18"]),
-        ("machine", "workers", "-1", ["-1", "greater than or equal to 0"]),
-        ("machine", "checkpoint_minutes", "0", ["= 0", "greater than 0"]),
-        ("machine", "workers", "10000000000", ["10000000000", "less than or equal to 1024"]),
-        (
-            "train",
-            "seed",
-            "18446744073709551616",
-            ["18446744073709551616", "less than or equal to 4294967295"],
-        ),
-        ("train", "epochs", "1" + "0" * 400, ["train.epochs", "less than or equal to 1000000000"]),
-        ("train", "base", "", ["None", "string"]),
-        ("train", "base", '""', ["''", "at least 1"]),
-        # bad choice
-        ("prepare", "fit", "stretch", ["'stretch'", "crop", "squash", "pad"]),
-        ("scrape", "source", "google", ["'google'", "sample", "folder", "bing"]),
-        ("train", "loss", "huber", ["'huber'", "l1", "mse"]),
-        ("train", "architecture", "[unet]", ["['unet']", "unet", "cnn"]),
-        ("machine", "device", "gpu", ["'gpu'", "auto", "cpu", "cuda", "mps"]),
+        ("train", "working_size", "100", ["= 100", "multiple of 16"]),
+        ("scrape", "queries", "[]", ["= []", "at least 1"]),
+        ("scrape", "queries", "[sea, sea]", ["= ['sea', 'sea']", "repeated"]),
+        ("scrape", "folder", "../elsewhere", ["= '../elsewhere'", "inside the repository"]),
     ],
 )
-def test_a_bad_value_is_refused_with_its_key_itself_and_what_is_allowed(
-    section, key, value, expected, tmp_path
-):
+def test_a_value_of_the_right_type_that_makes_no_sense_is_refused(section, key, value, expected, tmp_path):
     message = _refusal(_write(tmp_path, _with(section, key, value)))
     assert f"{section}.{key}" in message
     for words in expected:
@@ -158,10 +143,7 @@ def test_one_bad_channel_is_not_called_a_missing_one(tmp_path):
             ["unet.channels = [48, 96, 192]", "4"],
         ),
         ("    num_layers: 3", "    num_layers: 6", ["lab_autoencoder.num_layers = 6", "5"]),
-        ("    filters: 256", "    filters: many", ["lab_autoencoder.filters = 'many'", "integer"]),
-        ("    pooling: average", "    pooling: mean", ["dense_autoencoder.pooling = 'mean'", "'max'"]),
         ("    downsampling: 2", "    downsampling: 3", ["dense_autoencoder.downsampling = 3", "2, 4 or 8"]),
-        ("    pretrained: true", "    pretrained: yes", ["resnet18.pretrained = 'yes'", "boolean"]),
         ("    channels:", "    chanels:", ["unet.chanels is unknown; did you mean channels?"]),
         ("    filters:", "    width:", ["lab_autoencoder.width is unknown", "known: num_layers, filters"]),
         ("    embedding:", "    embeding:", ["dense_autoencoder.embedding is missing"]),
@@ -204,31 +186,28 @@ def test_a_misspelt_key_is_named_as_unknown_and_the_right_one_as_missing(tmp_pat
     assert "train.batch_size is missing" in message
 
 
-@pytest.mark.parametrize(("section", "key"), KEYS, ids=[f"{section}.{key}" for section, key in KEYS])
-def test_a_missing_key_is_named(section, key, tmp_path):
-    content = {
-        name: {k: v for k, v in keys.items() if (name, k) != (section, key)} for name, keys in CONTENT.items()
-    }
+def test_every_missing_key_is_named(tmp_path):
     path = tmp_path / "params.yaml"
-    YAML(typ="safe").dump(content, path)
-    assert f"{section}.{key} is missing" in _refusal(path)
-
-
-@pytest.mark.parametrize("section", CONTENT)
-def test_a_missing_section_is_named(section, tmp_path):
-    path = tmp_path / "params.yaml"
-    YAML(typ="safe").dump({name: keys for name, keys in CONTENT.items() if name != section}, path)
+    YAML(typ="safe").dump({section: {} for section in CONTENT}, path)
     message = _refusal(path)
-    assert section in message
-    assert "missing" in message
+    for section, keys in CONTENT.items():
+        for key in keys:
+            assert f"{section}.{key} is missing" in message
 
 
-@pytest.mark.parametrize("section", CONTENT)
-@pytest.mark.parametrize("value", [None, [1], "text", 3])
-def test_a_section_that_holds_no_keys_is_named(section, value, tmp_path):
+def test_every_missing_section_is_named(tmp_path):
+    message = _refusal(_write(tmp_path, "other: {}\n"))
+    for section in CONTENT:
+        assert f"section '{section}' is missing" in message
+
+
+def test_sections_that_hold_no_keys_are_named(tmp_path):
     path = tmp_path / "params.yaml"
-    YAML(typ="safe").dump(CONTENT | {section: value}, path)
-    assert f"{section} = {value!r}" in _refusal(path)
+    wrong = {"scrape": None, "filter": [1], "train": "text", "machine": 3}
+    YAML(typ="safe").dump(CONTENT | wrong, path)
+    message = _refusal(path)
+    for section, value in wrong.items():
+        assert f"{section} = {value!r}" in message
 
 
 def test_an_unknown_section_is_refused_with_the_one_that_was_meant(tmp_path):
@@ -236,13 +215,11 @@ def test_an_unknown_section_is_refused_with_the_one_that_was_meant(tmp_path):
     assert "evaluation is unknown; did you mean evaluate?" in message
 
 
-@pytest.mark.parametrize("key", ["3", "true", "~", "[a]"])
-def test_a_section_whose_name_is_no_text_is_refused(key, tmp_path):
-    assert "unknown" in _refusal(_write(tmp_path, f"{SHIPPED}\n? {key}\n: 1\n"))
-
-
-def test_a_key_that_is_no_text_is_refused(tmp_path):
-    assert "filter.5" in _refusal(_write(tmp_path, SHIPPED.replace("filter:\n", "filter:\n  5: 6\n")))
+def test_sections_and_keys_whose_names_are_no_text_are_refused(tmp_path):
+    text = SHIPPED.replace("filter:\n", "filter:\n  5: 6\n") + "\n3: 1\n? [a]\n: 1\n"
+    message = _refusal(_write(tmp_path, text))
+    assert "filter.5" in message
+    assert "unknown" in message
 
 
 def test_a_key_of_an_earlier_version_is_named_with_what_it_is_called_now_and_nothing_else(tmp_path):
@@ -280,38 +257,21 @@ def _numbers(model: type[params.Section], above: str) -> dict[str, list[object]]
     return found
 
 
-@pytest.mark.parametrize("section", CONTENT)
-def test_every_number_has_a_lower_and_an_upper_limit(section):
+def test_every_number_has_a_lower_and_an_upper_limit():
     # Without one, a number with too many digits ends in a traceback of a library.
-    model = type(params.load_all(ROOT / "params.yaml")[section])
-    for key, limits in _numbers(model, section).items():
-        names = {name for limit in limits for name in ("gt", "ge", "lt", "le") if hasattr(limit, name)}
-        assert names & {"gt", "ge"}, f"{key} needs a lower limit"
-        assert names & {"lt", "le"}, f"{key} needs an upper limit"
-
-
-def test_everything_that_is_wrong_is_said_at_once(tmp_path):
-    text = (
-        _with("train", "lr", "2")
-        .replace("loss: l1", "loss: huber")
-        .replace("photo_size: 256 ", "photo_size: 8 ")
-    )
-    message = _refusal(_write(tmp_path, text))
-    assert all(
-        words in message for words in ("train.lr = 2", "train.loss = 'huber'", "prepare.photo_size = 8")
-    )
+    for section, loaded in params.load_all(ROOT / "params.yaml").items():
+        for key, limits in _numbers(type(loaded), section).items():
+            names = {name for limit in limits for name in ("gt", "ge", "lt", "le") if hasattr(limit, name)}
+            assert names & {"gt", "ge"}, f"{key} needs a lower limit"
+            assert names & {"lt", "le"}, f"{key} needs an upper limit"
 
 
 BROKEN = {
-    "bracket left open": SHIPPED + "x: [1, 2\n",
-    "tab": "train:\n\tlr: 1\n",
-    "wrong indent": SHIPPED.replace("  folder:", " folder:"),
     "git conflict": SHIPPED.replace("train:\n", "<<<<<<< HEAD\ntrain:\n=======\n>>>>>>> other\n"),
     "same key twice": SHIPPED + "\nmachine: {}\n",
     "two documents": SHIPPED + "\n---\nx: 1\n",
     "Python object": SHIPPED + "\nx: !!python/object/apply:os.getcwd []\n",
     "not UTF-8": SHIPPED.encode() + b"# caf\xe9\n",
-    "UTF-16": SHIPPED.encode("utf-16"),
     "a control character": SHIPPED + "# \x07\n",
     "zeros": b"\0" * 100,
 }
@@ -327,7 +287,7 @@ def test_broken_yaml_is_refused_with_its_line(tmp_path):
     assert ", line 3 is not valid YAML" in _refusal(_write(tmp_path, "train:\n  lr: 1\n  lr: 2\n"))
 
 
-@pytest.mark.parametrize("text", ["", "# only this\n", "- train\n", "train\n", "3\n"])
+@pytest.mark.parametrize("text", ["", "- train\n"])
 def test_a_file_without_sections_is_refused(text, tmp_path):
     assert "contains no sections" in _refusal(_write(tmp_path, text))
 
@@ -339,7 +299,7 @@ def test_a_missing_file_is_refused_with_where_it_was_looked_for(tmp_path, monkey
     assert str(tmp_path) in message
 
 
-@pytest.mark.parametrize("written", ["1e-3", "1e-03", "0.001", "1.0E-3", ".001"])
+@pytest.mark.parametrize("written", ["1e-3", "1.0E-3", ".001"])
 def test_a_number_may_be_written_as_dvc_writes_it(written, tmp_path):
     found = params.load("train", TrainParams, path=_write(tmp_path, _with("train", "lr", written)))
     assert found.lr == 0.001
@@ -351,25 +311,18 @@ def test_a_whole_number_will_do_for_a_fraction(tmp_path):
     assert params.load("prepare", PrepareParams, path=path).rotation_degrees == 10.0
 
 
-@pytest.mark.parametrize("word", ["yes", "on", "True"])
-def test_words_that_old_yaml_took_for_booleans_stay_what_dvc_reads(word, tmp_path):
+def test_words_that_old_yaml_took_for_booleans_stay_what_dvc_reads(tmp_path):
     # YAML 1.2 has only true and false (in three spellings); "yes" and "on" are text there.
-    path = _write(tmp_path, _with("train", "flip", word))
-    if word == "True":
-        assert params.load("train", TrainParams, path=path).flip is True
-    else:
-        assert f"train.flip = '{word}'" in _refusal(path)
+    path = _write(tmp_path, _with("train", "flip", "True"))
+    assert params.load("train", TrainParams, path=path).flip is True
+    assert "train.flip = 'yes'" in _refusal(_write(tmp_path, _with("train", "flip", "yes")))
 
 
-@pytest.mark.parametrize(("section", "key"), KEYS, ids=[f"{section}.{key}" for section, key in KEYS])
-def test_a_loaded_value_cannot_be_changed(section, key):
-    loaded = params.load_all(ROOT / "params.yaml")[section]
-    before = getattr(loaded, key)
-    with pytest.raises(ValidationError, match="frozen"):
-        setattr(loaded, key, before)
-    with pytest.raises(ValidationError):
-        loaded.invented = 1
-    assert getattr(loaded, key) == before
+def test_a_loaded_value_cannot_be_changed():
+    for loaded in params.load_all(ROOT / "params.yaml").values():
+        key = next(iter(type(loaded).model_fields))
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(loaded, key, getattr(loaded, key))
 
 
 def test_lists_are_loaded_as_tuples_which_cannot_be_changed_either():
@@ -381,6 +334,7 @@ def test_lists_are_loaded_as_tuples_which_cannot_be_changed_either():
 # Every key is read
 
 
+@functools.cache
 def _reads(section: str) -> set[str]:
     """The attributes that the section's code reads of its params; ``machine`` is read everywhere."""
     folder = ROOT / "stages" if section == "machine" else ROOT / "stages" / section

@@ -13,7 +13,9 @@ from stages.doctor.__main__ import main
 from ungray.errors import UngrayError
 
 ROOT = Path(__file__).parents[2]
-TINY = ["-S", "train.working_size=32", "-S", "train.batch_size=4", "-S", "machine.device=cpu"]
+TINY = ["train.architecture=unet", "train.start_from=nothing", "train.working_size=32", "train.batch_size=4"]
+TINY += ["machine.device=cpu", "machine.precision=fp32"]
+TINY = [word for setting in TINY for word in ("-S", setting)]
 
 
 @pytest.fixture
@@ -24,15 +26,12 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def _run(here, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "stages.doctor", *arguments, "-S", "machine.precision=fp32", *TINY],
+def test_before_anything_was_run_it_tells_all_as_json(here):
+    # A process of its own: a person's first run, with nothing imported.
+    run = subprocess.run(
+        [sys.executable, "-m", "stages.doctor", "--json", "--seconds", "0", *TINY],
         cwd=here, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
-
-
-def test_before_anything_was_run_it_tells_all_as_json(here):
-    run = _run(here, "--json", "--seconds", "0")
     assert run.returncode == 0, run.stderr
     found = json.loads(run.stdout)
     assert found.keys() == {"machine", "caches", "cost", "photos", "plan", "advice"}
@@ -44,8 +43,8 @@ def test_before_anything_was_run_it_tells_all_as_json(here):
     assert list(here.iterdir()) == [here / "params.yaml"], "nothing is written"
 
 
-def test_a_person_reads_lines(here):
-    run = _run(here, "--photos", "700", "--seconds", "0")
+def test_a_person_reads_lines(here, command):
+    run = command("stages.doctor", "--photos", "700", "--seconds", "0", *TINY, folder=here)
     assert run.returncode == 0, run.stderr
     heads = [line.split()[0] for line in run.stdout.splitlines() if not line.startswith(" ")]
     assert heads == ["Machine", "Caches", "A", "Advice"]

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from skimage import data
-from sklearn.datasets import load_sample_image
 
 from stages.evaluate.candidates import candidate, load_photo
 from stages.evaluate.compare import compare
+from tests.sample_images import load_sample_image
 from ungray import networks
 from ungray.errors import UngrayError
 from ungray.imaging import photos

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from skimage import data
-from sklearn.datasets import load_sample_image
 
 from stages.filter.checks import CHECKS, Objection, objection
 from stages.filter.measures import Measures, measure
 from stages.filter.params import Params
 from stages.params import load_all
+from tests.sample_images import load_sample_image
 
 PARAMS = load_all(Path(__file__).parents[2] / "params.yaml")["filter"]
 PHOTOS = {

@@ -14,7 +14,6 @@ import pandas as pd
 import pytest
 from PIL import Image
 from skimage import data
-from sklearn.datasets import load_sample_image
 
 from stages.filter import report, verdicts
 from stages.filter.checks import CHECKS
@@ -27,6 +26,7 @@ from stages.scrape import manifest
 from stages.storage import tables
 from stages.storage.blocklist import COLUMNS, encoded
 from stages.storage.blocklist import read as read_blocked
+from tests.sample_images import load_sample_image
 from ungray.errors import UngrayError
 from ungray.imaging.duplicates import CORNER, look, sketch
 

@@ -1,5 +1,6 @@
 """A temporary clone of this repository, in which real DVC runs."""
 
+import copy
 import os
 import shutil
 import subprocess
@@ -46,10 +47,8 @@ class Clone:
             if (ROOT / name).is_file() and (base or not name.startswith("data/base/colorizer.")):
                 (path / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, path / name)
-        self.environment = os.environ | {
+        self.environment = os.environ | self._paths() | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            # `colorize` looks for the model beside its code: that of this clone.
-            "PYTHONPATH": f"{path}{os.pathsep}{path / 'stages'}",
             "DVC_NO_ANALYTICS": "1",
             "NO_ALBUMENTATIONS_UPDATE": "1",
             "GIT_AUTHOR_NAME": "Test", "GIT_AUTHOR_EMAIL": "test@example.org",
@@ -57,6 +56,19 @@ class Clone:
         }  # fmt: skip
         self.run("git", "init", "-q", "-b", "main")
         self.commit("start")
+
+    def _paths(self) -> dict[str, str]:
+        # `colorize` looks for the model beside its code: that of this clone.
+        return {"PYTHONPATH": f"{self.path}{os.pathsep}{self.path / 'stages'}"}
+
+    def cloned(self, path: Path) -> "Clone":
+        """Return a clone of this one in the empty folder ``path``; what Git ignores is not in it."""
+        self.run("git", "clone", "-q", "--local", ".", str(path))
+        other = copy.copy(self)
+        other.path = path
+        other.environment = self.environment | other._paths()
+        other.run("git", "remote", "remove", "origin")
+        return other
 
     def run(self, *command: str, fails: bool = False) -> subprocess.CompletedProcess[str]:
         """Run ``command`` here; its exit code must be zero unless ``fails``."""
@@ -97,26 +109,37 @@ class Clone:
         return (self.path / name).read_text()
 
 
-@pytest.fixture
-def clone(tmp_path):
-    """A clone with the params as shipped."""
-    return Clone(tmp_path)
+@pytest.fixture(scope="session")
+def shipped(tmp_path_factory):
+    """A clone with the params as shipped, to make others of: Git packs its 60 MB once."""
+    return Clone(tmp_path_factory.mktemp("shipped"))
 
 
-@pytest.fixture
-def tiny_clone(clone):
-    """A clone whose workflow runs in seconds; nothing has run in it yet."""
+@pytest.fixture(scope="session")
+def tiny_shipped(shipped, tmp_path_factory):
+    """The same with tiny params, in which nothing has run."""
+    clone = shipped.cloned(tmp_path_factory.mktemp("tiny"))
     clone.set(**{name.replace(".", "__"): value for name, value in TINY.items()})
     clone.commit("tiny")
     return clone
 
 
+@pytest.fixture
+def clone(shipped, tmp_path):
+    """A clone with the params as shipped."""
+    return shipped.cloned(tmp_path)
+
+
+@pytest.fixture
+def tiny_clone(tiny_shipped, tmp_path):
+    """A clone whose workflow runs in seconds; nothing has run in it yet."""
+    return tiny_shipped.cloned(tmp_path)
+
+
 @pytest.fixture(scope="session")
-def repro(tmp_path_factory):
+def repro(tiny_shipped, tmp_path_factory):
     """A tiny clone in which the workflow has run once. Shared: leave it as it is, or copy it."""
-    clone = Clone(tmp_path_factory.mktemp("repro"))
-    clone.set(**{name.replace(".", "__"): value for name, value in TINY.items()})
-    clone.commit("tiny")
+    clone = tiny_shipped.cloned(tmp_path_factory.mktemp("repro"))
     clone.run("dvc", "repro", "--force")
     clone.commit("ran")
     return clone

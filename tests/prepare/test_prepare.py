@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from PIL import Image
 from skimage import data
-from sklearn.datasets import load_sample_image
 
 from stages.prepare import build
 from stages.prepare.geometry import angles, fit, rotate, shrink
@@ -17,6 +16,7 @@ from stages.prepare.params import Params
 from stages.prepare.split import SPLITS, split
 from stages.runtime import processes
 from stages.storage import tables
+from tests.sample_images import load_sample_image
 from ungray.errors import UngrayError
 from ungray.imaging import photos
 

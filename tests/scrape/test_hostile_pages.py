@@ -6,12 +6,11 @@ import json
 import zlib
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from stages.scrape import gather, manifest
 from stages.scrape.results_page import results
 from stages.storage.tables import read
+from tests.properties import given, st
 from ungray.errors import UngrayError
 
 

@@ -5,8 +5,6 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 from ruamel.yaml import YAML
 
@@ -14,6 +12,7 @@ from stages.params import load_all
 from stages.scrape import manifest
 from stages.scrape.manifest import Attempt, folder_name
 from stages.storage.tables import read, write
+from tests.properties import given, st
 from ungray.errors import UngrayError
 
 QUERIES = [

@@ -2,11 +2,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from stages.params import load_all
 from stages.scrape import gather, urls
+from tests.properties import given, st
 from ungray.errors import UngrayError
 
 SHIPPED = load_all(Path(__file__).parents[2] / "params.yaml")["scrape"]

@@ -25,8 +25,8 @@ HURRIED = (
 class Place:
     """A folder with prepared photos and params.yaml, in which the search runs as a user would run it."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, command=None) -> None:
+        self.path, self.command = path, command
 
     def set(self, **changes):
         """Change the section ``tune`` of params.yaml."""
@@ -53,6 +53,13 @@ class Place:
         assert "Fatal" not in err
         return out if code == 0 else err
 
+    def call(self, *arguments, code=0):
+        """Like :meth:`run`, without a new process."""
+        done = self.command("stages.tune", *arguments, folder=self.path)
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stdout if code == 0 else done.stderr
+
     @property
     def trials(self):
         return pd.read_csv(self.path / "reports/tune/trials.csv")
@@ -72,9 +79,9 @@ class Place:
 
 
 @pytest.fixture
-def place(tiny_params, prepared, tmp_path):
+def place(tiny_params, prepared, tmp_path, command):
     """A :class:`Place` with a small space and four trials of two epochs."""
-    return _made(tmp_path, tiny_params, prepared)
+    return _made(tmp_path, tiny_params, prepared, command)
 
 
 @pytest.fixture(scope="session")
@@ -86,16 +93,16 @@ def whole(tiny_params, prepared, tmp_path_factory):
 
 
 @pytest.fixture
-def copy_of_whole(whole, tmp_path):
+def copy_of_whole(whole, tmp_path, command):
     """A copy of ``whole`` to work on."""
     shutil.copytree(whole.path, tmp_path / "copy")
-    return Place(tmp_path / "copy")
+    return Place(tmp_path / "copy", command)
 
 
-def _made(path, tiny_params, prepared):
+def _made(path, tiny_params, prepared, command=None):
     shutil.copy(tiny_params, path / "params.yaml")
     shutil.copytree(prepared, path / "data/prepared")
-    return Place(path)
+    return Place(path, command)
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,8 @@
 
 import numpy as np
 from skimage import data
-from sklearn.datasets import load_sample_image
 
+from tests.sample_images import load_sample_image
 from ungray.imaging import photo_files
 from ungray.imaging.prediction import predict
 

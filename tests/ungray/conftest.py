@@ -6,15 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 from skimage import data
 
-from stages.export.to_onnx import write_onnx
-from ungray import networks
 from ungray.cli.main import main
-from ungray.colorizer import Colorizer
-from ungray.networks import Model, save_model
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,13 +17,17 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="session")
 def painter(tiny, tmp_path_factory):
     """An untrained model whose last bias gives wrong colors, and plenty of them."""
+    import torch
+
+    from ungray import networks
+
     torch.manual_seed(0)
     network = networks.build(tiny["train"].network())
     with torch.no_grad():
         last = list(network.parameters())[-1]
         last.copy_(torch.linspace(0.5, 1, len(last)))
     path = tmp_path_factory.mktemp("painter") / "model.safetensors"
-    save_model(path, Model(network, {}))
+    networks.save_model(path, networks.Model(network, {}))
     return path
 
 
@@ -92,6 +91,11 @@ def files_below():
 @pytest.fixture(scope="session")
 def colorful(tiny, tmp_path_factory):
     """The path of such a model, .safetensors; the .onnx lies beside it."""
+    import torch
+
+    from stages.export.to_onnx import write_onnx
+    from ungray import networks
+
     torch.manual_seed(0)
     network = networks.build(tiny["train"].network())
     with torch.no_grad():
@@ -107,4 +111,6 @@ def colorful(tiny, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def colorizer(colorful):
+    from ungray.colorizer import Colorizer
+
     return Colorizer.load(colorful)

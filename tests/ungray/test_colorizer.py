@@ -13,8 +13,8 @@ import pytest
 from PIL import ExifTags, Image
 from skimage import data
 from skimage.color import lab2rgb, rgb2lab
-from sklearn.datasets import load_sample_image
 
+from tests.sample_images import load_sample_image
 from tests.ungray.colors import given_color
 from ungray import colorizer as module
 from ungray import engines, networks

@@ -8,9 +8,8 @@ from email.utils import format_datetime
 
 import httpx
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
+from tests.properties import example, given, st
 from ungray.fetch.responses import STEP, FetchError, Unpacking, opt_out, seconds_to_wait
 
 

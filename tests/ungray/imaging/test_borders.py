@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 from skimage import data
-from sklearn.datasets import load_sample_image
 
+from tests.sample_images import load_sample_image
 from tests.ungray.colors import PHOTOS, given_color
 from ungray.imaging import borders, color, upsampling
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from skimage import data
-from sklearn.datasets import load_sample_image
 
 from stages.prepare.geometry import rotate
+from tests.sample_images import load_sample_image
 from ungray.imaging import duplicates
 
 NAMES = ("astronaut", "chelsea", "coffee", "rocket", "china", "flower", "hubble", "retina")

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from skimage import data
 from skimage.color import lab2rgb, rgb2lab
-from sklearn.datasets import load_sample_image
 
+from tests.sample_images import load_sample_image
 from tests.ungray.colors import PHOTOS, every_fifth_color, given_color
 from ungray.imaging import color, upsampling
 

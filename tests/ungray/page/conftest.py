@@ -4,11 +4,8 @@ import io
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from skimage import data
-
-from ungray import networks
 
 from .visitor import Server
 
@@ -34,6 +31,10 @@ MAX_BYTES, MAX_PIXELS = 1_500_000, 1_000_000
 @pytest.fixture(scope="session")
 def models(tiny, tmp_path_factory):
     """Two untrained models, first and second; the first has a quality in its file, and a card."""
+    import torch
+
+    from ungray import networks
+
     folder = tmp_path_factory.mktemp("models")
     for number, name in enumerate(("first", "second")):
         torch.manual_seed(number)
