@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export NO_ALBUMENTATIONS_UPDATE := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help env colorize wheel repro accept recipe tune test benchmark doctor lint pull clean-cache constraints
+.PHONY: help env colorize wheel repro accept recipe tune check test benchmark doctor lint pull clean-cache constraints
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -16,8 +16,9 @@ env: $(VENV)/installed  ## make the environment in .venv
 $(VENV)/installed: pyproject.toml .constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: Python 3.11 or newer is needed, $(PYTHON) is older; try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@echo "Installing PyTorch, DVC and all else into $(VENV): about 7 GB on the disk, some minutes; later runs start at once."
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --constraint .constraints.txt --editable '.[dev]'
+	$(VENV)/bin/python -m pip install --constraint .constraints.txt --editable '.[dev]'
 	@touch $@
 
 colorize: $(LIGHT)/installed  ## the command colorize and its page alone, base model included: no torch, no DVC
@@ -38,7 +39,7 @@ wheel: $(LIGHT)/installed  ## build dist/ungray-*.whl, the base model inside
 
 # The base model, which training starts from; all else is made here.
 data/base/colorizer.safetensors data/base/colorizer.onnx: | $(VENV)/installed
-	@dvc pull --quiet $@.dvc
+	dvc pull $@.dvc
 
 # The first time on a machine every stage really runs, even those whose results came with the clone; after that only
 # what has changed.
@@ -47,6 +48,8 @@ repro: $(VENV)/installed data/base/colorizer.safetensors data/base/colorizer.onn
 	dvc repro $(if $(wildcard .cache/reproduced),,--force)
 	@mkdir -p .cache && touch .cache/reproduced
 	@python -m stages.export verdict
+	@git diff --quiet && echo "Nothing that Git tracks has changed: there is nothing to add or commit." || \
+		{ echo "Changed, for you to commit or to take back with \`git checkout\`:"; git --no-pager diff --stat; }
 	@echo "Next: open reports/report.html, read data/models/model_card.md, edit params.yaml, run it again."
 
 accept: $(VENV)/installed  ## after a change of code: stages that give the same bytes on a tiny run need not run again

@@ -19,6 +19,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import pytest
 from ruamel.yaml import YAML
 
+import stages  # noqa: F401 (first of all, so that everybody's `ungray` is the one beside it)
+
 # What takes long to import (torch, pandas, SciPy) is imported by the fixtures that need it: this file is
 # loaded by every run, also by one of a few quick tests.
 
@@ -56,8 +58,11 @@ TINY = {
 }
 
 
-LONG = ("pipeline", "tune", "train")
-"""Folders whose files take minutes: begun last, one would keep one of the two processes waiting."""
+LONG = ("train", "pipeline", "tune", "browser", "remotes")
+"""Folders whose files take minutes: begun last, one would keep one of the two processes waiting.
+
+The first of them compiles what the clones of the second take along.
+"""
 
 
 def pytest_collection_modifyitems(items):

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,11 @@ class Clone:
             if (ROOT / name).is_file() and (base or not name.startswith("data/base/colorizer.")):
                 (path / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, path / name)
+        for compiled in (ROOT / "stages").rglob("__pycache__/*.*"):
+            # Compiling all anew takes every clone six seconds. Another process may be writing there.
+            with suppress(FileNotFoundError):
+                (path / compiled.parent.relative_to(ROOT)).mkdir(exist_ok=True)
+                shutil.copy2(compiled, path / compiled.relative_to(ROOT))
         self.environment = os.environ | self._paths() | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "DVC_NO_ANALYTICS": "1",
@@ -61,13 +67,12 @@ class Clone:
         # `colorize` looks for the model beside its code: that of this clone.
         return {"PYTHONPATH": f"{self.path}{os.pathsep}{self.path / 'stages'}"}
 
-    def cloned(self, path: Path) -> "Clone":
-        """Return a clone of this one in the empty folder ``path``; what Git ignores is not in it."""
-        self.run("git", "clone", "-q", "--local", ".", str(path))
+    def copied(self, path: Path) -> "Clone":
+        """Return a copy of this one in the empty folder ``path``."""
+        shutil.copytree(self.path, path, symlinks=True, dirs_exist_ok=True)
         other = copy.copy(self)
         other.path = path
         other.environment = self.environment | other._paths()
-        other.run("git", "remote", "remove", "origin")
         return other
 
     def run(self, *command: str, fails: bool = False) -> subprocess.CompletedProcess[str]:
@@ -118,7 +123,7 @@ def shipped(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_shipped(shipped, tmp_path_factory):
     """The same with tiny params, in which nothing has run."""
-    clone = shipped.cloned(tmp_path_factory.mktemp("tiny"))
+    clone = shipped.copied(tmp_path_factory.mktemp("tiny"))
     clone.set(**{name.replace(".", "__"): value for name, value in TINY.items()})
     clone.commit("tiny")
     return clone
@@ -127,19 +132,19 @@ def tiny_shipped(shipped, tmp_path_factory):
 @pytest.fixture
 def clone(shipped, tmp_path):
     """A clone with the params as shipped."""
-    return shipped.cloned(tmp_path)
+    return shipped.copied(tmp_path)
 
 
 @pytest.fixture
 def tiny_clone(tiny_shipped, tmp_path):
     """A clone whose workflow runs in seconds; nothing has run in it yet."""
-    return tiny_shipped.cloned(tmp_path)
+    return tiny_shipped.copied(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def repro(tiny_shipped, tmp_path_factory):
     """A tiny clone in which the workflow has run once. Shared: leave it as it is, or copy it."""
-    clone = tiny_shipped.cloned(tmp_path_factory.mktemp("repro"))
+    clone = tiny_shipped.copied(tmp_path_factory.mktemp("repro"))
     clone.run("dvc", "repro", "--force")
     clone.commit("ran")
     return clone

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -23,12 +22,7 @@ TYPOS = {
 @pytest.fixture(scope="module")
 def ran(repro, tmp_path_factory):
     """A copy of the tiny clone in which the workflow ran, for the tests here."""
-    top = tmp_path_factory.mktemp("ran") / "clone"
-    shutil.copytree(repro.path, top)
-    copied = object.__new__(type(repro))
-    copied.path = top
-    copied.environment = repro.environment | {"PYTHONPATH": str(top)}
-    return copied
+    return repro.copied(tmp_path_factory.mktemp("ran"))
 
 
 def outcome(clone):

@@ -66,7 +66,6 @@ def test_photos_of_a_removed_query_leave_with_a_count_also_when_dvc_deleted_the_
 MOMENTS = {
     "while it searches": lambda server, top: len(server.asked) == 3,
     "at the first photo": lambda server, top: sum(server.fetched.values()) >= 1,
-    "half-way": lambda server, top: sum(server.fetched.values()) >= 50,
     "at the last photos": lambda server, top: sum(server.fetched.values()) >= 95,
     "while it fills data/raw": lambda server, top: len(list((top / "data").glob(".raw.partial/*/*"))) >= 10,
 }

@@ -33,6 +33,15 @@ def files(folder):
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tiny, prepared, tmp_path_factory):
+    """The bytes of the model, and the report, of a training that nothing interrupted."""
+    top = tmp_path_factory.mktemp("undisturbed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(top)
+        return model_bytes(train(tiny, prepared, top / "r"), top / "m.safetensors"), files(top / "r")
+
+
 @pytest.mark.parametrize("architecture", ["unet", "cnn"])
 def test_the_same_training_twice_gives_the_same_model_curves_and_grids(tiny, prepared, here, architecture):
     first = model_bytes(train(tiny, prepared, here / "a", architecture=architecture), here / "a.safetensors")
@@ -59,9 +68,8 @@ def test_training_learns(tiny, prepared, here, architecture):
 
 @pytest.mark.parametrize("after", [1, 3, 6])
 def test_interrupted_and_started_again_it_ends_with_the_very_same_files(
-    tiny, prepared, here, monkeypatch, after
+    tiny, prepared, here, undisturbed, monkeypatch, after
 ):
-    whole = model_bytes(train(tiny, prepared, here / "whole"), here / "whole.safetensors")
     seen = []
     set_lr = objective.set_lr
 
@@ -80,15 +88,13 @@ def test_interrupted_and_started_again_it_ends_with_the_very_same_files(
     assert steps == 2 * -(
         -len(read(prepared / "index.csv", made_by="prepare").query("split == 'train'")) // 8
     )
-    assert resumed == whole
-    assert files(here / "halves") == files(here / "whole")
+    assert (resumed, files(here / "halves")) == undisturbed
 
 
 @pytest.mark.parametrize("epoch", [1, 2])
 def test_interrupted_in_a_validation_it_ends_with_the_very_same_files(
-    tiny, prepared, here, monkeypatch, epoch
+    tiny, prepared, here, undisturbed, monkeypatch, epoch
 ):
-    whole = model_bytes(train(tiny, prepared, here / "whole"), here / "whole.safetensors")
     validated = []
     judge = Validation.__call__
 
@@ -103,8 +109,7 @@ def test_interrupted_in_a_validation_it_ends_with_the_very_same_files(
         train(tiny, prepared, here / "halves")
     assert len(validated) == epoch
     resumed = model_bytes(train(tiny, prepared, here / "halves"), here / "halves.safetensors")
-    assert resumed == whole
-    assert files(here / "halves") == files(here / "whole")
+    assert (resumed, files(here / "halves")) == undisturbed
 
 
 def test_a_checkpoint_of_other_params_is_left_alone(tiny, prepared, here, monkeypatch):

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -14,8 +15,10 @@ def size(content):
     return os.getpid(), len(content)
 
 
-def slow(content):
-    """Take a minute."""
+def slow(content, *, begun=None):
+    """Make the file ``begun``, if any, and take a minute."""
+    if begun:
+        Path(begun).touch()
     time.sleep(60)
 
 

@@ -41,6 +41,14 @@ def alive(process):
         return False
 
 
+def wait_for(path):
+    """Wait until a process has made this file."""
+    end = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < end, path
+        time.sleep(0.01)
+
+
 def gone_within(seconds, process):
     end = time.monotonic() + seconds
     while alive(process) and time.monotonic() < end:
@@ -148,18 +156,18 @@ def test_a_process_that_died_while_nobody_used_it_is_replaced():
     assert decoding.limited(works.size, PHOTO)[0] != process
 
 
-def test_stopping_ends_the_waiting_at_once_and_for_good():
+def test_stopping_ends_the_waiting_at_once_and_for_good(tmp_path):
     decoder, told = decoding.Decoder(), []
 
     def wait():
         with pytest.raises(PhotoError, match=r"^interrupted$"):
-            decoder.run(works.slow, PHOTO)
+            decoder.run(partial(works.slow, begun=tmp_path / "begun"), PHOTO)
         told.append(time.monotonic())
 
     decoding.limited(works.size, PHOTO)  # so that a process is there
     waiting = threading.Thread(target=wait)
     waiting.start()
-    time.sleep(0.3)
+    wait_for(tmp_path / "begun")
     start = time.monotonic()
     decoder.close()
     waiting.join(10)
@@ -171,12 +179,13 @@ def test_stopping_ends_the_waiting_at_once_and_for_good():
 
 LEFT = """
 import sys
+from functools import partial
 from ungray.imaging import decoding
 from tests.ungray.imaging import decoding_works as works
 content = open(sys.argv[1], "rb").read()
 print(decoding.limited(works.size, content)[0], flush=True)
 if sys.argv[2] == "slow":
-    decoding.limited(works.slow, content)
+    decoding.limited(partial(works.slow, begun=sys.argv[3]), content)
 """
 
 
@@ -184,7 +193,7 @@ if sys.argv[2] == "slow":
 def test_ctrl_c_ends_at_once_and_no_process_stays_behind(how, tmp_path):
     (tmp_path / "photo.jpg").write_bytes(PHOTO)
     process = subprocess.Popen(
-        [sys.executable, "-c", LEFT, str(tmp_path / "photo.jpg"), how],
+        [sys.executable, "-c", LEFT, str(tmp_path / "photo.jpg"), how, str(tmp_path / "begun")],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -194,7 +203,7 @@ def test_ctrl_c_ends_at_once_and_no_process_stays_behind(how, tmp_path):
     assert alive(decoder) or how == "end"
     start = time.monotonic()
     if how == "slow":
-        time.sleep(0.5)
+        wait_for(tmp_path / "begun")
         start = time.monotonic()
         process.send_signal(signal.SIGINT)
     _, trouble = process.communicate(timeout=30)
@@ -209,16 +218,17 @@ def test_a_process_whose_parent_was_killed_ends_by_itself(tmp_path):
         [
             sys.executable,
             "-c",
-            LEFT.replace("works.slow, content", "works.slow, content, seconds=1"),
+            LEFT.replace(", content)\n", ", content, seconds=1)\n"),
             str(tmp_path / "photo.jpg"),
             "slow",
+            str(tmp_path / "begun"),
         ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
     )
     decoder = int(process.stdout.readline())
-    time.sleep(0.5)
+    wait_for(tmp_path / "begun")
     process.kill()
     process.wait()
     assert gone_within(1 + decoding.GRACE + 2, decoder)

@@ -26,14 +26,16 @@ def photos(side=128):
 @pytest.mark.parametrize(
     ("downsampling", "sides"), [(2, [128, 64, 32, 16]), (4, [128, 32, 16]), (8, [128, 16])]
 )
-def test_the_generators_embedding_is_16x16x512_at_128(pooling, downsampling, sides):
-    arguments = {"embedding": 512, "pooling": pooling, "downsampling": downsampling}
+def test_the_generators_embedding_has_an_eighth_of_the_sides_and_the_channels_asked_for(
+    pooling, downsampling, sides
+):
+    arguments = {"embedding": 64, "pooling": pooling, "downsampling": downsampling}
     assert DenseAutoencoderParams.model_validate(arguments)
     network = build({"architecture": "dense_autoencoder", "working_size": 128, **arguments}).eval()
     with torch.inference_mode():
         levels = network.encode(network.pairs(photos())[0])
         assert network(network.pairs(photos())[0]).shape == (1, 2, 128, 128)
-    assert levels[-1].shape == (1, 512, 16, 16)
+    assert levels[-1].shape == (1, 64, 16, 16)
     assert [level.shape[2] for level in levels] == sides
     assert {"average": nn.AvgPool2d, "max": nn.MaxPool2d}[pooling] in map(type, leaves(network))
     # Dense skips: what one level found reaches the next as it is, pooled.
@@ -50,7 +52,7 @@ def test_the_baseline_has_five_layers_and_no_batch_norm():
     assert nn.BatchNorm2d not in kinds
 
 
-@pytest.mark.parametrize(("num_layers", "filters"), [(1, 256), (5, 32)])
+@pytest.mark.parametrize(("num_layers", "filters"), [(1, 48), (5, 32)])
 def test_the_lab_autoencoder_has_as_many_layers_and_filters_in_the_middle_as_asked_for(num_layers, filters):
     network = build(
         {"architecture": "lab_autoencoder", "working_size": 64, "num_layers": num_layers, "filters": filters}

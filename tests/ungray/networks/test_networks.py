@@ -1,5 +1,7 @@
 """The architectures, their color conversions, and model files: good ones, damaged ones, hostile ones."""
 
+import copy
+import functools
 import io
 import json
 import os
@@ -50,8 +52,13 @@ def _photos(height: int = 64, width: int = 64) -> torch.Tensor:
 
 def _trained(configuration: dict, seed: int = 0) -> networks.Colorizer:
     """A network whose weights and batch-norm statistics have moved from where they start."""
+    return copy.deepcopy(_trained_once(json.dumps(configuration), seed))
+
+
+@functools.cache
+def _trained_once(configuration: str, seed: int) -> networks.Colorizer:
     torch.manual_seed(seed)
-    network = build(configuration)
+    network = build(json.loads(configuration))
     optimizer = torch.optim.SGD(network.parameters(), lr=0.05)
     inputs, targets = network.pairs(_photos())
     for _ in range(3):
@@ -126,7 +133,7 @@ def test_gradients_are_those_of_finite_differences():
 # Architectures
 
 
-@pytest.mark.parametrize("factors", [(1, 1), (4, 4), (3, 5), (7, 2)])
+@pytest.mark.parametrize("factors", [(1, 1), (3, 5)])
 def test_a_network_takes_any_sides_that_are_multiples_and_gives_ab_of_that_size(configuration, factors):
     network = build(configuration).eval()
     height, width = (network.MULTIPLE * factor for factor in factors)
@@ -331,7 +338,7 @@ def test_weights_are_saved_in_fp16_and_batch_norm_statistics_as_they_are(configu
 
 def test_a_model_is_the_same_bytes_every_time_it_is_saved(configuration, tmp_path):
     path, contents, trained = tmp_path / "model.safetensors", set(), _trained(configuration)
-    for _ in range(8):  # the library's own metadata order is random
+    for _ in range(5):  # the library's own metadata order is random
         save_model(path, Model(trained, dict(reversed(PROVENANCE.items()))))
         contents.add(path.read_bytes())
     save_model(path, Model(_trained(configuration), PROVENANCE))
