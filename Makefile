@@ -61,7 +61,7 @@ recipe: $(VENV)/installed  ## run a recipe, NAME=unet SET='train.minutes=10 ...'
 # A test of each part that needs no training of minutes, no DVC, no server and no browser.
 QUICK := test_params.py test_command.py test_workflow.py storage recipes pipeline/test_dvc_yaml.py pipeline/test_bad_input.py \
 	scrape/test_urls.py scrape/test_manifest.py filter/test_checks.py prepare/test_given_split.py train/test_losses.py \
-	train/test_schedule.py evaluate/test_bootstrap.py tune/test_space.py tune/test_apply.py \
+	evaluate/test_bootstrap.py tune/test_space.py tune/test_apply.py \
 	ungray/imaging/test_color.py ungray/imaging/test_structure.py ungray/imaging/test_upsampling.py \
 	ungray/networks/test_networks.py ungray/system/test_files.py ungray/cli/test_where.py ungray/test_arguments.py
 

@@ -30,12 +30,17 @@ from ungray.imaging.upsampling import small_size
 from ungray.system.files import whole_file
 from ungray.system.terminal import tell
 
+QUALITY = Path("reports/quality.json")
+"""How good the model is, as evaluate found."""
+
 
 def main() -> None:
     """Run the stage."""
     params = load("export", Params)
-    judged = json.loads(Path("reports/quality.json").read_text(encoding="utf-8"))
-    model = replace(networks.load_model(MODELS / "colorizer.safetensors"), quality=judged)
+    model = networks.load_model(MODELS / "colorizer.safetensors")
+    if not QUALITY.is_file():
+        raise UngrayError(f"{QUALITY} not found; `dvc repro evaluate` makes it")
+    model = replace(model, quality=json.loads(QUALITY.read_text(encoding="utf-8")))
     network = model.network
     index = tables.read(Path("data/prepared/index.csv"), made_by="prepare")
     test = index.loc[index["split"] == "test", "file"].head(3)
