@@ -94,7 +94,7 @@ def test_plots_have_names_titles_and_both_axes_named_and_compare_two_runs(slower
         (part,) = plots[name]
         content = part["content"]
         content = json.loads(content) if isinstance(content, str) else content
-        assert titles.get(name, "Color difference by query") in json.dumps(content["title"])
+        assert titles.get(name, "CIEDE2000 by query") in json.dumps(content["title"])
         assert set(part["revisions"]) == {"main", "slower"}
     page = clean.read("dvc_plots/index.html")
     for title in ("loss, in the network's own units", "epoch", "CIEDE2000 minus gray's"):
