@@ -1,1 +1,1 @@
-"""Learning: the data, the losses, the loop and its checkpoints."""
+"""Training: the data, the losses, the loop and its checkpoints."""

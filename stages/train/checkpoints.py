@@ -1,4 +1,4 @@
-"""Saving the state of training so that it can be killed at any moment and goes on as if it never was."""
+"""Saves all of a training, so that it can be killed at any time and resumes with the same result."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ UNREADABLE = (
 )  # fmt: skip
 
 DIGITS = 64
-"""Of the checksum that a checkpoint begins with: PyTorch does not notice damaged weights by itself."""
+"""Length of the checksum at the start of a checkpoint; PyTorch itself does not notice damaged weights."""
 
 
 class Checkpoint:
-    """The file that holds all of a training: place, objective, average, best weights, generators."""
+    """The file with all of a training: state, objective, moving average, best weights, random generators."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Checkpoint:
         self._objective, self._ema, self._best, self._fabric = objective, ema, best, fabric
 
     def save(self, state: State) -> None:
-        """Write the file, whole or not at all, by the first of the processes, all of which must call this."""
+        """Write the file, completely or not at all. All processes must call this; the first one writes."""
         mine = {
             **{name: getattr(state, name) for name in OF_EACH_PROCESS},
             "generators": _generators(self._fabric.device),
@@ -63,10 +63,10 @@ class Checkpoint:
         write(self.path, saved)
 
     def restore(self) -> State:
-        """Load the file into all that training consists of; return its place, the start if there is no file.
+        """Load the file into all parts of the training; return its state, a new one if there is no file.
 
-        One that is damaged or of another training is set aside as ``<name>.damaged`` and said so; training
-        starts afresh.
+        A file that is damaged or belongs to another training is renamed to ``<name>.damaged``, with a
+        message, and training starts from the beginning.
         """
         if not self.path.exists():
             return State()
@@ -94,7 +94,7 @@ class Checkpoint:
         return state
 
     def _set_aside(self, error: Exception) -> None:
-        self._fabric.barrier()  # every process has tried to read it
+        self._fabric.barrier()  # by now every process has tried to read it
         if not self._fabric.is_global_zero:
             return
         aside = self.path.with_suffix(".damaged")
@@ -104,7 +104,7 @@ class Checkpoint:
 
 
 def write(path: Path, saved: dict[str, Any]) -> None:
-    """Write ``state``, in types that ``torch.load(weights_only)`` reads, behind its checksum."""
+    """Write a checksum and ``saved``, which must have types that ``torch.load(weights_only)`` reads."""
     content = io.BytesIO()  # torch.save to a path turns a full disk into a RuntimeError
     torch.save(saved, content)
     with whole_file(path) as partial, partial.open("wb") as file:
@@ -113,7 +113,11 @@ def write(path: Path, saved: dict[str, Any]) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return what :func:`write` wrote; raises ValueError where it is damaged."""
+    """Return what :func:`write` wrote.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
     content = memoryview(path.read_bytes())
     if bytes(content[:DIGITS]) != sha256(content[DIGITS:]).encode():
         raise ValueError("its checksum is another")
@@ -122,9 +126,9 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def report_differences(work: Path, settings: dict[str, Any]) -> None:
-    """Say so if a training was stopped here that had other ``settings``: its checkpoint is left aside.
+    """Report it if a stopped training had other ``settings``, because its checkpoint is then not used.
 
-    Writes ``settings`` (plain JSON values; lists as lists) to ``work`` for the next one to compare with.
+    Writes ``settings`` (plain JSON values, with lists instead of tuples) to ``work`` for the next comparison.
     """
     own = work / "settings.json"
     others = [path for path in work.parent.glob("*/settings.json") if path.parent != work]
@@ -143,7 +147,7 @@ def report_differences(work: Path, settings: dict[str, Any]) -> None:
 
 
 def _generators(device: torch.device) -> dict[str, torch.Tensor]:
-    """Return the states of torch's generators that training draws from."""
+    """Return the states of the torch generators that training uses, by device type."""
     states = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)

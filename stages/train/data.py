@@ -1,4 +1,4 @@
-"""The photos of a split, decoded in one memory-mapped array or streamed from shards, and their batches."""
+"""The photos of a split, decoded into a memory-mapped array or streamed from shards, and their batches."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from ungray.system.limits import cores
 T = TypeVar("T")
 
 AHEAD = 2
-"""Batches that are ready, or being read, while the network works on one."""
+"""Number of batches that are ready, or being read, while the network works on another one."""
 
 Pixels = NDArray[np.uint8]
 """uint8 RGB (photos, size, size, 3), possibly larger than memory."""
@@ -54,7 +54,7 @@ def load_pixels(index: pd.DataFrame, prepared: Path, *, size: int, workers: int)
     path, shape = pixels_path(index, size), (len(index), size, size, 3)
     if not _is_whole(path, shape):
         files = [prepared / file for file in index["file"]]
-        # Written in a row, not through a memory map: on a full disk that would be a bus error.
+        # Written sequentially: on a full disk, a memory map would end in a bus error.
         with whole_file(path) as unfinished, unfinished.open("wb") as file:
             write_header(file, shape)
             decoded = map_photos(partial(_decode, size=size), files, workers=workers, title="decode")
@@ -66,7 +66,7 @@ def load_pixels(index: pd.DataFrame, prepared: Path, *, size: int, workers: int)
 
 
 def pixels_path(index: pd.DataFrame, size: int) -> Path:
-    """Return where these photos are kept, as this code and these libraries decode them."""
+    """Return the path of these photos in the cache; it depends on the code and libraries that decode them."""
     code = cache.code_fingerprint(Path(__file__), *photos.CODE)
     libraries = [version(name) for name in photos.LIBRARIES]
     key = cache.fingerprint(index[["file", "digest"]].values.tolist(), size, code, libraries)
@@ -74,13 +74,13 @@ def pixels_path(index: pd.DataFrame, size: int) -> Path:
 
 
 def write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
-    """Write what stands before the bytes of uint8 values of this ``shape`` in a file of NumPy's."""
+    """Write the header of a .npy file of uint8 values of this ``shape``."""
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
 
 
 def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
-    """Say whether the file is there and as long as one of this ``shape`` is."""
+    """Return whether the file exists and has the length of an array of this ``shape``."""
     header = io.BytesIO()
     write_header(header, shape)
     return path.is_file() and path.stat().st_size == len(header.getvalue()) + math.prod(shape)
@@ -98,8 +98,8 @@ def batches(
 ) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
     """Yield the batches of one epoch, shuffled or not: photo numbers, uint8 RGB (batch, size, size, 3).
 
-    Order and flips depend on ``seed`` and ``epoch`` alone, so ``skip`` batches can be left out without
-    drawing them and training goes on exactly where it stopped.
+    Order and flips depend on ``seed`` and ``epoch`` alone, so ``skip`` batches can be skipped without
+    reading them, and training resumes exactly where it stopped.
     """
     draws = np.random.default_rng([seed, epoch])
     order = draws.permutation(len(pixels)) if shuffle else np.arange(len(pixels))
@@ -113,10 +113,10 @@ def batches(
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:
-    """Yield ``items``, none of which is None, each made by a thread before it is asked for.
+    """Yield ``items``, none of which may be None, each computed by a thread before it is needed.
 
-    So nobody waits for the disk. One thread makes them all, one after the other: they are the same as without
-    it. At most :data:`AHEAD` are waiting. What ``items`` raises is raised here.
+    So training does not wait for the disk. A single thread computes them in order, so they are the same as
+    without it. At most :data:`AHEAD` are waiting. Errors raised by ``items`` are raised here.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
         waiting = deque(pool.submit(next, items, None) for _ in range(AHEAD))
@@ -126,7 +126,7 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
 
 
 def batch_count(sizes: Sequence[Pixels | Streamed], batch_size: int) -> int:
-    """Return the number of batches that one epoch of :func:`mixed_batches` has."""
+    """Return the number of batches in one epoch of :func:`mixed_batches`."""
     return sum(math.ceil(len(pixels) / batch_size) for pixels in sizes)
 
 
@@ -141,9 +141,9 @@ def mixed_batches(
     skip: int = 0,
 ) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
     """Yield the batches of one epoch over photos of several sizes, each batch of one size, in mixed order
-    (size after size where not shuffled).
+    (size after size if not shuffled).
 
-    As :func:`batches`, which this is where there is one size only; photos are numbered through all sizes.
+    With one size this is the same as :func:`batches`. Photos are numbered consecutively, size after size.
     """
     turns = np.repeat(np.arange(len(sizes)), [batch_count([pixels], batch_size) for pixels in sizes])
     if shuffle:
@@ -167,7 +167,7 @@ def mixed_batches(
 
 def to_rgb(batch: Tensor) -> Tensor:
     """Return uint8 RGB (batch, height, width, 3) as float RGB (batch, 3, height, width) in 0..1."""
-    # Channel after channel in memory, for the color conversions; one pass, then one in place.
+    # Contiguous channels in memory, for the color conversions; two passes, the second one in place.
     planes = batch.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
     return planes.div_(255)
 
@@ -186,13 +186,13 @@ def _decode(path: Path, *, size: int) -> Pixels | str:
 
 
 MIXED = 4
-"""Photos of so many shards are mixed; while they are trained on, the next so many are fetched."""
+"""Number of shards whose photos are mixed; meanwhile, as many of the next ones are fetched."""
 
 
 class Streamed:
-    """The photos of ``rows`` of index.csv, all of one size, brought to ``size`` pixels, read from ``shards``.
+    """The photos of ``rows`` of index.csv, all of one size, read from ``shards``, resized to ``size`` pixels.
 
-    They are numbered as ``rows`` are. ``shape`` is that of an array of all of them.
+    A photo's number is the position of its row. ``shape`` is that of an array of all photos.
     """
 
     def __init__(self, rows: pd.DataFrame, shards: Shards, *, size: int) -> None:
@@ -206,9 +206,10 @@ class Streamed:
         return self.shape[0]
 
     def first(self, photos: int) -> Pixels:
-        """Return so many photos from the first shards, or all: uint8 RGB (photos, size, size, 3).
+        """Return ``photos`` photos, or all if there are fewer, from the first shards.
 
-        Shards are filled by digest, so they are as good as drawn by lot.
+        They are uint8 RGB (photos, size, size, 3). Photos are assigned to shards by digest, so the first ones
+        are as good as a random sample.
         """
         batch_size = min(photos, len(self))
         drawn = self.batches(batch_size=batch_size, seed=0, epoch=0, flip=False, shuffle=False)
@@ -217,11 +218,11 @@ class Streamed:
     def batches(
         self, *, batch_size: int, seed: int, epoch: int, flip: bool, shuffle: bool = True, skip: int = 0
     ) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
-        """As :func:`stages.train.data.batches`, with photos mixed only within :data:`MIXED` shards at a time.
+        """Like :func:`stages.train.data.batches`, but photos are mixed only within :data:`MIXED` shards.
 
-        Which shards these are is drawn anew each epoch. Shards of the ``skip`` batches left out are not
-        read, and at most twice :data:`MIXED` are in memory (more only where a batch is larger than these).
-        Where not shuffled, shard follows shard.
+        These shards are drawn again in each epoch. Shards needed only for the ``skip`` skipped batches are
+        not read, and at most twice :data:`MIXED` shards are in memory (more only if a batch is larger than
+        these). If not shuffled, shards are read in order.
 
         Raises:
             UngrayError: a shard cannot be read.
@@ -233,7 +234,7 @@ class Streamed:
         flipped = draws.random(len(self)) < 0.5 if flip else np.zeros(len(self), bool)
         fetching = ThreadPoolExecutor(MIXED, thread_name_prefix="fetch")
         decoding = ThreadPoolExecutor(cores(), thread_name_prefix="decode")
-        held: dict[int, dict[int, Future[dict[str, bytes]]]] = {}  # by block and shard
+        held: dict[int, dict[int, Future[dict[str, bytes]]]] = {}  # by block, then by shard
         try:
             for start in range(skip * batch_size, len(order), batch_size):
                 chosen = order[start : start + batch_size]
@@ -261,7 +262,7 @@ class Streamed:
     def _order(
         self, blocks: list[NDArray[np.int64]], draws: np.random.Generator | None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return all photos' numbers, block after block, mixed in each by ``draws``, and where blocks end."""
+        """Return all photo numbers, block after block, each shuffled by ``draws``, and the blocks' ends."""
         by_shard = np.argsort(self._shard_of, kind="stable")
         parts = np.split(by_shard, np.cumsum(np.bincount(self._shard_of))[:-1])
         numbers = [np.concatenate([parts[shard] for shard in block]) for block in blocks]
@@ -270,5 +271,5 @@ class Streamed:
         return np.concatenate(numbers), np.cumsum([len(block) for block in numbers])
 
     def _decoded(self, content: bytes) -> Pixels:
-        # These bytes have their checksum, so nothing foreign is in them that photos.read_rgb would look for.
+        # The checksum of these bytes was verified, so they need no checks by photos.read_rgb.
         return resized(imagecodecs.jpeg8_decode(content), size=self.shape[1])

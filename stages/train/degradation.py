@@ -1,6 +1,6 @@
-"""Old scans: the gray photo that a network sees in training, worn as photos in archives are.
+"""Simulates old scans: the gray photo that a network sees in training is degraded like photos in archives.
 
-Only what the network sees is worn; the color it is to find stays that of the true photo.
+Only the network's input is degraded; its target stays the color of the true photo.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ Pixels = NDArray[np.uint8]
 
 
 class Degradation:
-    """Wears a share of all photos, each of ``effects`` (keys of :data:`EFFECTS`) on every other one of these.
+    """Degrades a share of all photos; each of ``effects`` (keys of :data:`EFFECTS`) applies to half of these.
 
-    What happens to a photo follows from ``seed``, epoch and the photo's number alone, so a training that was
-    interrupted goes on with the very photos it would have seen.
+    What happens to a photo depends only on ``seed``, the epoch and the photo's number, so an interrupted
+    training resumes with exactly the photos it would have seen.
     """
 
     def __init__(self, effects: Sequence[str], *, share: float, seed: int) -> None:
         self._share, self._seed = share, seed
-        # In the order in which they happen to a photo, whatever the order in params.yaml.
+        # In the order of EFFECTS, whatever the order in params.yaml.
         chosen = {name: make(p=0.5) for name, make in EFFECTS.items() if name in effects}
         in_color = [chosen.pop("sepia")] if "sepia" in chosen else []
         self._degrade = Compose([*in_color, ToGray(p=1), *chosen.values()])
 
     def batch(self, rgb: Tensor, *, numbers: NDArray[np.int64], epoch: int) -> Tensor:
-        """Return what the network sees of ``rgb``, uint8 (batch, height, width, 3): some gray and worn.
+        """Return what the network sees of ``rgb``, uint8 (batch, height, width, 3): some gray and degraded.
 
-        ``numbers`` are those of the photos among all.
+        ``numbers`` are the numbers of these photos among all train photos.
         """
         seen = rgb.numpy().copy()
         for photo, number in zip(seen, numbers, strict=True):
@@ -49,25 +49,25 @@ class Degradation:
         return torch.from_numpy(seen)
 
     def degrade(self, rgb: Pixels, draws: np.random.Generator) -> Pixels:
-        """Return ``rgb``, uint8 (height, width, 3), gray and worn, in the same shape."""
-        # All effects draw from one generator: from a seed each they would all happen, or none.
+        """Return ``rgb``, uint8 (height, width, 3), gray and degraded, in the same shape."""
+        # All effects draw from one generator: with one seed for each, either all or none would happen.
         self._degrade.set_random_state(draws, random.Random(int(draws.integers(2**63))))
         return self._degrade(image=rgb)["image"][..., None].repeat(3, axis=2)
 
 
 class ToGray(ImageOnlyTransform):
-    """The gray photo with the lightness of the color photo, as everywhere in ungray."""
+    """Makes the gray photo with the lightness of the color photo, as everywhere in ungray."""
 
     def apply(self, img: Pixels, **params: Any) -> Pixels:
-        """Return uint8 (height, width) of uint8 (height, width, 3)."""
+        """Return the gray photo, uint8 (height, width), of ``img``, uint8 (height, width, 3)."""
         return gray_photo(img)[..., 0]
 
 
 class Scratches(ImageOnlyTransform):
-    """Thin lines along the film, bright where the emulsion is gone, dark where dirt sits; and dust."""
+    """Adds thin lines along the film, bright for missing emulsion or dark for dirt; and dust."""
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """Draw them: where (0..1) and in which gray."""
+        """Draw the scratches: ``where`` is their opacity (0..1), ``tone`` their gray level (0..255)."""
         height, width = params["shape"][:2]
         draws = self.random_generator
         where = np.zeros((height, width), np.uint8)
@@ -89,10 +89,10 @@ class Scratches(ImageOnlyTransform):
 
 
 class Borders(ImageOnlyTransform):
-    """The edge of a print that lies a little askew on the scanner: white paper or a black lid around it."""
+    """Adds a border as of a print lying slightly askew on a scanner: white paper or a black lid."""
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """Draw where it is (0..1), at most 8 % of a side, and in which gray."""
+        """Draw the border, at most 8 % of a side: ``where`` is opacity (0..1), ``tone`` its gray level."""
         height, width = params["shape"][:2]
         draws = self.random_generator
         corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
@@ -125,7 +125,7 @@ def _grain(p: float) -> OneOf:
 
 
 def _fading(p: float) -> Sequential:
-    # Blacks turn gray, whites dull, and more so at one side or in a patch.
+    # Blacks turn gray and whites turn dull, often more so at one side or in a patch.
     paler = albumentations.RandomBrightnessContrast(
         brightness_limit=(0.1, 0.4), contrast_limit=(-0.5, -0.2), ensure_safe_range=True, p=1
     )
@@ -147,4 +147,4 @@ EFFECTS: dict[str, Callable[..., Any]] = {
     "borders": Borders,
     "scratches": Scratches,
 }
-"""What makes each effect, given how often it happens (p), in the order in which they happen to a photo."""
+"""Makes each effect, given its probability p, in the order in which they are applied to a photo."""

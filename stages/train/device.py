@@ -1,4 +1,4 @@
-"""Where and in which precision training runs."""
+"""The device and the precision in which training runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FABRIC_PRECISION: dict[str, Any] = {"bf16": "bf16-mixed", "fp32": "32-true"}
 class CompilingFabric(Fabric):
     """A Fabric that compiles every network it sets up (torch.compile).
 
-    The network itself stays as it was, so that judging it on photos of other sizes compiles nothing.
+    The network itself is not changed, so that running it on photos of other sizes does not compile anything.
     """
 
     def setup(self, module: nn.Module, *optimizers: Optimizer, **options: Any) -> Any:
@@ -33,17 +33,17 @@ class CompilingFabric(Fabric):
 
 
 def multiplies_bf16(device: str) -> bool:
-    """Say whether ``device`` (cpu, cuda, mps) multiplies bf16 natively: AMX, AVX512-BF16, or the GPU."""
+    """Return whether ``device`` (cpu, cuda, mps) multiplies bf16 natively: AMX, AVX512-BF16, or the GPU."""
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device == "cpu":
-        has = torch.cpu.get_capabilities()  # names of the processor's kind alone
+        has = torch.cpu.get_capabilities()  # only those of this type of processor
         return has.get("amx_bf16", False) or has.get("avx512_bf16", False)
     return False
 
 
 def choose(machine: Machine) -> tuple[str, str]:
-    """Return the device (cpu, cuda, mps) and the precision (bf16, fp32) that ``machine`` means here."""
+    """Return the device (cpu, cuda, mps) and the precision (bf16, fp32) that ``machine`` selects here."""
     device: str = machine.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu"
@@ -56,10 +56,10 @@ def choose(machine: Machine) -> tuple[str, str]:
 def start_fabric(machine: Machine) -> tuple[Fabric, str, str]:
     """Return the Fabric that trains as ``machine`` says, with its device and precision.
 
-    Algorithms are deterministic; weights are fp32 in both precisions, in bf16 the network's multiplications
-    are cast (autocast). On the CPU the processes of this machine divide its cores, a thread for each, unless
-    ``machine.threads`` says how many each has. Under ``torchrun`` there are as many processes as that has
-    started.
+    Algorithms are deterministic. Weights are fp32 in both precisions; with bf16 the network's multiplications
+    are cast (autocast). On the CPU, the processes of this machine divide its cores, with one thread per core,
+    unless ``machine.threads`` sets the number of threads per process. Under ``torchrun``, the number of
+    processes is the one that it has started.
 
     Raises:
         UngrayError: this machine does not have what ``machine`` asks for.
@@ -68,9 +68,9 @@ def start_fabric(machine: Machine) -> tuple[Fabric, str, str]:
     devices, nodes = _started_by_torchrun() or (machine.devices, machine.nodes)
     torch.set_num_threads(machine.threads or max(1, cores() // (devices if device == "cpu" else 1)))
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # Without it CUDA's matrix products are none of them; read when the first is asked for.
+    # Without it CUDA's matrix products are not deterministic; it is read before the first one.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    # That would also fill all new memory, which costs a fifth of a step and finds only what reads it unset.
+    # It would fill all new memory: a fifth of a step, only for code that reads memory before setting it.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the stage says the precision itself
     if device == "cpu":
@@ -104,7 +104,7 @@ def _demand_compiler() -> None:
 
 
 def _started_by_torchrun() -> tuple[int, int] | None:
-    """Return torchrun's processes a node and nodes; None where it has not started this process."""
+    """Return the numbers of processes per node and of nodes if torchrun started this process; else None."""
     if not (torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()):
         return None
     here = int(os.environ["LOCAL_WORLD_SIZE"])

@@ -1,4 +1,4 @@
-"""What several training processes agree on, and each one's share of a batch."""
+"""Values shared between training processes, and the share of a batch that each one computes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import nn
 
 
 def shares(photos: int, *, ranks: int, rank: int, accumulation: int) -> list[tuple[slice, float]]:
-    """Return the micro-batches of process ``rank``, as slices of a global batch, and what each counts for.
+    """Return the micro-batches of process ``rank``, as slices of a global batch, with their weights.
 
-    Its weights make the gradient (added up over micro-batches, averaged over processes) that of the mean over
-    all ``photos`` of the global batch, however unevenly they divide. A process that no photo is left for gets
-    one that counts for nothing: it must take part in every step.
+    With these weights, the gradient (summed over micro-batches, averaged over processes) is that of the mean
+    over all ``photos`` photos of the global batch, even if they do not divide evenly. A process without a
+    photo of its own gets one with weight 0, because it must take part in every step.
     """
     mine = np.array_split(np.arange(photos), ranks)[rank]
     chunks = [chunk for chunk in np.array_split(mine, accumulation) if len(chunk)]
@@ -39,9 +39,9 @@ def any_of(fabric: Fabric, *flags: bool) -> list[bool]:
 
 
 def share_buffers(fabric: Fabric, network: nn.Module) -> None:
-    """Give all processes the first one's buffers of ``network``, such as the statistics of batch-norm.
+    """Copy the buffers of ``network``, such as batch-norm statistics, from the first process to all others.
 
-    Each has those of its own photos; what is measured on all processes must be one network, the saved one.
+    Each process has the statistics of its own photos, but all must validate the network that is saved.
     """
     if fabric.world_size > 1:
         for buffer in network.buffers():
@@ -49,7 +49,7 @@ def share_buffers(fabric: Fabric, network: nn.Module) -> None:
 
 
 def gathered(fabric: Fabric, mine: Any) -> list[Any]:
-    """Return what each process gave, in the order of their ranks."""
+    """Return the values ``mine`` of all processes, in the order of their ranks."""
     if fabric.world_size == 1:
         return [mine]
     everything: list[Any] = [None] * fabric.world_size

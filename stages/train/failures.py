@@ -1,4 +1,4 @@
-"""What ends a training before its time, in a sentence that names the cause and the way out."""
+"""Errors that end a training early, each with a sentence that names the cause and the remedy."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from stages.train.state import State
 from ungray.errors import UngrayError
 
 EXPLODED = 1000.0
-"""A loss over so many times that of the first step will not come back."""
+"""A loss more than this many times that of the first step will not recover."""
 
 NAMED_PHOTOS = 64
-"""Of the batch at which training failed, so many photos are named at most."""
+"""Largest number of photos named of the batch at which training failed."""
 
 
 def check_loss(loss: float, state: State, *, step: int, lr: float, files: Sequence[str]) -> None:
-    """Raise an UngrayError if ``loss``, of ``step`` (from 1) on ``files``, is no number or has exploded.
+    """Raise an UngrayError if ``loss``, of ``step`` (from 1) on ``files``, is not finite or has exploded.
 
-    The first loss that comes here is kept in ``place``; later ones are compared with it.
+    The first loss is stored in ``state``; later ones are compared with it.
     """
     if not state.first_loss:
         state.first_loss = loss
@@ -37,7 +37,7 @@ def check_loss(loss: float, state: State, *, step: int, lr: float, files: Sequen
 
 
 def check_val(state: State) -> None:
-    """Raise an UngrayError if the loss of the val photos in the epoch that just ended is no number."""
+    """Raise an UngrayError if the loss of the val photos in the latest epoch is not finite."""
     record = state.log[-1]
     if not math.isfinite(record["loss/val"]):
         raise UngrayError(
@@ -48,11 +48,11 @@ def check_val(state: State) -> None:
 
 @contextmanager
 def memory_named(params: Params) -> Iterator[None]:
-    """Turn what torch and NumPy raise when memory does not suffice into an UngrayError."""
+    """Turn the errors that torch and NumPy raise when memory runs out into an UngrayError."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        # The GPU's error has a class of its own, a RuntimeError; the CPU allocator's has only its words.
+        # The GPU's error has its own class, a RuntimeError; the CPU allocator's is known only by its text.
         words = str(error)
         cpu = "DefaultCPUAllocator" in words or "not enough memory" in words or "bad_alloc" in words
         if not (isinstance(error, MemoryError | torch.OutOfMemoryError) or cpu):

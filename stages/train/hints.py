@@ -1,9 +1,10 @@
-"""Hints in training: colors that the network is given at some places of a photo, to learn their use.
+"""Hints in training: known colors at some points of a photo, so that the network learns to use them.
 
-As in Zhang and others, "Real-time user-guided image colorization with learned deep priors" (2017), a photo
-gets a geometric number of points, each a small patch of the true color. Beside them stand dense hints, as a
-reference photo or the last frame of a film gives them: moved, blurred or of another photo, and trusted
-little. A hint's weight says how far it is from the truth, so the network learns how far to trust one.
+As in Zhang and others, "Real-time user-guided image colorization with learned deep priors" (2017), the number
+of points in a photo has a geometric distribution, and each is a small patch of the true color. Other photos
+get dense hints, like those from a reference photo or the previous frame of a film: moved, blurred or from
+another photo, with low weights. The less accurate hints are, the lower their weight, so the network learns
+how much to trust them.
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ from stages.train.params import HintsParams
 from ungray.imaging.color import Float, rgb_to_lab
 
 CERTAIN = 0.8
-"""Share of points that are as good as true, with weight 1; the lower another's, the further it is off."""
+"""Share of points that are nearly true, with weight 1; the others have lower weights and larger errors."""
 
 HAND = 1.0
-"""Standard deviation, Lab units, by which the a and b of a certain point are off."""
+"""Standard deviation of the error in a and b of a point with weight 1, in Lab units."""
 
 DOUBT = 30.0
-"""Standard deviation, Lab units, by which those of a point of weight 0 would be off."""
+"""How much larger that standard deviation would be for a point with weight 0, in Lab units."""
 
 
 class Hints:
     """Draws hints for a share of all photos.
 
-    What a photo gets follows from ``seed``, epoch and the photo's number alone (dense hints of another photo
-    also from its batch), so a training that was interrupted goes on with the very hints it would have seen.
+    The hints of a photo depend only on ``seed``, the epoch and the photo's number (dense hints from another
+    photo also on its batch), so an interrupted training resumes with exactly the hints it would have seen.
     """
 
     def __init__(self, params: HintsParams, *, seed: int) -> None:
@@ -40,8 +41,8 @@ class Hints:
     def batch(self, rgb: Tensor, *, numbers: NDArray[np.int64], epoch: int) -> Tensor:
         """Return hints for ``rgb``, uint8 (batch, height, width, 3), as float32 (batch, 3, height, width).
 
-        Channels: a and b in Lab units, and the weight in 0..1, 0 where nothing is known. ``numbers`` are
-        those of the photos among all.
+        Channels: a and b in Lab units, and the weight in 0..1, which is 0 where no color is known.
+        ``numbers`` are the numbers of these photos among all train photos.
         """
         photos = rgb.numpy()
         hints = np.zeros((len(photos), 3, *photos.shape[1:3]), np.float32)
@@ -64,9 +65,10 @@ class Hints:
 
 
 def points(hints: Float, ab: Float, *, count: int, largest: int, draws: np.random.Generator) -> None:
-    """Set ``count`` square patches of 1 to ``largest`` pixels in ``hints`` to the mean color of ``ab`` there.
+    """Set ``count`` square patches of ``hints``, with sides of 1 to ``largest`` pixels, to colors of ``ab``.
 
-    Both are float32 (channels, height, width); ``hints`` are changed in place.
+    Each gets the mean color of its area plus a random error. Both arrays are float32 (channels, height,
+    width); ``hints`` is changed in place.
     """
     height, width = ab.shape[1:]
     for _ in range(min(count, height * width)):
@@ -80,10 +82,11 @@ def points(hints: Float, ab: Float, *, count: int, largest: int, draws: np.rando
 
 
 def dense(hints: Float, ab: Float, other: Float | None, *, draws: np.random.Generator) -> None:
-    """Fill ``hints`` with colors of a photo that are moved, blurred, or those of another one.
+    """Fill ``hints`` with the colors ``ab`` of the photo or those of ``other``, moved, sometimes blurred.
 
-    In every other photo they are known in patches only. The weight, the same all over a photo, is at most 0.9
-    for its own colors, at most 0.3 for another's; in some photos a part of its own is another's.
+    In half of the photos they are known only in patches. The weight is the same everywhere in a photo: at
+    most 0.9 for its own colors, at most 0.3 for those of ``other``. In some photos a part of its own colors
+    is replaced with that of ``other``.
     """
     height, width = ab.shape[1:]
     own = other is None or draws.random() < 0.75

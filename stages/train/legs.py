@@ -1,8 +1,8 @@
-"""A training with the schedule ``stable`` goes on from where the rate of a shorter one began to fall.
+"""With the schedule ``stable``, a longer training begins where the learning rate of a shorter one fell.
 
-When it begins to fall, all of the training is kept in the working cache, keyed by every setting that decides
-about weights but how long it is. A later training that is longer begins there, and gives the same bytes as if
-it had taken all steps itself.
+When the rate begins to fall, the state of the training is saved in the working cache, keyed by every setting
+that the weights depend on, except its length. A later, longer training begins there and gives the same bytes
+as if it had taken all steps itself.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ from ungray.system.files import whole_folder
 from ungray.system.terminal import say, tell
 
 HOW_LONG = {f"train.{name}" for name in ("epochs", "steps", "minutes", "decay")}
-"""Settings that change nothing of a training before the learning rate falls."""
+"""Settings that have no effect on a training before the learning rate falls."""
 
 TILES = "tiles-*.npz"
-"""The pictures of progress grids, beside a checkpoint."""
+"""Files of the photos in progress grids, next to a checkpoint."""
 
 
 def folder(work: Path, settings: dict[str, Any]) -> Path:
-    """Return the folder of all that trainings with these ``settings`` have kept, however long they were.
+    """Return the folder of saved states of trainings with these ``settings``, whatever their length.
 
-    ``work`` is the folder of one of them in the working cache.
+    ``work`` is the folder of one of these trainings in the working cache.
     """
     shared = {name: value for name, value in settings.items() if name not in HOW_LONG}
     return work.parent.with_name("legs") / cache.fingerprint(shared)
 
 
 def keep(checkpoint: Path, legs: Path, *, step: int) -> None:
-    """Copy ``checkpoint`` and the progress grids beside it to ``legs``, as those after ``step`` steps."""
+    """Copy ``checkpoint`` and its progress grids to ``legs``, as the state after ``step`` steps."""
     with whole_folder(legs / str(step)) as kept:
         for path in [checkpoint, *checkpoint.parent.glob(TILES)]:
             shutil.copy2(path, kept)
 
 
 def begin(params: Params, checkpoint: Path, legs: Path, *, fingerprint: str, batches_an_epoch: int) -> None:
-    """Make the longest of ``legs`` that this training goes beyond its ``checkpoint``, and say so.
+    """Copy the longest usable state in ``legs`` to ``checkpoint``, where this training begins, and report it.
 
-    The learning rate must not have fallen by then, nor fall just there: the same training again is a whole
-    one. Does nothing where there is a checkpoint.
+    A state is usable if the learning rate of this training begins to fall after it. So repeating the same
+    training takes all of its steps again. Does nothing if there is a checkpoint.
     """
     if params.schedule != "stable" or checkpoint.exists():
         return
@@ -62,7 +62,7 @@ def begin(params: Params, checkpoint: Path, legs: Path, *, fingerprint: str, bat
             continue
         for path in kept.glob(TILES):
             shutil.copy2(path, checkpoint.parent)
-        state["planned_steps"] = 0  # that was the shorter one's
+        state["planned_steps"] = 0  # it was that of the shorter training
         checkpoints.write(checkpoint, saved | {"fingerprint": fingerprint})
         tell(f"train: the first {kept.name} steps are those of a shorter training with the same settings")
         return

@@ -38,31 +38,32 @@ OnEpoch = Callable[[int, dict[str, float]], None]
 
 
 class EndedError(Exception):
-    """Raised by what is called on an epoch: the training is not to go on, now or later."""
+    """Raised by an ``on_epoch`` callback: the training ends and will not be resumed."""
 
 
 @dataclass(frozen=True)
 class Photos:
-    """What is trained and validated on."""
+    """The photos used for training and validation."""
 
     train: Sequence[Pixels | Streamed]
-    """Of one or more sizes."""
+    """Train photos, one array or stream for each size."""
     files: Sequence[str]
-    """The names of the train photos, in their order through all sizes."""
+    """Names of the train photos, in the order of ``train``, size after size."""
     val: Pixels
     degradation: Degradation | None
-    """What the network sees of the train photos goes through it, if given; val photos stay as they are."""
+    """Applied to the network's view of the train photos, if given; val photos are not changed."""
     tones: Tones | None = None
-    """So does it through this, before."""
+    """Also applied to it, before ``degradation``, if given."""
     hints: Hints | None = None
-    """What the network is told of the train photos' colors, if given."""
+    """Makes hints of the train photos' colors for the network, if given."""
 
 
 class Training:
-    """One training of ``network``, in place: on from ``checkpoint`` if there is one, else from the start.
+    """One training of ``network``, in place: it resumes from ``checkpoint`` if there is one.
 
-    ``checkpoint`` is written as often as ``machine`` says, when interrupted, and before the learning rate of
-    the schedule ``stable`` falls: then it goes to ``legs`` as well, see :mod:`stages.train.legs`.
+    ``checkpoint`` is written as often as ``machine`` says, when training is interrupted, and before the
+    learning rate of the schedule ``stable`` falls; in that case it is copied to ``legs`` too, see
+    :mod:`stages.train.legs`.
     """
 
     def __init__(
@@ -110,14 +111,14 @@ class Training:
             self.state.planned_steps = self.most_steps
 
     def run(self, on_epoch: OnEpoch | None) -> State:
-        """Train until the budget is spent or patience is over; return where that was.
+        """Train until the budget is used up or patience runs out; return the final state.
 
         The network then has the weights that ``train.keep`` and ``train.ema`` ask for. ``on_epoch`` is called
         with each epoch's number and record and may raise to end the training.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C or SIGTERM, after a checkpoint was saved.
-            UngrayError: the loss is no number or has exploded, or memory does not suffice.
+            KeyboardInterrupt: on Ctrl-C or SIGTERM, after a checkpoint was saved.
+            UngrayError: the loss is not finite or has exploded, or there is not enough memory.
         """
         state = self.state
         with stoppable() as stop, memory_named(self.params), self.progress:
@@ -133,7 +134,7 @@ class Training:
                 distributed.share_buffers(self.fabric, self.shown)
                 last_step = min((state.epoch + 1) * self.batches_an_epoch, self.steps) - 1
                 measured = self.validate(self.shown)
-                self._save_if_due(stop)  # after the last epoch's validation no step comes that would see it
+                self._save_if_due(stop)  # no later step would handle it after the last epoch
                 state.end_epoch(
                     distributed.summed(self.fabric, {"photos": state.photos, **state.sums}),
                     measured,
@@ -148,7 +149,7 @@ class Training:
         return state
 
     def _train_epoch(self, stop: list[int]) -> None:
-        """Take the steps that are left of this epoch, fewer where the budget ends in it."""
+        """Take the remaining steps of this epoch, or fewer if the budget ends within it."""
         state, params = self.state, self.params
         drawn = mixed_batches(
             self.photos.train,
@@ -173,14 +174,14 @@ class Training:
             self._save_if_due(stop)
 
     def _keep_leg(self) -> None:
-        """Keep what a longer training can begin from."""
+        """Save the state that a longer training can begin from."""
         self.clock.save(self.checkpoint)
         if self.legs and self.fabric.is_global_zero:
             keep(self.checkpoint.path, self.legs, step=self.step)
         self.clock.pause()
 
     def _save_if_due(self, stop: list[int]) -> None:
-        """Save a checkpoint where it is time to; end the training where a signal asks for it."""
+        """Save a checkpoint if one is due; end the training if a signal asked for it."""
         stopping, due = distributed.any_of(self.fabric, bool(stop), self.clock.checkpoint_is_due())
         if stopping or due:
             self.clock.save(self.checkpoint)
@@ -188,7 +189,7 @@ class Training:
             raise KeyboardInterrupt
 
     def _train_step(self, batch: Tensor, numbers: NDArray[np.int64]) -> None:
-        """Take one step on a global batch, uint8 RGB (batch, height, width, 3) of the photos ``numbers``."""
+        """Take one step on a global batch, the photos ``numbers`` as uint8 RGB (batch, height, width, 3)."""
         state, params = self.state, self.params
         factor = schedule.lr_factor(params, self.step, self.steps)
         shares = distributed.shares(
@@ -218,7 +219,7 @@ class Training:
         state.batch += 1
 
     def _drawn(self, photos: Tensor, numbers: NDArray[np.int64]) -> tuple[Tensor | None, Tensor | None]:
-        """Return what the network sees of ``photos`` instead of themselves, and their hints, if any."""
+        """Return what the network sees instead of ``photos``, and their hints; each None if not used."""
         epoch, source = self.state.epoch, self.photos
         seen = source.tones.batch(photos, numbers=numbers, epoch=epoch) if source.tones else None
         if source.degradation:
@@ -230,7 +231,7 @@ class Training:
         return distributed.any_of(self.fabric, due)[0]
 
     def _plan(self) -> None:
-        """Fix the number of all steps by the pace so far, and say so."""
+        """Fix the total number of steps by the pace so far, and show it."""
         params, state = self.params, self.state
         distributed.share_buffers(self.fabric, self.shown)
         seconds = self.clock.seconds_of(lambda: self.validate(self.shown))
@@ -248,16 +249,16 @@ class Training:
 
     @property
     def step(self) -> int:
-        """Steps taken so far."""
+        """Number of steps taken so far."""
         return self.state.epoch * self.batches_an_epoch + self.state.batch
 
     @property
     def steps(self) -> int:
-        """All steps, as far as that is known."""
+        """Total number of steps, as known so far."""
         return self.state.planned_steps or self.most_steps
 
     def is_over(self) -> bool:
-        """Say whether the budget is spent or patience is over."""
+        """Return whether the budget is used up or patience has run out."""
         if self.state.batch:
-            return False  # stopped after the last step of an epoch, it is still to be validated
+            return False  # an epoch that was stopped after its last step must still be validated
         return self.step >= self.steps or self.best.patience_is_over(self.state)

@@ -1,8 +1,7 @@
-"""What training makes small: how far a network's outputs are from its targets, in its own units.
+"""Losses: how far a network's outputs are from its targets, in the network's own units.
 
-L1 and MSE have one best answer where color is open, the median or mean of the plausible ones, and that is
-brown. ``chroma_l1`` and ``classes`` are remedies; the third, a discriminator, is
-:mod:`stages.train.objective`.
+Where several colors are plausible, L1 and MSE are lowest at their median or mean, which is brown.
+``chroma_l1`` and ``classes`` are remedies; a third one, a discriminator, is in :mod:`stages.train.objective`.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ if TYPE_CHECKING:
     from stages.train.data import Streamed
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""Takes outputs and targets, float32, the mean over a batch out; the gray photo goes in as an output."""
+"""Takes float32 outputs and targets, returns the mean over the batch; gray photos can be outputs too."""
 
 PRIOR_PHOTOS = 500
-"""So many train photos say how often each color is met."""
+"""Largest number of train photos used to measure how frequent each color class is."""
 
 
 def build_loss(params: Params, network: Colorizer) -> Loss:
@@ -38,10 +37,10 @@ def build_loss(params: Params, network: Colorizer) -> Loss:
 
 
 def measure_prior(network: Colorizer, train: Sequence[Pixels | Streamed]) -> None:
-    """Tell a network that classifies color how often it meets each class; to others nothing is done.
+    """Set the prior of a network that predicts color classes: how frequent each class is.
 
-    Counted over at most 500 photos, evenly spaced in ``train``'s first array (of shards: the
-    first ones), as its targets show them.
+    It is measured on the network's targets for at most 500 photos, evenly spaced in the first array of
+    ``train`` (or the first photos of its shards). Other networks are not changed.
     """
     classes = _classes(network)
     if classes is None:
@@ -56,10 +55,10 @@ def measure_prior(network: Colorizer, train: Sequence[Pixels | Streamed]) -> Non
 
 
 def _chroma_l1(params: Params, network: Colorizer) -> Loss:
-    """L1 in which colored pixels count more, plus the difference of chroma.
+    """Return L1 with a higher weight for colored pixels, plus the difference in chroma.
 
-    A gray sky hides a red coat in the mean, so a pixel's weight rises with its true chroma. Where the hue is
-    open, a guess pays for its hue anyway, but ``match`` makes it pay for paleness too.
+    In the plain mean a large gray sky outweighs a red coat, so a pixel's weight rises with its true chroma.
+    Where the hue is uncertain, L1 favors pale colors; ``match`` is the weight of a penalty for paleness.
     """
     options = params.chroma_l1
 
@@ -76,9 +75,10 @@ def _chroma_l1(params: Params, network: Colorizer) -> Loss:
 
 
 def _class_loss(params: Params, network: Colorizer) -> Loss:
-    """Cross-entropy with the soft-encoded truth, rare colors weighted up (Zhang, Isola, Efros 2016).
+    """Return cross-entropy with the soft-encoded truth and a higher weight for rare colors.
 
-    Mixed with L1 of the distribution's mean, which keeps the classes that lie near each other together.
+    The method is that of Zhang, Isola and Efros (2016). The L1 of the distribution's mean is added, so that
+    the loss takes the distance between classes into account.
     """
     options, classes = params.classes, _classes(network)
     assert classes is not None
@@ -86,7 +86,7 @@ def _class_loss(params: Params, network: Colorizer) -> Loss:
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
         ab = network.ab_of(targets)
         numbers, weights = classes.encode(ab)
-        rarity = classes.rarity(options.rebalancing)[numbers[:, :1]]  # of the nearest class, as in the paper
+        rarity = classes.rarity(options.rebalancing)[numbers[:, :1]]  # the nearest class's, as in the paper
         likely = functional.log_softmax(outputs, dim=1).gather(1, numbers)
         value = -(rarity * weights * likely).sum(1).mean()
         if options.regression:
@@ -98,13 +98,13 @@ def _class_loss(params: Params, network: Colorizer) -> Loss:
 
 
 LOSSES: dict[str, Loss] = {"l1": functional.l1_loss, "mse": functional.mse_loss}
-"""By name in params.yaml, those that look at no more than outputs and targets."""
+"""Losses that need only outputs and targets, by name in params.yaml."""
 
 COLOR_LOSSES: dict[str, Callable[[Params, Colorizer], Loss]] = {
     "chroma_l1": _chroma_l1,
     "classes": _class_loss,
 }
-"""By name in params.yaml, those that look at color through the network: each makes the loss for one."""
+"""Makers of losses that need the network to get colors, by name in params.yaml."""
 
 
 def _classes(network: Colorizer) -> AbClasses | None:
@@ -113,5 +113,5 @@ def _classes(network: Colorizer) -> AbClasses | None:
 
 
 def _chroma(ab: Tensor) -> Tensor:
-    # Not just the root: its slope at gray is infinite.
+    # The small constant avoids the infinite slope of the root at gray.
     return (ab.square().sum(1, keepdim=True) + 1e-2).sqrt()

@@ -2,9 +2,9 @@
 
 The loop knows only :class:`Objective`. :class:`Regression` trains a network alone, :class:`Adversarial`
 trains it against a discriminator (Goodfellow and others 2014); :func:`build_objective` chooses. A brown photo
-is a good compromise but no photo: the discriminator learns to tell it from a true one, and the colorizer pays
-for being found out. As in pix2pix (Isola and others 2017) the discriminator sees lightness beside color, and
-the loss on the true colors, whichever ``train.loss`` is, stays.
+has a low loss but does not look real: the discriminator learns to distinguish it from a true photo, and the
+colorizer is penalized when its colors are recognized as false. As in pix2pix (Isola and others 2017), the
+discriminator sees both lightness and color, and the loss ``train.loss`` on the true colors remains.
 """
 
 from __future__ import annotations
@@ -32,23 +32,24 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     "sgd": torch.optim.SGD,
     "rmsprop": torch.optim.RMSprop,
 }
-"""By name in params.yaml, each with PyTorch's defaults but lr and weight_decay; sgd has momentum 0.9."""
+"""By name in params.yaml. Except for lr and weight_decay, PyTorch's defaults; sgd has momentum 0.9."""
 
 
 class Objective(ABC):
     """What the loop trains, one step at a time.
 
-    Draws of an objective on torch's own generators are exact after a resumption: their states are in the
-    checkpoint. Draws on generators of its own must follow from seed and step, or be in :meth:`state_dict`.
+    Random draws from torch's own generators are repeated exactly when training resumes, because the
+    checkpoint contains their states. Other generators must depend only on seed and step, or be in
+    :meth:`state_dict`.
     """
 
     network: Colorizer
-    """What is validated, shown and saved."""
+    """The network that is validated, shown and saved."""
 
     def __init__(self, params: Params, network: Colorizer, fabric: Fabric) -> None:
         self.params, self.network, self.fabric = params, network, fabric
         self.loss = build_loss(params, network)
-        """Takes the network's outputs and targets; the mean over the batch, in the network's own units."""
+        """Takes the network's outputs and targets; returns the batch mean, in the network's own units."""
         self.module, self.optimizer = self.set_up(network, lr=params.lr)
 
     def step(
@@ -61,21 +62,22 @@ class Objective(ABC):
         share: float = 1.0,
         last: bool = True,
     ) -> dict[str, Tensor]:
-        """Go forward and backward on one micro-batch, and where it is the last one, step.
+        """Run the forward and backward pass on one micro-batch, and after the last one, take the step.
 
         Args:
             batch: true photos, uint8 RGB (batch, height, width, 3), on the CPU.
-            degraded: what the network sees of them, of the same shape, instead of their own gray; None =
-            that. hints: colors it is told, (batch, 3, height, width); see :class:`stages.train.hints.Hints`.
-            lr_factor: 0..1, what each optimizer's own base learning rate is multiplied by in this step.
-            share: what the mean loss of this micro-batch counts for in the gradient, so that micro-batches
-                (whose gradients add up) and processes (whose gradients are averaged) together give the
-                gradient of the mean over the global batch. Multiply the loss by it before going backward.
-            last: whether this is the last micro-batch of the global batch here.
+            degraded: degraded photos of the same shape, whose gray the network sees instead; None if it sees
+                the gray of ``batch``.
+            lr_factor: 0..1, multiplies each optimizer's own base learning rate in this step.
+            hints: known colors, (batch, 3, height, width); see :class:`stages.train.hints.Hints`.
+            share: weight of this micro-batch's mean loss in the gradient, so that micro-batches (whose
+                gradients are summed) and processes (whose gradients are averaged) together give the gradient
+                of the mean over the global batch. Multiply the loss by it before the backward pass.
+            last: whether this is the last micro-batch of the global batch in this process.
 
         Returns:
-            Detached scalars by name, means over the micro-batch, not multiplied by ``share``; "loss" is one
-            of them. The loop logs the mean of each over an epoch as ``<name>/train``.
+            Detached scalars by name, means over the micro-batch, not multiplied by ``share``; one of them is
+            "loss". The loop logs the mean of each over an epoch as ``<name>/train``.
         """
         inputs, targets = self.pairs(batch, degraded, hints)
         found = self.backward(batch, inputs, targets, share=share, last=last)
@@ -87,13 +89,13 @@ class Objective(ABC):
     def backward(
         self, batch: Tensor, inputs: Tensor, targets: Tensor, *, share: float, last: bool
     ) -> dict[str, Tensor]:
-        """Let the gradients of one micro-batch add up and return what :meth:`step` does.
+        """Accumulate the gradients of one micro-batch and return the same scalars as :meth:`step`.
 
-        ``inputs`` and ``targets`` are what :meth:`pairs` makes of ``batch``.
+        ``inputs`` and ``targets`` are the result of :meth:`pairs` for ``batch``.
         """
 
     def advance(self, lr_factor: float) -> None:
-        """Let every optimizer take its step on the gradients that have added up."""
+        """Let every optimizer take a step on the accumulated gradients."""
         self.update(self.module, self.optimizer, lr=self.params.lr * lr_factor)
 
     def state_dict(self) -> dict[str, Any]:
@@ -104,7 +106,7 @@ class Objective(ABC):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what :meth:`state_dict` returned."""
+        """Restore what :meth:`state_dict` returned."""
         self.network.load_state_dict(state["network"])
         self.optimizer.optimizer.load_state_dict(state["optimizer"])
 
@@ -123,15 +125,15 @@ class Objective(ABC):
         return self.network.with_hints(inputs, hints), targets
 
     def set_up(self, network: nn.Module, *, lr: float) -> tuple[Any, Any]:
-        """Return ``network`` and its optimizer as Fabric runs them: on the device, over all processes."""
+        """Return ``network`` and its optimizer set up by Fabric: on the device, over all processes."""
         network.to(memory_format=torch.channels_last)
         return self.fabric.setup(network, make_optimizer(self.params, network, lr=lr))
 
     def update(self, module: Any, optimizer: Any, *, lr: float) -> None:
-        """Clip the gradients that have added up, take a step at ``lr``, and clear them."""
+        """Clip the accumulated gradients, take a step with learning rate ``lr``, and clear them."""
         set_lr(optimizer, lr)
         if self.params.clip_norm:
-            # What is no number is the loop's to tell, with the photos that made it.
+            # The loop reports values that are not finite, with the photos that led to them.
             self.fabric.clip_gradients(
                 module, optimizer, max_norm=self.params.clip_norm, error_if_nonfinite=False
             )
@@ -161,7 +163,7 @@ def build_objective(params: Params, network: Colorizer, fabric: Fabric) -> Objec
 
 
 def make_optimizer(params: Params, network: nn.Module, *, lr: float) -> Optimizer:
-    """Return ``params``' optimizer for ``network``.
+    """Return the optimizer of ``params`` for ``network``.
 
     Weight decay is an L2 penalty on the loss in adam, sgd and rmsprop, and decoupled from it in adamw
     (Loshchilov and Hutter 2019).
@@ -173,22 +175,23 @@ def make_optimizer(params: Params, network: nn.Module, *, lr: float) -> Optimize
 
 
 def set_lr(optimizer: Optimizer, lr: float) -> None:
-    """Let the next step of ``optimizer`` be taken at ``lr``."""
+    """Set the learning rate of the next step of ``optimizer``."""
     for group in optimizer.param_groups:
         group["lr"] = lr
 
 
 CURVES = ("loss_generator", "loss_discriminator", "discriminator_accuracy")
-"""What a step returns beside "loss"."""
+"""Names of the scalars that an adversarial step returns besides "loss"."""
 
 
 class Adversarial(Objective):
-    """A colorizer and a discriminator that learn from each other, a step each on every batch.
+    """A colorizer and a discriminator that learn from each other; each takes one step on every batch.
 
-    The discriminator makes the binary cross-entropy of telling true from colored photos small; the colorizer
-    its own loss plus ``train.adversarial.weight`` times that of being taken for true. Both numbers are 0.69
-    (ln 2) where the discriminator can only toss a coin. Every so many steps the discriminator's photos are
-    noisy (Sonderby and others 2017): one that is always right teaches nothing, and colors collapse.
+    The discriminator minimizes the binary cross-entropy of distinguishing true photos from colored ones. The
+    colorizer minimizes its own loss plus ``train.adversarial.weight`` times the cross-entropy of its photos
+    being classified as true. Both cross-entropies are 0.69 (ln 2) if the discriminator can only guess. Every
+    ``train.adversarial.noise_every`` steps, noise is added to the discriminator's photos (Sonderby and others
+    2017): a discriminator that is always right teaches nothing, and colors collapse.
     """
 
     def __init__(self, params: Params, network: Colorizer, fabric: Fabric) -> None:
@@ -196,15 +199,15 @@ class Adversarial(Objective):
         self.discriminator = Discriminator()
         self.critic, self.critic_optimizer = self.set_up(self.discriminator, lr=params.adversarial.lr)
         self.steps = 0
-        self.turn = 0  # of the micro-batch in its step
+        self.turn = 0  # number of the micro-batch within the step
 
     def backward(
         self, batch: Tensor, inputs: Tensor, targets: Tensor, *, share: float, last: bool
     ) -> dict[str, Tensor]:
-        """See :meth:`Objective.backward`; "loss" is the one on the true colors, without the discriminator's.
+        """See :meth:`Objective.backward`; "loss" is the loss on the true colors alone.
 
-        Beside it: loss_generator and loss_discriminator, the two cross-entropies, and
-        discriminator_accuracy, the share of photos, true and colored, that it took for what they are.
+        The other scalars: loss_generator and loss_discriminator, the two cross-entropies, and
+        discriminator_accuracy, the share of photos, true and colored, that it classified correctly.
         """
         lightness = rgb_to_lab(to_rgb(self.fabric.to_device(batch)))[:, :1]
         with self.fabric.no_backward_sync(self.module, enabled=not last):
@@ -214,8 +217,8 @@ class Adversarial(Objective):
             noise = self._noise(true)
             judged = self._learn_to_tell(torch.cat([true, colored.detach()]) + noise, share, last=last)
             loss = self.loss(outputs, targets)
-            # True ones beside: batch-norm must find the discriminator the photos it learned on. Not through
-            # Fabric's wrapper, for of this pass the discriminator itself learns nothing.
+            # True photos are included so that batch-norm sees the same mix as when the discriminator learned.
+            # Fabric's wrapper is bypassed because the discriminator does not learn from this pass.
             self.discriminator.requires_grad_(False)
             with self.fabric.autocast():
                 logits = self.discriminator(torch.cat([true, colored]) + noise).float()[len(true) :]
@@ -232,7 +235,7 @@ class Adversarial(Objective):
         self.steps, self.turn = self.steps + 1, 0
 
     def _learn_to_tell(self, photos: Tensor, share: float, *, last: bool) -> dict[str, Tensor]:
-        """Let the discriminator's gradients add up on ``photos``, true ones first and as many colored."""
+        """Accumulate the discriminator's gradients on ``photos``: true ones first, then as many colored."""
         with self.fabric.no_backward_sync(self.critic, enabled=not last):
             true, colored = self.critic(photos).float().chunk(2)
             loss = (_cross_entropy(true, true=True) + _cross_entropy(colored, true=False)) / 2
@@ -243,7 +246,7 @@ class Adversarial(Objective):
     def _seen(self, lightness: Tensor, ab: Tensor) -> Tensor:
         """Return L / 50 - 1 and ab / 110, (batch, 3, height, width), at the size of ``ab`` (Lab units).
 
-        Where that is smaller than a discriminator can look at, it is brought up.
+        If that is too small for a discriminator, ``ab`` is upsampled to the size of ``lightness``.
         """
         if min(ab.shape[2:]) < Discriminator.MIN_SIDE:
             ab = functional.interpolate(ab, lightness.shape[2:], mode="nearest")
@@ -251,7 +254,7 @@ class Adversarial(Objective):
         return torch.cat([small / 50 - 1, ab / AB_SCALE], dim=1)
 
     def _noise(self, photos: Tensor) -> Tensor:
-        """Return what is added to true and colored ``photos``; it follows from seed and step alone."""
+        """Return the noise for true and colored ``photos``; it depends only on seed, process and step."""
         options = self.params.adversarial
         if not options.noise or self.steps % options.noise_every:
             return photos.new_zeros(())

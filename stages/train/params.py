@@ -1,4 +1,4 @@
-"""The section ``train`` of params.yaml, with the arguments of each architecture that has any."""
+"""The section ``train`` of params.yaml, and the arguments of the architectures that take any."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ else:
 
 
 class UNetParams(Section):
-    """Of :class:`ungray.networks.unet.UNet`."""
+    """Arguments of :class:`ungray.networks.unet.UNet`."""
 
     channels: Annotated[tuple[Channels, ...], Field(strict=False, min_length=4, max_length=4)]
 
 
 class LiteUNetParams(Section):
-    """Of :class:`ungray.networks.lite_unet.LiteUNet`."""
+    """Arguments of :class:`ungray.networks.lite_unet.LiteUNet`."""
 
     encoder: Literal["lite0", "lite1", "lite2"]
     decoder: Annotated[tuple[Channels, ...], Field(strict=False, min_length=4, max_length=4)]
@@ -33,14 +33,14 @@ class LiteUNetParams(Section):
 
 
 class LabAutoencoderParams(Section):
-    """Of :class:`ungray.networks.lab_autoencoder.LabAutoencoder`."""
+    """Arguments of :class:`ungray.networks.lab_autoencoder.LabAutoencoder`."""
 
     num_layers: int = Field(ge=1, le=5)
     filters: int = Field(ge=16, le=1024, multiple_of=4)
 
 
 class DenseAutoencoderParams(Section):
-    """Of :class:`ungray.networks.dense_autoencoder.DenseAutoencoder`."""
+    """Arguments of :class:`ungray.networks.dense_autoencoder.DenseAutoencoder`."""
 
     embedding: int = Field(ge=16, le=4096, multiple_of=16)
     pooling: Literal["average", "max"]
@@ -48,20 +48,20 @@ class DenseAutoencoderParams(Section):
 
 
 class ResNet18Params(Section):
-    """Of :class:`ungray.networks.resnet18.ResNet18`."""
+    """Arguments of :class:`ungray.networks.resnet18.ResNet18`."""
 
     pretrained: bool
 
 
 Effect = Literal["sepia", "blur", "grain", "fading", "borders", "scratches"]
-"""What happens to old scans; see :mod:`stages.train.degradation`."""
+"""Effects of age on scanned photos; see :mod:`stages.train.degradation`."""
 
 CLASSIFIERS = ("unet", "lite_unet")
-"""Architectures that can classify color."""
+"""Architectures that can predict color classes."""
 
 
 class ChromaL1Params(Section):
-    """How ``loss: chroma_l1`` counts color."""
+    """How ``loss: chroma_l1`` weights color."""
 
     doubled_at: float = Field(
         gt=0, le=1000, description="chroma in Lab units at which a pixel counts twice a gray one"
@@ -70,7 +70,7 @@ class ChromaL1Params(Section):
 
 
 class ClassesParams(Section):
-    """What ``loss: classes`` classifies, and how it answers."""
+    """The color classes of ``loss: classes``, and how its predictions become colors."""
 
     grid: int = Field(ge=5, le=50, description="Lab units")
     rebalancing: float = Field(ge=0, le=1)
@@ -79,7 +79,7 @@ class ClassesParams(Section):
 
 
 class AdversarialParams(Section):
-    """The discriminator that the network is trained against; see :mod:`stages.train.objective`."""
+    """The discriminator the network is trained against; see :mod:`stages.train.objective`."""
 
     weight: float = Field(ge=0, le=1000)
     lr: float = Field(gt=0, le=1)
@@ -88,7 +88,7 @@ class AdversarialParams(Section):
 
 
 class HintsParams(Section):
-    """The hints that a network which takes any is trained with; see :mod:`stages.train.hints`."""
+    """The hints that a network is trained with, if it takes hints; see :mod:`stages.train.hints`."""
 
     share: float = Field(ge=0, le=1, description="share of photos; 0 = off")
     points: float = Field(ge=1, le=1000, description="points a photo")
@@ -97,7 +97,7 @@ class HintsParams(Section):
 
 
 class Params(Section):
-    """What is trained, and how."""
+    """What to train, and how."""
 
     architecture: Literal[
         "unet",
@@ -165,7 +165,7 @@ class Params(Section):
         return self
 
     def network(self) -> dict[str, Any]:
-        """Return the configuration that :func:`ungray.networks.build` takes."""
+        """Return the configuration for :func:`ungray.networks.build`."""
         sections: dict[str, Section] = {
             "unet": self.unet,
             "lite_unet": self.lite_unet,

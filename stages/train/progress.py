@@ -1,4 +1,4 @@
-"""The progress of a training: a bar or a line a minute, a line per epoch, DVCLive's curves, photo grids."""
+"""Training progress: a bar or one line per minute, one line per epoch, DVCLive's curves, and photo grids."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FIRST_DIGITS = {1, 2, 5}
 
 
 class ProgressGrids:
-    """Colors ``train.grid_photos`` val photos and keeps the results in ``work``, also for a resumed run."""
+    """Colors ``train.grid_photos`` val photos and saves them in ``work`` for a resumed run."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class ProgressGrids:
         degradation: Degradation | None,
     ) -> None:
         self._work = work
-        # Names are checksums, so the first ones are as good as drawn by lot.
+        # Names are checksums, so the first ones are as good as a random sample.
         chosen = val.sort_values("photo").head(params.grid_photos)
         self._truths = [photos.read_rgb(prepared / file) for file in chosen["file"]]
         self._degraded = [
@@ -58,17 +58,17 @@ class ProgressGrids:
 
     @staticmethod
     def is_milestone(epoch: int) -> bool:
-        """Say whether ``epoch`` has a column in the tall grid: 0, 1, 2, 5, 10, 20, 50, 100 ..."""
+        """Return whether ``epoch`` has a column in the tall grid: 0, 1, 2, 5, 10, 20, 50, 100, ..."""
         digits = str(epoch)
         return epoch == 0 or (int(digits[0]) in FIRST_DIGITS and set(digits[1:]) <= {"0"})
 
     def draw(self, epoch: int, network: Colorizer) -> None:
-        """Color the photos, and their worn twins where there are any, by ``network`` as it is now."""
+        """Color the photos, and their degraded copies if there are any, with the current ``network``."""
         predict_ab = predictor(network)
         tiles = []
         for photo in [*self._truths, *self._degraded]:
             gray = photo_files.from_array(gray_photo(photo))
-            # One by one, as a user colors them: in a batch a network's answers may differ in the last digit.
+            # One by one, as a user colors them: in a batch, a network's outputs may differ in the last digit.
             (prediction,) = predict(
                 [gray], predict_ab, working_size=network.working_size, multiple=network.MULTIPLE
             )
@@ -77,7 +77,7 @@ class ProgressGrids:
             np.savez_compressed(file, *tiles)
 
     def grid(self, epoch: int) -> Path:
-        """Return a picture of the photos: gray, as colored at ``epoch``, and true."""
+        """Write an image of the photos (gray, colored after ``epoch``, and true) and return its path."""
         colored = self._read(epoch)
         columns = ["gray", f"epoch {epoch}", "truth"]
         rows = [
@@ -93,7 +93,7 @@ class ProgressGrids:
         return path
 
     def tall(self, last: int) -> Path:
-        """Return a picture of the photos as colored at each milestone before ``last``, and there."""
+        """Write an image of the photos as colored at the milestones and at ``last``; return its path."""
         epochs = [epoch for epoch in range(last) if self.is_milestone(epoch)] + [last]
         colored = [self._read(epoch) for epoch in epochs]
         rows = [
@@ -113,7 +113,7 @@ class ProgressGrids:
 
 
 def _degraded(truth: Rgb, degradation: Degradation, params: Params, number: int) -> Rgb:
-    """Return ``truth`` worn as training does it: at the working size, which is then brought up again."""
+    """Return ``truth`` degraded as in training: at the working size, then upsampled to its own size."""
     side = (params.working_size, params.working_size)
     small = np.asarray(cv2.resize(truth, side, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     degraded = degradation.degrade(small, np.random.default_rng([params.seed, number]))
@@ -121,16 +121,16 @@ def _degraded(truth: Rgb, degradation: Degradation, params: Params, number: int)
 
 
 class NoProgress:
-    """Shows nothing: what all processes but the first one do, and what :class:`Progress` overrides."""
+    """Shows nothing. All processes but the first use it; :class:`Progress` overrides its methods."""
 
     def start(self, state: State, network: Colorizer, *, steps: int) -> None:
-        """Begin, or go on from ``place``; ``steps`` are all steps, as far as that is known."""
+        """Begin, or resume from ``state``; ``steps`` is the total number of steps as known so far."""
 
     def step(self, photos: int) -> None:
-        """Show that a step on so many photos has ended."""
+        """Show that a step on ``photos`` photos has ended."""
 
     def plan(self, steps: int) -> None:
-        """Show that the number of all steps is now known."""
+        """Show that the total number of steps is now known."""
 
     def epoch(self, state: State, network: Colorizer, *, last: bool) -> None:
         """Show the epoch that just ended."""
@@ -141,7 +141,7 @@ class NoProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End, well or not."""
+        """End, after success or an error."""
 
 
 class Progress(NoProgress):
@@ -165,7 +165,7 @@ class Progress(NoProgress):
         self._started, self._seen, self._steps = 0.0, 0, 0
 
     def start(self, state: State, network: Colorizer, *, steps: int) -> None:
-        """Log again what an interrupted run logged, and draw what the untrained network makes."""
+        """Log again what an interrupted run logged; in a new run, color the grids before training."""
         if state.epoch or state.batch:
             tell(f"train: going on from epoch {state.epoch}, batch {state.batch}")
         else:
@@ -182,12 +182,12 @@ class Progress(NoProgress):
         self.plan(steps)
 
     def step(self, photos: int) -> None:
-        """Move the bar on."""
+        """Advance the bar."""
         self._seen += photos
         self._bar.update(photos)
 
     def plan(self, steps: int) -> None:
-        """Give the bar its length."""
+        """Set the length of the bar."""
         self._steps = steps
         self._bar.total = self._photos_of(steps)
         self._bar.refresh()
@@ -213,13 +213,13 @@ class Progress(NoProgress):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write what DVCLive still holds."""
+        """Close the bar and, unless there was an error, let DVCLive finish its files."""
         self._bar.close()
         if kind is None:
             self._live.end()
 
     def _pace(self, state: State, *, last: bool) -> str:
-        # Nothing to tell for a run that was stopped between the last step of an epoch and its end.
+        # A run that was stopped between the last step of an epoch and its end has no pace to report.
         if not self._seen:
             return ""
         rate = self._seen / (time.monotonic() - self._started)
@@ -260,7 +260,7 @@ def _figure(record: dict[str, float]) -> str:
 
 
 def _leave_empty(folder: Path) -> None:
-    """Write the GAN's curves with no epoch: DVC draws none of them, but warns of files that are missing."""
+    """Write the GAN's curves without any epoch: DVC draws nothing for them, but warns of missing files."""
     for name in CURVES:
         curve = folder / name / "train.tsv"
         curve.parent.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 CODE = Path(__file__).parents[1]
 SHARED = ("ungray/imaging", "ungray/networks", "storage/shards.py")
-"""What of stages/ beside train makes the results."""
+"""Code in stages/ outside train that the results depend on."""
 
 
 @dataclass(frozen=True)
@@ -49,27 +49,27 @@ class Result:
     work: Path
     """The folder of its checkpoint in the working cache."""
     state: State
-    """Where it ended; with a record an epoch: loss/train, loss/val, loss/gray, ciede2000/val and so on."""
+    """The final state, with one record per epoch: loss/train, loss/val, ciede2000/val and so on."""
     first_process: bool
-    """Whether this is the process that writes files; of several, only one is."""
+    """Whether this process writes the files; only one of several does."""
 
 
 def run(
     params: Params, machine: Machine, *, prepared: Path, report: Path, on_epoch: OnEpoch | None = None
 ) -> Result:
-    """Train; curves and grids go to ``report``.
+    """Train, and write curves and grids to ``report``.
 
-    A run that was stopped goes on from its checkpoint in the working cache, found by a fingerprint of params,
+    A stopped run resumes from its checkpoint in the working cache, which is found by a fingerprint of params,
     data, precision and code. ``on_epoch`` is called after each epoch with its number (from 1) and its record,
-    and may raise to end the run; its checkpoint stays, but for :class:`EndedError`.
+    and may raise to end the run; the checkpoint is kept unless it raises :class:`EndedError`.
 
     Raises:
-        UngrayError: no prepared photos, or training went wrong; one sentence says why.
-        KeyboardInterrupt: stopped, after a checkpoint was saved.
+        UngrayError: there are no prepared photos, or training failed; one sentence says why.
+        KeyboardInterrupt: training was stopped, after a checkpoint was saved.
     """
     index = tables.read(prepared / "index.csv", made_by="prepare")
     fabric, device, precision = start_fabric(machine)
-    with fabric.rank_zero_first(local=True):  # the others find the photos decoded
+    with fabric.rank_zero_first(local=True):  # the others find the photos already decoded
         photos, val = _photos(params, machine, index, prepared)
     torch.manual_seed(params.seed)
     network = networks.build(params.network())
@@ -77,7 +77,7 @@ def run(
     measure_prior(network, photos.train)
     begun = half_weights(network) if start else None
     if fabric.global_rank:
-        torch.manual_seed(params.seed + fabric.global_rank)  # other draws for other photos
+        torch.manual_seed(params.seed + fabric.global_rank)  # each process draws its own random numbers
     settings = _settings(params, machine, index, fabric=fabric, device=device, precision=precision)
     settings["start"] = start
     fingerprint = cache.fingerprint(settings)
@@ -107,7 +107,7 @@ def run(
         _announce(params, network, photos, where=f"{where}, {precision}")
         if start:
             tell(f"train: {describe(start, network)}")
-    fabric.barrier()  # the checkpoint that all read is there
+    fabric.barrier()  # now the checkpoint exists that all of them read
     training = Training(
         params,
         machine,
@@ -135,7 +135,7 @@ def run(
 
 
 def _made(training: Training, *, precision: str) -> dict[str, Any]:
-    """Return how the weights of a finished training came to be."""
+    """Return how the weights of a finished training were made, for its provenance."""
     params, state = training.params, training.state
     epoch = state.best_epoch(params.watch) if params.keep == "best" else state.epoch
     return {
@@ -148,7 +148,7 @@ def _made(training: Training, *, precision: str) -> dict[str, Any]:
 
 
 def _unchanged(state: State, *, epoch: int, watch: str) -> dict[str, Any]:
-    """Return what :func:`ungray.provenance.kept_nothing` tells: what val said before training and at best."""
+    """Return the val results before training and at best, for :func:`ungray.provenance.kept_nothing`."""
     trained = State(log=state.log)
     return {
         "epoch": epoch,
@@ -170,7 +170,7 @@ def _announce(params: Params, network: Colorizer, photos: Photos, *, where: str)
 def _photos(
     params: Params, machine: Machine, index: pd.DataFrame, prepared: Path
 ) -> tuple[Photos, pd.DataFrame]:
-    """Return the photos, decoded but for those of train in shards, and the rows of ``index`` of val."""
+    """Return the photos, decoded except for train photos in shards, and the val rows of ``index``."""
     splits = {str(name): rows for name, rows in index.groupby("split")}
     by_size = _by_working_size(splits["train"], splits["val"], params)
     train: list[Pixels | Streamed]
@@ -193,10 +193,10 @@ def _photos(
 def _by_working_size(
     train: pd.DataFrame, val: pd.DataFrame, params: Params
 ) -> list[tuple[int, pd.DataFrame]]:
-    """Return the sizes that train photos are trained at, and the photos for each.
+    """Return the sizes at which train photos are used, each with its photos.
 
-    Photos of the size that val has are trained at ``train.working_size``, those of other sizes as much larger
-    or smaller as they are; a multiple of 16, as that is.
+    Photos of the same size as the val photos are used at ``train.working_size``, and others at a size that is
+    larger or smaller in proportion, rounded to a multiple of 16.
     """
     usual = val["size"].iloc[0]
     return [
@@ -216,7 +216,7 @@ def _degradation(params: Params) -> Degradation | None:
 def _settings(
     params: Params, machine: Machine, index: pd.DataFrame, *, fabric: Fabric, device: str, precision: str
 ) -> dict[str, Any]:
-    """Return all that a training's weights follow from, as JSON values."""
+    """Return everything that the weights of a training depend on, as JSON values."""
     return {
         **{f"train.{name}": value for name, value in params.model_dump(mode="json").items()},
         "photos": _data(index),

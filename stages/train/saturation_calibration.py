@@ -1,4 +1,4 @@
-"""How vivid a trained network's colors can be made before they do more harm than good."""
+"""Finds how vivid a trained network's colors can be made before they do more harm than good."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from ungray.imaging.upsampling import gray_photo
 from ungray.networks import Colorizer
 
 WANTED = 0.66
-"""As colorful as this share of the truth is vivid."""
+"""Vivid photos should be this share as colorful as the true photos."""
 
 LEAST, MOST = 0.5, 3.0
-"""Saturations between which is searched."""
+"""The range of saturations that is searched."""
 
 EXPONENT = 0.5
-"""By which sure colors gain more than doubtful ones; see :class:`ungray.imaging.prediction.Vivid`."""
+"""With it, confident colors gain more than uncertain ones; see :class:`ungray.imaging.prediction.Vivid`."""
 
 PHOTOS = 150
-"""Val photos it is measured on, at most."""
+"""Largest number of val photos used."""
 
 HALVINGS = 8
-"""Of the interval from :data:`LEAST` to :data:`MOST`."""
+"""How often the interval from :data:`LEAST` to :data:`MOST` is halved."""
 
 
 def calibrate_saturation(network: Colorizer, val: Pixels) -> dict[str, float]:
-    """Return how ``network``'s colors are made vivid, and what that costs on ``val``.
+    """Return how to make the colors of ``network`` vivid, and what that costs on ``val``.
 
-    Training that averages plausible colors leaves them pale. Stronger ones are livelier, and where the hue is
-    wrong more wrong. Chosen is the largest saturation from 0.5 to 3, with :data:`EXPONENT`, at which the
-    photos are at most :data:`WANTED` times as colorful as the truth and their mean CIEDE2000 is at most the
-    gray photo's. Where that is no more colorful than what was predicted, nothing is changed: saturation 1,
-    exponent 0.
+    Training averages plausible colors, which makes them pale. Stronger colors are livelier, but a wrong hue
+    becomes more wrong. The result is the largest saturation from 0.5 to 3, with :data:`EXPONENT`, at which
+    the photos are at most :data:`WANTED` times as colorful as the truth and their mean CIEDE2000 is at most
+    that of the gray photos. If the photos are then no more colorful than the plain predictions, nothing is
+    changed: saturation 1, exponent 0.
 
     Args:
-        network: trained; it is put in eval mode.
-        val: uint8 RGB (photos, size, size, 3) at its working size, none of which it was trained on.
+        network: a trained network; it is put in eval mode.
+        val: uint8 RGB (photos, size, size, 3) at its working size, not used in training.
 
     Returns:
-        ``saturation`` and ``exponent`` of :class:`ungray.imaging.prediction.Vivid`, and with them, means over
-        at most 150 photos: ``colorfulness_ratio`` (to the truth's), ``ciede2000``, and ``ciede2000_gray`` of
-        the gray photos.
+        ``saturation`` and ``exponent`` of :class:`ungray.imaging.prediction.Vivid`, and what they lead to, as
+        means over at most 150 photos: ``colorfulness_ratio`` (to the truth's), ``ciede2000``, and
+        ``ciede2000_gray`` of the gray photos.
     """
     truths = val[np.linspace(0, len(val) - 1, min(len(val), PHOTOS)).round().astype(int)]
     grays = [gray_photo(truth) for truth in truths]

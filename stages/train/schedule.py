@@ -1,4 +1,4 @@
-"""How long training goes on, the learning rate shaped to it, its pace, and when it saves."""
+"""The number of training steps, the learning rate schedule, the pace, and when checkpoints are saved."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from stages.train.params import Params
 from stages.train.state import State
 
 TIMED_STEPS = 20
-"""Steps, warm-up included, that are taken before the number of steps in train.minutes is planned."""
+"""Number of steps, warm-up included, before the number of steps that fit into train.minutes is planned."""
 
 
 def settled_steps(params: Params) -> int:
-    """Return the first step whose learning rate depends on the number of all steps.
+    """Return the first step whose learning rate depends on the total number of steps.
 
-    It is the same whether that number is known from the start or planned on the way, so a training that was
-    planned by minutes is repeated exactly by its number of steps.
+    It is the same whether that number is known from the start or planned during training. So a training that
+    was limited by minutes can be repeated exactly by giving its number of steps.
     """
     return max(params.warmup_steps, TIMED_STEPS)
 
@@ -32,10 +32,10 @@ def most_steps(params: Params, batches_an_epoch: int) -> int:
 
 
 def planning_is_due(params: Params, *, step: int, seconds: float) -> bool:
-    """Return whether the number of all steps is to be planned by ``train.minutes`` before ``step`` (from 0).
+    """Return whether to plan the total number of steps from ``train.minutes`` before ``step`` (from 0).
 
-    With the schedule "stable" that is when all but the decay's share of the time is spent: until then the
-    learning rate does not depend on it.
+    With the schedule "stable" this is when all of the time but the decay's share is used: until then the
+    learning rate does not depend on the total.
     """
     if params.schedule == "stable":
         return step >= settled_steps(params) and seconds >= 60 * params.minutes * (1 - params.decay)
@@ -51,15 +51,15 @@ def plan_steps(
     seconds_a_step: float,
     seconds_a_validation: float,
 ) -> int:
-    """Return the number of all steps that fit into ``train.minutes``, at least one more than ``done``.
+    """Return the total number of steps that fit into ``train.minutes``, at least one more than ``done``.
 
     Args:
-        params: ``minutes`` of them is over 0.
-        batches_an_epoch: steps between two validations.
-        done: steps taken so far, :func:`settled_steps` of them or more.
-        seconds: what training took so far.
-        seconds_a_step: what a step takes.
-        seconds_a_validation: what a validation takes.
+        params: their ``minutes`` must be over 0.
+        batches_an_epoch: number of steps between two validations.
+        done: number of steps taken so far, at least :func:`settled_steps`.
+        seconds: how long training took so far.
+        seconds_a_step: how long a step takes.
+        seconds_a_validation: how long a validation takes.
     """
     if params.schedule == "stable" and params.decay < 1:  # the decay begins now
         return min(max(done + 1, math.ceil(done / (1 - params.decay))), most_steps(params, batches_an_epoch))
@@ -69,18 +69,18 @@ def plan_steps(
 
 
 def lr_factor(params: Params, step: int, steps: int) -> float:
-    """Return what the learning rate is multiplied by in ``step`` (from 0) of ``steps``, over 0 and at most 1.
+    """Return the factor of the learning rate in ``step`` (from 0) of ``steps``, over 0 and at most 1.
 
-    Linear warm-up, then constant, or a cosine that falls to 0 (Loshchilov and Hutter, "SGDR", 2017, without
-    restarts) and begins where the warm-up has ended, at step 20 at the earliest; see :func:`settled_steps`.
-    "stable" is constant but for the last steps, in which it falls to 0 in a straight line (Haegele and
-    others, "Scaling laws and compute-optimal training beyond fixed training durations", 2024): how long it
-    goes on can be decided at any time before these.
+    All schedules begin with a linear warm-up. "constant" then stays at 1. "cosine" falls to 0 (Loshchilov and
+    Hutter, "SGDR", 2017, without restarts), from the end of the warm-up, but not before step 20; see
+    :func:`settled_steps`. "stable" stays at 1 and falls to 0 linearly in the last steps (Haegele and others,
+    "Scaling laws and compute-optimal training beyond fixed training durations", 2024), so the length of the
+    training can be decided at any time before the fall.
     """
     if step < params.warmup_steps:
         return (step + 1) / (params.warmup_steps + 1)
     settled = settled_steps(params)
-    # A training shorter than that never has its steps planned by minutes.
+    # The steps of a shorter training are never planned from minutes.
     start = settled if steps > settled else params.warmup_steps
     if params.schedule == "constant" or step < start:
         return 1.0
@@ -90,18 +90,18 @@ def lr_factor(params: Params, step: int, steps: int) -> float:
 
 
 def decay_begins(params: Params, step: int, steps: int) -> bool:
-    """Return whether ``step`` (from 0) of ``steps`` is the first whose learning rate "stable" makes fall."""
+    """Return whether ``step`` (from 0) of ``steps`` is the first with a lower learning rate in "stable"."""
     if params.schedule != "stable" or step <= params.warmup_steps:
         return False
     return lr_factor(params, step - 1, steps) == 1 > lr_factor(params, step, steps)
 
 
 PACE_STEPS = 10
-"""Last steps whose time is known; the first steps of a training are slower."""
+"""Number of latest steps that the pace is measured on; the first steps of a training are slower."""
 
 
 class Clock:
-    """Times the steps of a training that goes on from ``place``."""
+    """Times the steps of a training that begins at, or resumes from, ``state``."""
 
     def __init__(self, state: State, machine: Machine) -> None:
         self._state, self.machine, self._before = state, machine, state.seconds
@@ -109,7 +109,7 @@ class Clock:
         self._steps_since_save = 0
 
     def seconds(self) -> float:
-        """Return what training took, all of its processes after each other."""
+        """Return the seconds that training took so far, including the runs before it was interrupted."""
         return self._before + time.monotonic() - self._started
 
     def step(self) -> None:
@@ -120,22 +120,22 @@ class Clock:
         self._steps_since_save += 1
 
     def pause(self) -> None:
-        """Leave what was since the last step out of the next one's time."""
+        """Exclude the time since the last step from the time of the next one."""
         self._step_began = time.monotonic()
 
     def seconds_a_step(self) -> float:
-        """Return the median of the last steps' times."""
+        """Return the median duration of the latest steps."""
         return statistics.median(self._state.pace)
 
     def seconds_of(self, work: Callable[[], object]) -> float:
-        """Return what ``work`` takes, which is no part of a step."""
+        """Run ``work`` and return how many seconds it took; they do not count as part of a step."""
         start = time.monotonic()
         work()
         self.pause()
         return time.monotonic() - start
 
     def checkpoint_is_due(self) -> bool:
-        """Say whether as many steps or minutes as ``machine`` says have passed since the last checkpoint."""
+        """Return whether the steps or minutes between checkpoints, as set in ``machine``, have passed."""
         if self.machine.checkpoint_steps:
             return self._steps_since_save >= self.machine.checkpoint_steps
         return time.monotonic() - self._saved > 60 * self.machine.checkpoint_minutes

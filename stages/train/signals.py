@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, taken between two steps."""
+"""Handles Ctrl-C and SIGTERM between two steps."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 @contextmanager
 def stoppable() -> Iterator[list[int]]:
-    """Yield a list that is empty until Ctrl-C or SIGTERM comes, so that the step at hand can end."""
+    """Yield a list that stays empty until Ctrl-C or SIGTERM arrives, so that the current step can finish."""
     signals: list[int] = []
 
     def stop(number: int, frame: Any) -> None:
         if signals:
-            raise KeyboardInterrupt  # the second time: at once
+            raise KeyboardInterrupt  # a second signal ends it at once
         signals.append(number)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

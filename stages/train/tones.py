@@ -1,4 +1,4 @@
-"""Photos seen brighter, darker, flatter or harsher, since prints of all ages and cameras differ in that."""
+"""Varies brightness and contrast of what the network sees, because prints of all ages and cameras differ."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from torch import Tensor
 
 
 class Tones:
-    """Gives a share of all photos other tones: a gamma, a contrast and a brightness each.
+    """Changes the tones of a share of all photos: each gets its own gamma, contrast and brightness.
 
-    What happens to a photo follows from ``seed``, epoch and the photo's number alone, so a training that was
-    interrupted goes on with the very photos it would have seen.
+    What happens to a photo depends only on ``seed``, the epoch and the photo's number, so an interrupted
+    training resumes with exactly the photos it would have seen.
     """
 
     def __init__(self, *, share: float, seed: int) -> None:
@@ -21,7 +21,7 @@ class Tones:
     def batch(self, rgb: Tensor, *, numbers: NDArray[np.int64], epoch: int) -> Tensor:
         """Return what the network sees of ``rgb``, uint8 (batch, height, width, 3), in the same shape.
 
-        ``numbers`` are those of the photos among all.
+        ``numbers`` are the numbers of these photos among all train photos.
         """
         seen = rgb.numpy().copy()
         for photo, number in zip(seen, numbers, strict=True):
@@ -32,10 +32,10 @@ class Tones:
 
 
 def curve(draws: np.random.Generator) -> NDArray[np.uint8]:
-    """Draw a curve of tones: the new level, uint8 (256,), of each level.
+    """Draw a tone curve: the new level of each level, uint8 (256,).
 
-    The gamma is between 0.67 and 1.5, the contrast (about the middle) between 0.7 and 1.2, and the brightness
-    is moved by up to a tenth of the whole range.
+    Gamma is between 0.67 and 1.5, contrast (around the middle gray) between 0.7 and 1.2, and brightness
+    changes by up to a tenth of the whole range.
     """
     gamma, contrast = np.exp(draws.uniform(-0.4, 0.4)), draws.uniform(0.7, 1.2)
     levels = (np.linspace(0, 1, 256) ** gamma - 0.5) * contrast + 0.5 + draws.uniform(-0.1, 0.1)

@@ -1,4 +1,4 @@
-"""What an epoch is measured by: the val photos' loss and figures, each beside the gray photo's."""
+"""Measures each epoch: loss and metrics of the val photos, compared with those of the gray photos."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from ungray.networks.base import Colorizer
 from ungray.system.limits import cores
 
 MAX_PHOTOS = 300
-"""Val photos that the metrics are the mean of, at most; CIEDE2000 takes milliseconds a photo."""
+"""Largest number of val photos for the metrics; CIEDE2000 takes milliseconds per photo."""
 
 
 class Validation:
-    """Measures a network on ``val``, uint8 RGB (photos, size, size, 3), each process its share of them."""
+    """Measures a network on ``val``, uint8 RGB (photos, size, size, 3); each process takes its share."""
 
     def __init__(self, val: Pixels, *, objective: Objective, batch_size: int, fabric: Fabric) -> None:
         self._objective, self._batch_size, self._fabric = objective, batch_size, fabric
@@ -39,14 +39,14 @@ class Validation:
 
     @torch.no_grad()
     def __call__(self, network: Colorizer) -> dict[str, float]:
-        """Return means over val photos: ``<name>/val`` of ``network``, ``<name>/gray`` of gray photos.
+        """Return means over val photos: ``<name>/val`` for ``network``, ``<name>/gray`` for the gray photos.
 
-        These are loss (over all photos, in the network's units), and the metrics of
+        The names are loss (over all photos, in the network's units), and the metrics of
         :func:`ungray.imaging.metrics.of_training`, at the working size, over at most 300 photos.
         """
         network.eval()
         lost = self._losses(network)
-        # Without a loss there are no colors to measure, and the loop says what is wrong.
+        # Without a finite loss there are no colors to measure; the loop reports the error.
         judged = self._figures(network) if np.isfinite(lost["loss/val"]) else np.full(len(_names()), np.nan)
         if self._gray is None:
             self._gray = _sums(gray_photo, self._truths, self._truths)
@@ -97,8 +97,8 @@ def _names() -> list[str]:
 
 
 def _sums(color: Callable[[Any], Rgb], photos: Sequence[Any], truths: Pixels) -> NDArray[np.float64]:
-    """Return the sum of each of :func:`_names` over what ``color`` makes of ``photos``."""
-    with ThreadPoolExecutor(cores()) as pool:  # NumPy and OpenCV run beside each other
+    """Return the sum of each metric of :func:`_names` over the results of ``color`` for ``photos``."""
+    with ThreadPoolExecutor(cores()) as pool:  # NumPy and OpenCV run in parallel
         found = list(pool.map(lambda photo, truth: _judge(color(photo), truth), photos, truths))
     return np.sum(found, axis=0) if found else np.zeros(len(_names()))
 

@@ -20,13 +20,14 @@ FILE = "colorizer.safetensors"
 def warm_start(network: Colorizer, folder: Path) -> dict[str, Any]:
     """Give ``network`` the weights of the model in ``folder``, as far as names and shapes agree.
 
-    What a network has and the model has not (another head, other channels, another architecture) starts new,
-    as it was built. Batch-norm layers that are taken over keep their statistics in training: a few hundred
-    photos of one kind have others, and to go by those, batch by batch, costs more than such photos can teach.
+    Layers of the network that the model lacks (another head, other channels, another architecture) keep the
+    weights they were built with. Batch-norm layers whose weights are copied keep their statistics during
+    training: a few hundred photos of one kind have other statistics, and using those, batch by batch, costs
+    more than such photos can teach.
 
     Returns:
-        What goes into the trained model's provenance: ``sha256`` of the model's file, its ``architecture``,
-        and ``new``, the layers that start new ("all" if the model has none that fits).
+        Entries for the trained model's provenance: ``sha256`` of the model's file, its ``architecture``, and
+        ``new``, the layers that start new ("all" if no layer of the model fits).
 
     Raises:
         UngrayError: there is no model, or it is damaged.
@@ -53,7 +54,7 @@ def warm_start(network: Colorizer, folder: Path) -> dict[str, Any]:
 
 
 def half_weights(network: Colorizer) -> dict[str, Tensor]:
-    """Return a copy of the weights as a model's file keeps them."""
+    """Return a copy of the weights in fp16, as a model's file stores them."""
     return {
         name: value.half().cpu().clone()
         for name, value in network.state_dict().items()
@@ -62,7 +63,7 @@ def half_weights(network: Colorizer) -> dict[str, Tensor]:
 
 
 def describe(start: dict[str, Any], network: Colorizer) -> str:
-    """Return in words what :func:`warm_start` did."""
+    """Return a sentence on what :func:`warm_start` did; ``start`` is its result."""
     if not start["new"]:
         return f"starts from the base model ({start['architecture']})"
     if start["new"] == "all":
