@@ -98,8 +98,8 @@ def batches(
 ) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
     """Yield the batches of one epoch, shuffled or not: photo numbers, uint8 RGB (batch, size, size, 3).
 
-    Order and flips depend on ``seed`` and ``epoch`` alone, so ``skip`` batches can be skipped without
-    reading them, and training resumes exactly where it stopped.
+    Order and flips depend on ``seed`` and ``epoch`` alone, so the first ``skip`` batches can be left out
+    without reading them, and training resumes exactly where it stopped.
     """
     draws = np.random.default_rng([seed, epoch])
     order = draws.permutation(len(pixels)) if shuffle else np.arange(len(pixels))
