@@ -1,10 +1,10 @@
 """Search for good hyperparameters by random trials, as the section `tune` of params.yaml says.
 
 Each trial draws values from `tune.space`, trains for `tune.epochs` on data/prepared and is scored by the
-color difference of the val photos, CIEDE2000, lower is better. (Accuracy, by which classifiers are compared,
-says nothing here: color is a number per pixel, and no number is ever hit exactly.) Trials lie in a database,
-SQLite in .cache or any that `tune.storage` names. Interrupted by Ctrl-C or killed, the search resumes when
-it is started again. Started on many machines with one `tune.storage`, they share the trials. It writes
+color difference of the val photos, CIEDE2000; lower is better. (Accuracy, a metric for classifiers, has no
+meaning here: colors are continuous and never exactly right.) Trials are stored in a database: SQLite in
+.cache, or the one that `tune.storage` names. If interrupted by Ctrl-C or killed, the search resumes when it
+is started again. Several machines with the same `tune.storage` share the trials. The search writes
 reports/tune/: trials.csv, best.yaml, history.png, importance.png, slices.png. Examples:
 
   python -m stages.tune                  runs the trials that are left
@@ -37,7 +37,7 @@ PREPARED, REPORT = Path("data/prepared"), Path("reports/tune")
 
 
 def search(arguments: Sequence[str]) -> None:
-    """Do the trials that are still to do, and write the report."""
+    """Run the remaining trials and write the report."""
     parser = Parser(
         prog="python -m stages.tune",
         description=__doc__,
@@ -86,7 +86,7 @@ def apply_best(arguments: Sequence[str]) -> None:
 
 
 def worker(arguments: Sequence[str]) -> None:
-    """Do trials of the study that this process was started for; called by the search alone."""
+    """Run trials of the study that this process was started for; only the search itself calls this."""
     name, number, workers = arguments
     become_worker(int(number), int(workers))
     try:
@@ -95,7 +95,7 @@ def worker(arguments: Sequence[str]) -> None:
             raise UngrayError("params.yaml or the data changed while the search was starting; start it again")
         work(found, lambda: None)
     except KeyboardInterrupt:
-        sys.exit(130)  # the search says that it was interrupted
+        sys.exit(130)  # the search itself reports that it was interrupted
 
 
 def _load() -> tuple[Search, str]:
@@ -109,7 +109,7 @@ def _no_arguments(tool: str, description: str, arguments: Sequence[str]) -> None
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the command line."""
     tools = {"show": show, "apply": apply_best, "worker": worker}
     arguments = sys.argv[1:]
     if arguments and arguments[0] in tools:

@@ -1,4 +1,4 @@
-"""Writes the best trial's values into params.yaml; everything else in it, comments too, stays as it is."""
+"""Writes the best trial's values into params.yaml; everything else in it stays, including comments."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from ungray.system.files import whole_file
 
 
 def apply(best: Path, params: Path) -> list[str]:
-    """Set the values that the overlay ``best`` holds in the file ``params``; return a line for each change.
+    """Set the values of the overlay ``best`` in the file ``params``; return one line for each change.
 
     Raises:
-        UngrayError: there is no best trial yet, or ``params`` would not be right; then it stays as it is.
+        UngrayError: there is no best trial yet, or ``params`` would become invalid; it is then not changed.
     """
     load_all(params)
     yaml = YAML()

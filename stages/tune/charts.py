@@ -1,6 +1,6 @@
-"""Charts of a search by matplotlib: its history, what mattered, and each parameter for itself.
+"""Draws charts of a search with matplotlib: its history, what mattered, and each parameter by itself.
 
-The same bytes for the same trials on the same machine.
+The same trials give the same bytes on the same machine.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from ungray.imaging.metrics import DECISIVE
 from ungray.system.files import whole_file
 
 FEWEST = 4
-"""So many complete trials are wanted before anything is said about what mattered."""
+"""Number of complete trials needed to estimate what mattered."""
 
 SCORE = f"val {DECISIVE.label}"
 
 
 def draw_charts(trials: pd.DataFrame, study: optuna.Study, params: Params, folder: Path) -> None:
-    """Write history.png, importance.png and slices.png to ``folder``; nothing while no trial is complete.
+    """Write history.png, importance.png and slices.png to ``folder``; nothing if no trial is complete.
 
-    ``trials`` is :func:`stages.tune.report.table`.
+    ``trials`` is the table of :func:`stages.tune.report.table`.
     """
     scored = trials[trials["state"] != "failed"].copy()
     scored[["ciede2000", "gray_ciede2000"]] = scored[["ciede2000", "gray_ciede2000"]].astype(float)
@@ -50,7 +50,7 @@ def draw_charts(trials: pd.DataFrame, study: optuna.Study, params: Params, folde
 def _figure(
     path: Path, *, width: float, height: float, rows: int = 1, columns: int = 1
 ) -> Iterator[list[Axes]]:
-    """Yield the axes of a figure of ``width`` x ``height`` inches; ``path`` at 110 dots an inch."""
+    """Yield the axes of a figure of ``width`` x ``height`` inches, then write it to ``path`` at 110 dpi."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield list(figure.subplots(rows, columns, squeeze=False, sharey=True).flat)
@@ -150,7 +150,7 @@ def _slices(path: Path, scored: pd.DataFrame, params: Params) -> None:
 
 
 def _places(axes: Axes, drawn: pd.Series, values: Any) -> np.ndarray:
-    """Prepare the x axis for one parameter; return where its drawn values lie on it."""
+    """Set up the x axis for one parameter; return the positions of its drawn values on it."""
     if isinstance(values, dict):
         if values.get("log"):
             axes.set_xscale("log")
@@ -160,7 +160,7 @@ def _places(axes: Axes, drawn: pd.Series, values: Any) -> np.ndarray:
     labels = [str(value).lower() if isinstance(value, bool) else str(value) for value in values]
     axes.set_xticks(range(len(labels)), labels, rotation=0 if sum(map(len, labels)) < 20 else 20)
     axes.set_xlim(-0.5, len(labels) - 0.5)
-    # Spread a little, so that equal ones can be told apart; by a fixed pattern, not by chance.
+    # Spread slightly, so that equal values can be distinguished, in a fixed pattern.
     spread = 0.15 * (np.arange(len(drawn)) * 0.618 % 1 - 0.5)
     return np.array([values.index(value) for value in drawn]) + spread
 

@@ -10,11 +10,11 @@ from stages.params import MOST, Section, Seed
 from stages.tune.space import check_keys, check_values
 
 Values = Annotated[Any, AfterValidator(check_values)]
-"""What a key is drawn from: a list of choices, or {low, high} with ``log: true`` or ``step`` if wanted."""
+"""The values of a key: a list of choices, or {low, high}, optionally with ``log: true`` or ``step``."""
 
 
 class Params(Section):
-    """What is searched, how often and how long."""
+    """What to search, with how many trials, and for how long."""
 
     trials: int = Field(ge=1, le=100_000)
     sampler: Literal["random", "tpe"]
@@ -27,6 +27,6 @@ class Params(Section):
     seed: Seed
 
     def check_environment(self) -> None:
-        """Raise an UngrayError if a key of space or fixed is none that a search can set."""
+        """Raise an UngrayError if a search cannot set one of the keys of ``space`` or ``fixed``."""
         check_keys("space", self.space)
         check_keys("fixed", self.fixed)

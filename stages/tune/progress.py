@@ -1,4 +1,4 @@
-"""What the search tells: a line for each trial as it finishes, the table so far, and the report."""
+"""What the search shows: one line per trial as it finishes, the table so far, and the report."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ungray.system.terminal import tell
 
 
 class Progress:
-    """Tells of trials as they finish, whoever did them: a line each, and how far the search is."""
+    """Shows one line per trial as it finishes, whichever process ran it, and the progress of the search."""
 
     def __init__(self, search: Search) -> None:
         self._search = search
@@ -31,7 +31,7 @@ class Progress:
         self.bar = Bar(total=total, initial=len(self._known), desc="tune", unit="trial")
 
     def __call__(self) -> None:
-        """Tell what is new."""
+        """Show the trials that have finished since the last call."""
         found = results(self._search.study, self._search.params.trials)
         new = sorted(found.keys() - self._known)
         self._known |= found.keys()
@@ -55,7 +55,7 @@ class Progress:
 
 
 def table_so_far(search: Search) -> str:
-    """Return the table of finished trials as text, complete ones first, the best on top."""
+    """Return the table of finished trials as text: complete ones first, and of these the best first."""
     found = results(search.study, search.params.trials)
     if not found:
         return "no trial is done yet"
@@ -66,7 +66,7 @@ def table_so_far(search: Search) -> str:
 
 
 def write_report(search: Search, folder: Path) -> None:
-    """Write tables and charts to ``folder``, and the seconds that trials took to the timings."""
+    """Write tables and charts to ``folder``, and the total seconds of the trials to the timings file."""
     found = results(search.study, search.params.trials)
     write_tables(found, search.params, folder)
     draw_charts(table(found, search.params), search.study, search.params, folder)

@@ -1,4 +1,4 @@
-"""What the search hands over: the table of trials and the best one, as a small overlay on params.yaml."""
+"""The results of a search: the table of trials, and the best one as a small overlay on params.yaml."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ LEADING = ["trial", "state", "ciede2000", "gray_ciede2000", "epochs"]
 
 
 def table(found: Mapping[int, FrozenTrial], params: Params) -> pd.DataFrame:
-    """Return a row for each finished trial.
+    """Return one row per finished trial.
 
-    Columns: ``trial`` (its slot, from 0), ``state`` (complete, pruned, failed), ``ciede2000`` (val, of the
-    epoch that training keeps; of a pruned trial the last; none of a failed one), ``gray_ciede2000`` (the gray
-    photo's), ``epochs``, a column for each key of the space, and ``note``: why it failed, or which trial it
-    repeats.
+    Columns: ``trial`` (its slot, from 0), ``state`` (complete, pruned, failed), ``ciede2000`` (on val photos,
+    of the epoch that training keeps; for a pruned trial that of the last epoch; empty for a failed one),
+    ``gray_ciede2000`` (of the gray photos), ``epochs``, one column per key of the space, and ``note``: why
+    the trial failed, or which trial it repeats.
     """
     rows = []
     for slot, trial in found.items():
@@ -45,18 +45,18 @@ def table(found: Mapping[int, FrozenTrial], params: Params) -> pd.DataFrame:
             "note": about.get("error", f"as trial {about['same_as']}" if "same_as" in about else ""),
         }
         rows.append(row)
-    # Whole numbers stay whole also where a failed trial has none.
+    # Integers stay integers even if a failed trial has none.
     return pd.DataFrame(rows, columns=[*LEADING, *params.space, "note"], dtype=object)
 
 
 def best(found: Mapping[int, FrozenTrial]) -> int | None:
-    """Return the slot of the complete trial with the lowest CIEDE2000, the first of equals; else None."""
+    """Return the slot of the complete trial with the lowest CIEDE2000, or None; in a tie, the first one."""
     complete = [slot for slot, trial in found.items() if trial.state == TrialState.COMPLETE]
     return min(complete, key=lambda slot: (found[slot].value, slot), default=None)
 
 
 def best_values(found: Mapping[int, FrozenTrial], slot: int, params: Params) -> Combination:
-    """Return the fixed values and those that the trial of ``slot`` drew, by dotted key."""
+    """Return the fixed values and those drawn by the trial of ``slot``, by dotted key."""
     return {**params.fixed, **combination(found[slot].params, params.space)}
 
 
@@ -80,7 +80,7 @@ def write_tables(found: Mapping[int, FrozenTrial], params: Params, folder: Path)
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values by dotted key as params.yaml nests them."""
+    """Return the ``values``, given by dotted key, nested as in params.yaml."""
     content: dict[str, Any] = {}
     for key, value in values.items():
         put(content, key, value)

@@ -1,4 +1,4 @@
-"""Searches: does trials until all slots are done, here and in worker processes."""
+"""Runs trials until all slots are done, in this process or in workers."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from ungray.errors import UngrayError
 
 
 def prepare(params: Params, train: TrainParams, machine: Machine, *, prepared: Path) -> tuple[Search, str]:
-    """Open the study that belongs to settings and data; return the search and a sentence on the study.
+    """Open the study for these settings and data; return the search and a sentence on the study.
 
     Raises:
-        UngrayError: the space is wrong, there are no prepared photos, or no database.
+        UngrayError: the space is not valid, or there are no prepared photos or no database.
     """
     check_keys("space", params.space)
     check_keys("fixed", params.fixed)
@@ -47,25 +47,25 @@ def prepare(params: Params, train: TrainParams, machine: Machine, *, prepared: P
     parts = {
         "data": index[["file", "digest"]].values.tolist(),
         "space": params.space,
-        # What the space sets does not count, so `apply` leaves the study what it is.
+        # Values that the space sets are left out, so that `apply` does not start a new study.
         "train": overlay(base, same),
         "seed": params.seed,
     }
     settings = {name: cache.fingerprint(part) for name, part in parts.items()}
     folder = cache.folder("tune", cache.fingerprint(settings))
     study, sentence = open_study(params, settings, folder.parent)
-    # Pictures of the trials' progress are not looked at.
+    # Nobody views the progress grids of trials.
     shown = {"train.grid_every": 10**6, "train.grid_photos": 1}
     lock = turn(storage_url(params, folder.parent), folder.parent)
     return Search(params, overlay(base, shown), machine, prepared, folder, study, lock), sentence
 
 
 def work(search: Search, told: Callable[[], None]) -> None:
-    """Do trials until every slot is done, by this process or another; call ``told`` after each.
+    """Run trials until every slot is done, by this process or another; call ``told`` after each.
 
     Raises:
-        KeyboardInterrupt: stopped, after the trial at hand was saved.
-        UngrayError: the database is gone.
+        KeyboardInterrupt: the search was stopped, after the current trial was saved.
+        UngrayError: the database can no longer be reached.
     """
     with explained(storage_url(search.params, search.folder.parent)):
         while True:
@@ -77,14 +77,14 @@ def work(search: Search, told: Callable[[], None]) -> None:
 
 
 def _one_trial(search: Search) -> bool:
-    """Take a trial, if there is one, and do it; say whether there was."""
+    """Take a trial, if there is one, and run it; return whether there was one."""
     search.turn.acquire()
     try:
         if not queue_open_slot(search.study, search.params.trials):
             return False
         search.study.optimize(search.objective, n_trials=1, catch=(FailedError,))
     except (UpdateFinishedTrialError, ValueError) as error:
-        # Where this process did not sign in for long (a closed laptop), another one took the trial over.
+        # If this process sent no heartbeat for long (a closed laptop), another one took over the trial.
         if isinstance(error, ValueError) and not str(error).startswith("Cannot tell a"):
             raise
     finally:
@@ -93,5 +93,5 @@ def _one_trial(search: Search) -> bool:
 
 
 def finished(search: Search) -> bool:
-    """Say whether every slot has its result."""
+    """Return whether every slot has a result."""
     return len(results(search.study, search.params.trials)) == search.params.trials

@@ -1,4 +1,4 @@
-"""The space that is searched: dotted keys of the section ``train``, and the values each may take."""
+"""The search space: dotted keys of the section ``train``, and the values that each may take."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from stages.train.params import Params as TrainParams
 from ungray.errors import UngrayError
 
 Combination = dict[str, Any]
-"""A value for each key of the space, as params.yaml would hold it."""
+"""A value for each key of the space, as it is written in params.yaml."""
 
 RESERVED = {"train.epochs": "tune.epochs", "train.minutes": "tune.minutes", "train.steps": "tune.epochs"}
-"""Keys that the search sets itself, and from what."""
+"""Keys that the search itself sets, and the keys that it takes their values from."""
 
 
 def check_values(values: Any) -> Any:
-    """Return ``values`` if they are a list of different choices or a range; else raise a ValueError."""
+    """Return ``values`` if they are a list of distinct choices or a range; otherwise raise a ValueError."""
     if isinstance(values, list):
         if not values:
             raise ValueError("a list with at least one choice")
@@ -56,7 +56,7 @@ def _check_range(limits: dict[str, Any]) -> None:
 
 
 def whole(limits: Mapping[str, Any]) -> bool:
-    """Say whether a range draws whole numbers: where both ends are written as such."""
+    """Return whether a range draws integers, which it does if both ends are integers."""
     return type(limits["low"]) is int and type(limits["high"]) is int
 
 
@@ -64,7 +64,7 @@ def check_keys(part: str, keys: Iterable[str]) -> None:
     """Check that ``keys``, those of ``tune.<part>``, are dotted keys of the section ``train``.
 
     Raises:
-        UngrayError: one is not; the sentence names the nearest.
+        UngrayError: one is not; the sentence names the nearest valid key.
     """
     known = [name for name in _leaves(TrainParams, "train") if name not in RESERVED]
     for key in keys:
@@ -81,7 +81,7 @@ def check_keys(part: str, keys: Iterable[str]) -> None:
 
 
 def _leaves(model: type[BaseModel], prefix: str) -> list[str]:
-    """Return the dotted names of all values that ``model`` holds, nested ones too."""
+    """Return the dotted names of all fields of ``model``, including nested ones."""
     found = []
     for name, field in model.model_fields.items():
         nested = field.annotation
@@ -93,18 +93,18 @@ def _leaves(model: type[BaseModel], prefix: str) -> list[str]:
 
 
 def overlay(content: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the section ``train`` as plain ``content`` with ``values`` set at their dotted keys."""
-    content = json.loads(json.dumps(content))  # a copy, tuples as lists
+    """Return a copy of ``content``, the section ``train``, with ``values`` set at their dotted keys."""
+    content = json.loads(json.dumps(content))  # a copy, with lists instead of tuples
     for key, value in values.items():
         put(content, key.removeprefix("train."), value)
     return content
 
 
 def typed(content: dict[str, Any]) -> TrainParams:
-    """Return the section ``train`` from plain ``content``.
+    """Return the section ``train`` as typed params from the plain values in ``content``.
 
     Raises:
-        UngrayError: a value is not allowed; the sentence names key, value and what is allowed.
+        UngrayError: a value is not allowed; the sentence names the key, the value and what is allowed.
     """
     try:
         return TrainParams.model_validate(content)
@@ -113,12 +113,12 @@ def typed(content: dict[str, Any]) -> TrainParams:
 
 
 def check_each_value(content: dict[str, Any], space: Mapping[str, Any]) -> None:
-    """Check every choice, and the ends of every range, alone against the typed params.
+    """Check every choice, and the ends of every range, by itself against the typed params.
 
-    What is wrong only together with another choice shows when that combination is drawn.
+    Choices that are invalid only together are found when that combination is drawn.
 
     Raises:
-        UngrayError: the sentence names the key of the space and the value.
+        UngrayError: a value is not allowed; the sentence names the key of the space and the value.
     """
     for key, values in space.items():
         for value in values if isinstance(values, list) else (values["low"], values["high"]):
@@ -129,10 +129,10 @@ def check_each_value(content: dict[str, Any], space: Mapping[str, Any]) -> None:
 
 
 def as_label(choice: Any) -> Any:
-    """Return a choice as Optuna stores it: lists, which it can't, as their JSON text."""
+    """Return a choice in a form that Optuna can store: a list becomes JSON text."""
     return json.dumps(choice) if isinstance(choice, list) else choice
 
 
 def short(number: float, limits: Mapping[str, Any]) -> float:
-    """Return a drawn ``number`` with three significant digits, enough for any knob, inside ``limits``."""
+    """Return a drawn ``number`` rounded to three significant digits, but within ``limits``."""
     return min(max(float(f"{number:.3g}"), float(limits["low"])), float(limits["high"]))

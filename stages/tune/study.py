@@ -1,11 +1,12 @@
 """The study: trials in a database that any number of processes and machines share.
 
-The search has ``tune.trials`` slots. A slot is done by one trial; its draws follow from ``tune.seed`` and the
-slot's number, so it does not matter which process takes it. A process that wants work queues a trial for an
-open slot and takes the first one of the queue. PostgreSQL and MySQL give it to one taker only, as they lock
-its row; SQLite does not (two takers were seen), so takers hold :func:`turn`. Where two machines have queued
-the same slot at the same moment, both do it, with the same result, and the first trial counts. A trial whose
-process died without a word leaves its slot open again, after :data:`GRACE_SECONDS`.
+The search has ``tune.trials`` slots, and each slot needs one trial. A trial's draws depend only on
+``tune.seed`` and the slot's number, so it does not matter which process runs it. A process that needs work
+queues a trial for an open slot and takes the first one in the queue. PostgreSQL and MySQL lock the row, so
+only one process gets the trial; SQLite does not (two processes have been seen to get the same one), so a
+process holds :func:`turn` while it takes a trial. If two machines queue the same slot at the same moment,
+both run it, with the same result, and the first trial counts. If a process dies during a trial, its slot is
+open again after :data:`GRACE_SECONDS`.
 """
 
 from __future__ import annotations
@@ -34,23 +35,23 @@ from stages.tune.space import Combination, as_label, short, whole
 from ungray.errors import UngrayError
 
 HEARTBEAT_SECONDS = 5
-"""A running trial signs in at the database so often."""
+"""Interval at which a running trial sends a heartbeat to the database."""
 
 GRACE_SECONDS = 30
-"""A trial that has not signed in for so long is taken for dead, and its slot is open again."""
+"""A trial without a heartbeat for this long is considered dead, and its slot is open again."""
 
 DEATHS = 3
-"""A slot whose process died so often is recorded as failed: it may be what kills it."""
+"""A slot whose process died this many times is recorded as failed: the trial may be the cause."""
 
 PRUNE_AFTER = 5
-"""The median of so many finished trials is what the median pruner wants before it ends one early."""
+"""Number of finished trials that the median pruner needs before it ends one early."""
 
-optuna.logging.set_verbosity(optuna.logging.ERROR)  # trials are told by the search itself
+optuna.logging.set_verbosity(optuna.logging.ERROR)  # the search itself reports its trials
 warnings.filterwarnings("ignore", category=ExperimentalWarning)
 
 
 class BySlot(BaseSampler):
-    """Draws as Optuna's random or TPE sampler does, from a generator seeded by the trial's slot."""
+    """Draws like Optuna's random or TPE sampler, with a generator seeded by the trial's slot."""
 
     def __init__(self, sampler: str, seed: int) -> None:
         self._sampler, self._seed = sampler, seed
@@ -62,13 +63,13 @@ class BySlot(BaseSampler):
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Return no parameters: each is drawn for itself."""
+        """Return no parameters: each one is drawn independently."""
         return {}
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Return no values."""
+        """Return no values, as there are no relative parameters."""
         return {}
 
     def sample_independent(
@@ -78,7 +79,7 @@ class BySlot(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """Return the value of one parameter."""
+        """Return the value drawn for one parameter."""
         sampler = self._seeded(trial, param_name)
         return sampler.sample_independent(study, trial, param_name, param_distribution)
 
@@ -96,7 +97,7 @@ def draw(trial: Trial, space: Mapping[str, Any]) -> Combination:
 
 
 def combination(drawn: Mapping[str, Any], space: Mapping[str, Any]) -> Combination:
-    """Return what a trial has ``drawn`` as params.yaml would hold it, in the order of ``space``."""
+    """Return the ``drawn`` values of a trial as params.yaml has them, in the order of ``space``."""
     found = {}
     for key, values in space.items():
         if key not in drawn:
@@ -111,30 +112,30 @@ def combination(drawn: Mapping[str, Any], space: Mapping[str, Any]) -> Combinati
 
 
 def storage_url(params: Params, folder: Path) -> str:
-    """Return the address: ``tune.storage``, $NAMES in it replaced; by default SQLite in ``folder``."""
+    """Return the database URL: ``tune.storage`` with $NAMES replaced; by default SQLite in ``folder``."""
     return os.path.expandvars(params.storage) or f"sqlite:///{folder / 'studies.db'}"
 
 
 def turn(url: str, folder: Path) -> FileLock:
-    """Return the lock to hold while taking a trial: it lies beside SQLite's file, else in ``folder``."""
+    """Return the lock to hold while taking a trial: next to SQLite's file, otherwise in ``folder``."""
     database = make_url(url).database if url.startswith("sqlite") else None
     if not database:
         return FileLock(folder / "studies.lock")
-    if not Path(database).absolute().parent.is_dir():  # the lock would make it
+    if not Path(database).absolute().parent.is_dir():  # the lock would create it
         raise UngrayError(f"tune.storage: {database} can't be used: there is no such folder")
     return FileLock(f"{database}.lock")
 
 
 def open_study(params: Params, settings: Mapping[str, str], folder: Path) -> tuple[optuna.Study, str]:
-    """Return the study of ``settings``, made where there is none, and a sentence on whether it is new.
+    """Return the study of ``settings``, created if there is none, and a sentence on whether it is new.
 
     Args:
-        params: of the search.
-        settings: fingerprints of what must be the same for trials to be comparable, by name.
-        folder: where SQLite's file and the lock lie by default.
+        params: settings of the search.
+        settings: by name, fingerprints of everything that must be the same for trials to be comparable.
+        folder: where SQLite's file and the lock are by default.
 
     Raises:
-        UngrayError: the database can't be reached, or its address is no address.
+        UngrayError: the database can't be reached, or its URL is not valid.
     """
     url = storage_url(params, folder)
     name = "ungray-" + cache.fingerprint(dict(settings))
@@ -175,7 +176,7 @@ def _pruner(params: Params) -> optuna.pruners.BasePruner:
 
 @contextmanager
 def explained(url: str) -> Iterator[None]:
-    """Turn what a database may answer into one sentence that does not show its password."""
+    """Turn a database's errors into an UngrayError whose sentence does not show the password."""
     try:
         yield
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError, ImportError) as error:
@@ -192,7 +193,7 @@ def explained(url: str) -> Iterator[None]:
 
 
 def done(trial: FrozenTrial) -> bool:
-    """Say whether a trial has a result; a failed one without its sentence is one whose process died."""
+    """Return whether a trial has a result; a failed trial without an error sentence is one that died."""
     return trial.state in (TrialState.COMPLETE, TrialState.PRUNED) or (
         trial.state == TrialState.FAIL and "error" in trial.user_attrs
     )
@@ -216,7 +217,7 @@ def under_way(study: optuna.Study, state: TrialState) -> list[FrozenTrial]:
 
 
 def queue_open_slot(study: optuna.Study, trials: int) -> bool:
-    """Queue a trial for the first open slot, if there is one and nothing is queued; say whether one waits."""
+    """Queue a trial for the first open slot unless one is queued; return whether a trial is now waiting."""
     fail_the_dead(study)
     if under_way(study, TrialState.WAITING):
         return True
@@ -229,11 +230,11 @@ def queue_open_slot(study: optuna.Study, trials: int) -> bool:
 
 
 def fail_the_dead(study: optuna.Study) -> None:
-    """Mark running trials as failed that have not signed in for :data:`GRACE_SECONDS`."""
+    """Mark running trials as failed that have had no heartbeat for :data:`GRACE_SECONDS`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         optuna.storages.fail_stale_trials(study)
-    # A process that died between taking a trial and its first sign of life left none to miss.
+    # Optuna does not notice a process that died before its first heartbeat.
     latest = datetime.now() - timedelta(seconds=GRACE_SECONDS)
     for trial in under_way(study, TrialState.RUNNING):
         if "began" not in trial.user_attrs and trial.datetime_start and trial.datetime_start < latest:
@@ -241,7 +242,7 @@ def fail_the_dead(study: optuna.Study) -> None:
 
 
 def deaths(study: optuna.Study, slot: int) -> int:
-    """Return how often a process died while it did ``slot``."""
+    """Return how many times a process died while it ran a trial of ``slot``."""
     return sum(
         trial.state == TrialState.FAIL
         and trial.user_attrs.get("slot") == slot

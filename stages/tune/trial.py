@@ -1,9 +1,9 @@
-"""One trial: a combination is drawn, checked and trained, and scored by val CIEDE2000.
+"""One trial: a combination of values is drawn, checked, trained, and scored by val CIEDE2000.
 
-The ancestor chose by accuracy. That is the share of predictions that hit their class exactly, but color is a
-number per pixel and has no class: what is counted is hits by chance, near 0 for any network, the same whether
-a color is a little wrong or grossly, and most where a photo is gray anyway. CIEDE2000 (CIE 142, 2001) is the
-color difference that people see, in units of about one just noticeable step.
+This project's predecessor compared trials by accuracy, the share of predictions that are exactly right. Color
+is a continuous value per pixel, so accuracy counts chance hits: it is near 0 for any network, is the same for
+small and large errors, and is highest for photos that are gray anyway. CIEDE2000 (CIE 142, 2001) is the color
+difference that people perceive, in units of about one just noticeable difference.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ from ungray.errors import UngrayError
 from ungray.imaging.metrics import DECISIVE
 
 POLL_SECONDS = 1.0
-"""Between two looks at what others are doing."""
+"""Interval at which to check what other processes are doing."""
 
 SCORE, GRAY = f"{DECISIVE.name}/val", f"{DECISIVE.name}/gray"
-"""What is searched for and the gray photo's, as training logs them; lower is better."""
+"""Names in training's log of the score and of the gray photo's score; lower is better."""
 
 
 class FailedError(Exception):
-    """The trial failed, its sentence is recorded; the search goes on."""
+    """The trial failed and its error sentence is recorded; the search continues."""
 
 
 @dataclass(frozen=True)
 class Search:
     """What every trial needs.
 
-    ``base`` is the section ``train`` as plain values with all that is the same for every trial; trials write
-    what they show to ``folder``. ``turn`` is held while a trial is taken.
+    ``base`` is the section ``train`` as plain values, with everything that is the same for all trials. Trials
+    write logs and reports to ``folder``. A process holds the lock ``turn`` while it takes a trial.
     """
 
     params: Params
@@ -58,13 +58,13 @@ class Search:
     turn: FileLock
 
     def objective(self, trial: Trial) -> float:
-        """Do one trial and return its val CIEDE2000.
+        """Run one trial and return its val CIEDE2000.
 
         Raises:
-            FailedError: training went wrong or the combination is not allowed, and the sentence is recorded;
-                or the trial does no slot.
+            FailedError: training failed or the combination is not allowed, and the sentence is recorded; or
+                the trial has no slot.
             TrialPruned: the pruner ended it.
-            KeyboardInterrupt: stopped; training's checkpoint is saved and the slot open again.
+            KeyboardInterrupt: it was stopped; its checkpoint is saved and its slot is open again.
         """
         slot = trial.user_attrs.get("slot", self.params.trials)
         if slot >= self.params.trials:
@@ -73,7 +73,7 @@ class Search:
             raise _failed(trial, f"its process died {died} times, most likely for want of memory")
         trial.set_user_attr("began", True)
         drawn = draw(trial, self.params.space)
-        self.turn.release()  # it is taken and drawn, the next process may take one
+        self.turn.release()  # this trial is taken and drawn, so the next process may take one
         try:
             self._wait_for_twins(trial)
             if (twin := self._twin(trial)) is not None:
@@ -94,7 +94,7 @@ class Search:
             raise _failed(trial, reason.splitlines()[0]) from error
 
     def _wait_for_twins(self, trial: Trial) -> None:
-        """Wait until no earlier trial that drew the same is under way: both would train in one folder."""
+        """Wait until no earlier trial with the same values is running: both would train in one folder."""
         while any(
             other.number < trial.number and other.params == trial.params
             for other in under_way(self.study, TrialState.RUNNING)
@@ -103,7 +103,7 @@ class Search:
             time.sleep(POLL_SECONDS)
 
     def _twin(self, trial: Trial) -> optuna.trial.FrozenTrial | None:
-        """Return a completed trial that drew the same: training again would give the same model."""
+        """Return a completed trial with the same values, if any: training again would give the same model."""
         complete = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         return next((other for other in complete if other.params == trial.params), None)
 
@@ -126,8 +126,8 @@ class Search:
                 params, self.machine, prepared=self.prepared, report=folder / "report", on_epoch=on_epoch
             )
         shutil.rmtree(result.work, ignore_errors=True)
-        chosen = result.state.measured(result.model.provenance["epoch"])  # whose weights training kept
-        # Also of a trial that was killed after its last epoch, which then had no epoch left to tell of.
+        chosen = result.state.measured(result.model.provenance["epoch"])  # whose weights were kept
+        # Also for a trial that was killed after its last epoch: it has no epoch left to report.
         trial.set_user_attr("gray", round(chosen[GRAY], 4))
         trial.set_user_attr("epochs", result.state.epoch)
         return chosen[SCORE]
@@ -140,6 +140,6 @@ def _failed(trial: Trial, sentence: str) -> FailedError:
 
 @contextmanager
 def _written_to(path: Path) -> Iterator[None]:
-    """Send what is printed to the file at ``path``: the search shows one line a trial."""
+    """Redirect printed output to the file at ``path``, because the search shows one line per trial."""
     with path.open("a", buffering=1, encoding="utf-8") as log, redirect_stdout(log), redirect_stderr(log):
         yield

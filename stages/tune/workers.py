@@ -1,4 +1,4 @@
-"""Worker processes of this machine, which do the trials of one study side by side."""
+"""Worker processes on this machine that run the trials of one study in parallel."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from ungray.errors import UngrayError
 
 
 def run_workers(search: Search, workers: int, told: Callable[[], None]) -> None:
-    """Start ``workers`` processes that do trials; call ``told`` now and then until all slots are done.
+    """Start ``workers`` processes that run trials; call ``told`` repeatedly until all slots are done.
 
-    A worker stops, after saving, when its standard input ends: when this process is interrupted, or dies.
+    A worker saves and stops when its standard input ends, because this process was interrupted or died.
 
     Raises:
-        KeyboardInterrupt: stopped, after the workers have saved their trials.
-        UngrayError: workers died and left trials undone.
+        KeyboardInterrupt: the search was stopped, after the workers have saved their trials.
+        UngrayError: workers died before all trials were done.
     """
     command = [sys.executable, "-m", "stages.tune", "worker", search.study.study_name]
     processes = [
-        # A session of its own: Ctrl-C is for this process, which tells the workers once.
+        # In its own session: Ctrl-C then reaches only this process, which stops the workers once.
         subprocess.Popen([*command, str(number), str(workers)], stdin=subprocess.PIPE, start_new_session=True)
         for number in range(workers)
     ]
@@ -46,7 +46,7 @@ def run_workers(search: Search, workers: int, told: Callable[[], None]) -> None:
 
 
 def stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    """End the workers' standard input and wait until they have saved what they were doing."""
+    """Close the workers' standard input and wait until they have saved their work."""
     for process in processes:
         if process.stdin:
             process.stdin.close()
@@ -55,7 +55,10 @@ def stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 def become_worker(number: int, workers: int) -> None:
-    """Make this process worker ``number`` of ``workers``: it has its share of the cores, and its leader."""
+    """Make this process worker ``number`` (from 0) of ``workers``: it uses its share of the cores.
+
+    It is interrupted when the process that started it closes its standard input.
+    """
     if hasattr(os, "sched_setaffinity"):
         available = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, available[number::workers] or [available[number % len(available)]])
@@ -63,5 +66,5 @@ def become_worker(number: int, workers: int) -> None:
 
 
 def _follow_the_leader() -> None:
-    os.read(0, 1)  # sys.stdin would be locked by this thread when the process ends
+    os.read(0, 1)  # not sys.stdin, which this thread would hold locked when the process ends
     os.kill(os.getpid(), signal.SIGINT)
