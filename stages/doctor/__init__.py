@@ -1,1 +1,1 @@
-"""What this machine can do, how full its caches are, and what a training as params.yaml has it would cost."""
+"""Reports what this machine can do, how full its caches are, and what training as in params.yaml costs."""

@@ -1,7 +1,7 @@
-"""Say what this machine can do, how full the caches are, and what training as in params.yaml would cost.
+"""Report what this machine can do, how full the caches are, and what training with params.yaml would cost.
 
-For the cost, the training's own loop runs for some seconds on generated photos, with the network, batch and
-precision of params.yaml. Nothing is written. Examples:
+To measure the cost, the real training loop runs for some seconds on generated photos, with the network, batch
+and precision of params.yaml. Nothing is written. Examples:
 
   python -m stages.doctor
   python -m stages.doctor -S train.architecture=cnn -S train.working_size=256
@@ -54,10 +54,10 @@ def main() -> None:
 
 
 def _add_cost(found: dict[str, Any], sections: dict[str, Any], options: argparse.Namespace) -> None:
-    """Measure what training costs, say it, and add cost, photos, plan and advice to ``found``."""
+    """Measure and show what training costs; add cost, photos, plan and advice to ``found``."""
     try:
         from stages.doctor import advice, cost, plan
-    except (ImportError, RuntimeError) as error:  # where torch and torchvision do not match, for one
+    except (ImportError, RuntimeError) as error:  # for example, if torch and torchvision do not match
         raise UngrayError(f"training cannot start ({_line(error)}); {MEND}") from None
     params, where = sections["train"], sections["machine"]
     assert isinstance(where, Machine)

@@ -1,4 +1,4 @@
-"""What a person should know or do, in plain sentences."""
+"""What the user should know or do, in plain sentences."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from stages.train.params import Params
 GIB = 2**30
 
 LONG_MINUTES = 12 * 60
-"""A training of more minutes is worth a word."""
+"""A longer training gets a sentence of advice."""
 
 ROOM = 1.2
-"""So many times what is needed should be free on the disk."""
+"""Factor by which free disk space should exceed what is needed."""
 
 
 def machine_advice(machine: dict[str, Any], caches: dict[str, Any]) -> list[str]:
-    """Return what there is to say of the machine and its caches as they are."""
+    """Return advice about the machine and its caches."""
     said = []
     if machine["nvidia_driver"] and not machine["gpus"]:
         said.append(
@@ -37,7 +37,7 @@ def machine_advice(machine: dict[str, Any], caches: dict[str, Any]) -> list[str]
 def cost_advice(
     params: Params, machine: Machine, has: dict[str, Any], *, cost: Cost, photos: Collection, plan: Plan
 ) -> list[str]:
-    """Return what there is to say of the training that params.yaml describes, having measured it."""
+    """Return advice about the training that params.yaml describes, based on its measured cost."""
     said = [
         _precision(machine, has, cost),
         _threads(has, cost),

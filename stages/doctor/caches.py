@@ -1,4 +1,4 @@
-"""How much disk the working cache, DVC's cache and the data take."""
+"""Measures the disk space of the working cache, DVC's cache and the data."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ungray.system.files import main_checkout
 
 
 def describe(checkout: Path) -> dict[str, dict[str, int]]:
-    """Return bytes and files of what lies in each cache, by its path and largest first.
+    """Return the numbers of bytes and files in each cache, by path, largest first.
 
-    The working cache and ``data`` are told folder by folder. What is linked into two of them counts in both.
+    The working cache and ``data`` are reported folder by folder. A file linked into two counts in both.
     """
     top = main_checkout(checkout)
     folders = [*_inside(top / ".cache"), dvc_cache(top), *_inside(checkout / "data")]
@@ -22,27 +22,27 @@ def describe(checkout: Path) -> dict[str, dict[str, int]]:
 
 
 def dvc_cache(checkout: Path) -> Path:
-    """Return where DVC keeps its objects: as the repository's own settings say, else ``.dvc/cache``."""
+    """Return where DVC stores its objects: where the repository's settings say, otherwise ``.dvc/cache``."""
     found = "cache"
     for name in ("config", "config.local"):
         settings = configparser.ConfigParser(interpolation=None)
         try:
             settings.read(checkout / ".dvc" / name, encoding="utf-8")
         except (configparser.Error, UnicodeDecodeError):
-            continue  # DVC itself says so, better
+            continue  # DVC itself reports this better
         found = settings.get("cache", "dir", fallback=found)
     return (checkout / ".dvc" / Path(found).expanduser()).resolve()
 
 
 def size(folder: Path) -> tuple[int, int]:
-    """Return bytes and number of the files below ``folder``, links not followed; each hard link once."""
+    """Return bytes and number of files in ``folder``; symlinks are not followed, hard links count once."""
     total, files, seen = 0, 0, set()
     for place, _, names in os.walk(folder):
         for name in names:
             try:
                 about = os.lstat(Path(place) / name)
             except OSError:
-                continue  # a file being written has gone
+                continue  # a temporary file has disappeared
             if about.st_nlink > 1 and (about.st_dev, about.st_ino) in seen:
                 continue
             seen.add((about.st_dev, about.st_ino))

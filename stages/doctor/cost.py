@@ -1,4 +1,4 @@
-"""What a training costs, measured: the training's own loop runs for some seconds on generated photos."""
+"""Measures what a training costs: the real training loop runs for some seconds on generated photos."""
 
 from __future__ import annotations
 
@@ -30,54 +30,54 @@ from ungray.networks import Model, parameter_count
 from ungray.system.terminal import take_charge
 
 PROBES = (2, 8)
-"""Batches of so many photos tell, before the real batch is tried, how memory grows with it."""
+"""Sizes of the batches that show how memory grows, before the real batch is tried."""
 
 LEAST_STEPS = 3
-"""Steps that are timed at least, beside the first, which is not: it reserves memory and tunes or compiles."""
+"""Smallest number of timed steps. The first step is not timed: it reserves memory and tunes or compiles."""
 
 GENERATED = 100_000
-"""Photos of an epoch, all of them one photo, so that they take no memory."""
+"""Number of photos in an epoch; all of them are the same one, so they take no memory."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a training step takes here. Sizes are in bytes."""
+    """What a training step costs on this machine. Sizes are in bytes."""
 
     device: str
     precision: str
     parameters: int
     measured_batch: int
-    """Photos of the batch that was timed: ``train.batch_size``, or fewer where memory does not suffice."""
+    """Number of photos in the timed batch: ``train.batch_size``, or fewer if there is not enough memory."""
     photos_per_second: float
     validated_per_second: float
     memory: int
-    """Peak of the process; predicted where a smaller batch was timed."""
+    """Peak memory of the process; predicted if a smaller batch was timed."""
     gpu_memory: int | None
     fits: bool
-    """Whether memory suffices for ``train.batch_size``."""
+    """Whether there is enough memory for ``train.batch_size``."""
     largest_batch: int | None
-    """Photos that memory suffices for at a time, about; None where that was not found out."""
+    """Approximate number of photos in the largest batch that fits; None if unknown."""
     model_file: int
     checkpoint_file: int
     threads: int = 1
-    """Of the process; what was timed on a processor."""
+    """Number of threads of the process, when measured on a CPU."""
     single_thread: float | None = None
-    """Photos a second with one thread, where other programs keep cores busy; None where it was not tried."""
+    """Photos per second with one thread, measured if other programs keep cores busy; else None."""
 
 
 class _EnoughError(Exception):
-    """Ends the loop when it has been timed long enough."""
+    """Ends the loop when it was timed long enough."""
 
 
 class _Timer(NoProgress):
-    """Times the steps of a training and ends it after so many seconds."""
+    """Times the steps of a training and ends it after ``seconds`` seconds."""
 
     def __init__(self, seconds: float) -> None:
         self._enough, self._last, self._begin = seconds, 0.0, 0.0
         self.seconds: list[float] = []
 
     def step(self, photos: int) -> None:
-        """Note what the step took; the first one only starts the clock."""
+        """Record how long the step took; the first step only starts the clock."""
         now = time.perf_counter()
         if self._last:
             self.seconds.append(now - self._last)
@@ -89,17 +89,17 @@ class _Timer(NoProgress):
 
 
 def cost(params: Params, machine: Machine, *, seconds: float, free_memory: int, busy: float = 0.0) -> Cost:
-    """Measure, in a process of its own, what training with ``params`` takes here, on one device.
+    """Measure, in a separate process, what training with ``params`` costs here, on one device.
 
     Args:
-        params: what would be trained.
-        machine: where; of several devices one is measured.
+        params: what to train.
+        machine: where to train; only one of several devices is measured.
         seconds: how long to time steps.
-        free_memory: bytes; a batch that would take more is not tried on the processor.
-        busy: how many cores other programs keep busy; where it is half a core, one thread is timed as well.
+        free_memory: bytes; a batch that would need more is not tried on the CPU.
+        busy: number of cores that other programs keep busy; from half a core, one thread is timed too.
 
     Raises:
-        UngrayError: it cannot be trained here; the sentence says why.
+        UngrayError: training is not possible here; the sentence says why.
     """
     here, there = multiprocessing.Pipe(duplex=False)
     # Not fork: a forked child inherits the locks of torch's threads and can hang.
@@ -135,7 +135,7 @@ def _send(
 
 
 def measure(params: Params, machine: Machine, *, seconds: float, free_memory: int, busy: float = 0.0) -> Cost:
-    """Measure it in this process; see :func:`cost`."""
+    """Measure the same in this process; see :func:`cost`."""
     machine = machine.model_copy(update={"devices": 1, "nodes": 1, "strategy": "auto"})
     found = _measure(params, machine, seconds=seconds, free_memory=free_memory)
     if busy < BUSY or found.device != "cpu" or found.threads == 1:
@@ -148,8 +148,8 @@ def measure(params: Params, machine: Machine, *, seconds: float, free_memory: in
 
 
 def _measure(params: Params, machine: Machine, *, seconds: float, free_memory: int) -> Cost:
-    before = peak_memory()  # which the free memory no longer has
-    # Memory follows from the parts that a batch is computed in.
+    before = peak_memory()  # memory already taken, so not part of the free memory
+    # Memory depends on the size of the parts in which a batch is computed.
     part = math.ceil(params.batch_size / machine.accumulation)
     whole_machine, machine = machine, machine.model_copy(update={"accumulation": 1})
     probes: list[Cost] = []
@@ -171,14 +171,14 @@ def _measure(params: Params, machine: Machine, *, seconds: float, free_memory: i
         return replace(whole, largest_batch=largest)
     if not probes:
         raise whole
-    # On a GPU trying is harmless: the allocator says no, and the process goes on.
+    # On a GPU, trying is harmless: the allocator raises an error, and the process continues.
     return _smaller(params, machine, PROBES[len(probes) - 1], seconds=seconds, largest=largest, memory=wanted)
 
 
 def _smaller(
     params: Params, machine: Machine, batch: int, *, seconds: float, largest: int | None, memory: int
 ) -> Cost:
-    """Return the cost as measured with a smaller ``batch``, the real one being too large."""
+    """Return the cost measured with a smaller ``batch``, because the real one is too large."""
     timed = _time(params, machine, batch=batch, seconds=seconds)
     if isinstance(timed, UngrayError):
         raise timed
@@ -186,11 +186,11 @@ def _smaller(
 
 
 def _time(params: Params, machine: Machine, *, batch: int, seconds: float) -> Cost | UngrayError:
-    """Run the training's loop on batches of ``batch`` photos; return what it took, or that memory ran out.
+    """Run the training loop on batches of ``batch`` photos; return the cost, or the error if memory ran out.
 
-    ``seconds`` 0 takes the fewest steps.
+    With ``seconds`` 0 it takes the fewest steps.
     """
-    # A budget without end, and a warm-up so long that weights hardly move: generated photos teach nothing.
+    # No limit, and a warm-up so long that weights hardly change: generated photos teach nothing.
     free = {"batch_size": batch, "epochs": 10**6, "steps": 0, "minutes": 0.0, "patience": 0}
     trial = params.model_copy(update=free | {"warmup_steps": 10**9})
     fabric, device, precision = start_fabric(machine)
@@ -199,7 +199,7 @@ def _time(params: Params, machine: Machine, *, batch: int, seconds: float) -> Co
     torch.manual_seed(params.seed)
     configuration = params.network()
     if "pretrained" in configuration:
-        configuration["pretrained"] = False  # any weights take as long, and these may have to be fetched
+        configuration["pretrained"] = False  # the weights do not affect time, and may need a download
     network = networks.build(configuration)
     timer = _Timer(seconds)
     try:
@@ -252,7 +252,7 @@ def _gpu_memory(device: str) -> int | None:
 
 
 def _photos(params: Params) -> Photos:
-    """Return train photos and a batch of val photos: all of them one generated photo, uint8 RGB."""
+    """Return train photos and one batch of val photos, all of them the same generated photo, uint8 RGB."""
     side = params.working_size
     blocks = np.random.default_rng(params.seed).integers(0, 256, (8, 8, 3)).astype(np.uint8)
     photo: NDArray[np.uint8] = np.asarray(cv2.resize(blocks, (side, side), interpolation=cv2.INTER_CUBIC))

@@ -1,4 +1,4 @@
-"""What the machine has: cores, memory, disk, bf16, GPU, and versions of what training uses."""
+"""Describes the machine: cores, memory, disk, bf16, GPU, and versions of the packages that training uses."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import psutil
 from ungray.system.limits import cores, limits, number_in
 
 LOOK_SECONDS = 0.5
-"""How long to look at what other programs do."""
+"""How long to observe the CPU use of other programs."""
 
 BUSY = 0.5
-"""So many cores kept busy by other programs are worth a word: each step waits for the slowest thread."""
+"""From this number of busy cores, the doctor reports it: each step waits for the slowest thread."""
 
 SHOWN = (
     "torch",
@@ -29,14 +29,14 @@ SHOWN = (
     "dvclive",
     "onnxruntime",
 )
-"""Packages whose versions are told."""
+"""Packages whose versions are reported."""
 
 
 def describe(places: dict[str, Path]) -> dict[str, Any]:
-    """Return what the machine has, in plain JSON values; sizes in bytes.
+    """Return a description of the machine as plain JSON values; sizes are in bytes.
 
     Args:
-        places: folders, or where they will be, by what they are called; the free disk is told for each.
+        places: folders, which need not exist yet, by name; the free disk space is reported for each.
     """
     import torch
 
@@ -76,16 +76,16 @@ def _version(package: str) -> str | None:
 
 
 def _busy() -> float:
-    """Return how many of the cores that this process may use other programs keep busy."""
+    """Return the number of cores, among those this process may use, that other programs keep busy."""
     usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     percent = psutil.cpu_percent(interval=LOOK_SECONDS, percpu=True)
     return round(sum(part for core, part in enumerate(percent) if usable is None or core in usable) / 100, 2)
 
 
 def peak_memory() -> int:
-    """Return the most memory in bytes that this process has held so far."""
+    """Return the peak memory of this process so far, in bytes."""
     try:
-        # Not getrusage: that of a child starts with what its parent held.
+        # Not getrusage: in a child process it starts with the peak of the parent.
         return int(number_in(Path("/proc/self/status"), "VmHWM:") * 1024) or _peak_elsewhere()
     except OSError:
         return _peak_elsewhere()

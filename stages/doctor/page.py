@@ -1,4 +1,4 @@
-"""The findings in lines for a person."""
+"""The findings as lines of text for people."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from stages.doctor.machine import BUSY
 from stages.params import Machine
 from stages.train.params import Params
 
-if TYPE_CHECKING:  # they import torch, which may be what is wrong
+if TYPE_CHECKING:  # they import torch, which may be what is broken
     from stages.doctor.cost import Cost
     from stages.doctor.plan import Collection, Plan
 
@@ -62,7 +62,7 @@ def cost_lines(params: Params, machine: Machine, *, cost: Cost, photos: Collecti
 
 
 def advice_lines(advice: list[str]) -> list[str]:
-    """Return the lines of advice, each a sentence."""
+    """Return the lines of advice, one sentence each."""
     return ["Advice", *(f"  - {sentence}" for sentence in advice or ["nothing stands in the way"])]
 
 
@@ -87,7 +87,7 @@ def _bf16(machine: dict[str, Any]) -> str:
 
 
 def filesize(count: float) -> str:
-    """Return bytes as people read them, in powers of 1000."""
+    """Return a number of bytes as text for people, in units of powers of 1000."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= scale:
             number = count / scale
@@ -96,7 +96,7 @@ def filesize(count: float) -> str:
 
 
 def duration(minutes: float) -> str:
-    """Return a time as people say it."""
+    """Return a duration as text for people."""
     if minutes < 1:
         return f"{60 * minutes:.2g} seconds"
     if minutes < 100:

@@ -1,4 +1,4 @@
-"""What is to be trained on, and what that makes of the measured pace: minutes, and disk."""
+"""The photos to train on, and the minutes and disk space that they take at the measured pace."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stages.storage import tables
 from stages.train.params import Params
 
 ASSUMED = 2000
-"""Photos and copies, where nothing is prepared and nobody said how many."""
+"""Assumed number of photos and copies if nothing is prepared and no number is given."""
 
 
 @dataclass(frozen=True)
@@ -19,31 +19,31 @@ class Collection:
     """The photos of an epoch."""
 
     train: int
-    """Photos and copies."""
+    """Number of photos and copies."""
     weight: float
-    """As many photos of the working size cost what they cost: one of twice the side counts four times."""
+    """Number of photos of the working size with the same cost; one with twice the side counts as four."""
     val: int
     source: str
-    """prepared, given or assumed."""
+    """One of prepared, given, assumed."""
     sharded: bool = False
-    """Whether train photos are streamed from shards, not decoded to the disk."""
+    """Whether train photos are streamed from shards instead of decoded to disk."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the training that params.yaml describes comes to."""
+    """The time and disk space of the training that params.yaml describes."""
 
     minutes_per_epoch: float
     validation_minutes: float
-    """Of these, about, for the val photos: loss and color figures."""
+    """About how many of these are for loss and metrics of the val photos."""
     epochs: float
     minutes: float
     pixels_file: int
-    """Bytes of the decoded photos in the working cache."""
+    """Size of the decoded photos in the working cache, in bytes."""
 
 
 def collection(prepared: Path, *, given: int | None) -> Collection:
-    """Return what an epoch consists of: ``given`` photos, else those in ``prepared``, else an assumption."""
+    """Return the photos of an epoch: ``given`` photos, else those in ``prepared``, else an assumption."""
     index = prepared / "index.csv"
     if given is None and index.exists():
         table = tables.read(index, made_by="prepare")
@@ -56,7 +56,7 @@ def collection(prepared: Path, *, given: int | None) -> Collection:
 
 
 def plan(params: Params, photos: Collection, cost: Cost) -> Plan:
-    """Return what training on ``photos`` comes to at the pace of ``cost``, limited as ``params`` say."""
+    """Return the time and disk space of training on ``photos`` at the pace of ``cost``, within ``params``."""
     validation = photos.val / cost.validated_per_second / 60
     epoch = photos.weight / cost.photos_per_second / 60 + validation
     epochs = float(params.epochs)
