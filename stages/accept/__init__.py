@@ -1,1 +1,1 @@
-"""Writes code that gives the same bytes as before into dvc.lock, without running a stage on the real data."""
+"""Commits code changes that do not change outputs to dvc.lock, without running stages on the real data."""

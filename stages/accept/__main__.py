@@ -1,9 +1,9 @@
-"""Accept code that only changed its words: dvc.lock takes the code of today, and nothing is trained again.
+"""Accept code changes that do not change outputs: dvc.lock gets the current code without a training.
 
-Every stage of which only the code has changed since dvc.lock was made runs twice, with the code of then and
-with today's, on the sample or on 40 photos of the collection, with params.yaml shrunk to 30 steps. Where all
-outputs have the same bytes, `dvc commit` puts today's code into dvc.lock. Any other stage is named, with the
-reason, and left to `dvc repro`; the exit code is then 1. The same bytes on a few photos are strong evidence,
+Each stage that differs from dvc.lock only in its code runs twice, with the earlier code and the current code,
+on the sample or on 40 photos of the collection, with params.yaml reduced to 30 training steps. If all outputs
+have the same bytes, `dvc commit` puts the current code into dvc.lock. Any other stage is named, with the
+reason, and left to `dvc repro`; the exit code is then 1. Equal bytes on a few photos are strong evidence, but
 not proof.
 """
 
@@ -30,7 +30,7 @@ MANIFEST, RAW = "data/manifest.csv", "data/raw"
 
 
 def main() -> None:
-    """Try the stages whose code changed, and commit those that give the same bytes."""
+    """Try the stages whose code changed, and commit those whose outputs have the same bytes."""
     Parser(prog="python -m stages.accept", description=__doc__).parse_args()
     load_all()
     pipeline = read(Path("dvc.yaml"))["stages"]
@@ -63,9 +63,9 @@ def main() -> None:
 
 
 def _try(tried: list[str], pipeline: dict[str, Any], folder: Path) -> dict[str, str]:
-    """Run all stages up to the last one of ``tried``; return why each of these is not the same, if so.
+    """Run all stages up to the last one of ``tried``; for each of these, return how it differs, or "".
 
-    Each stage gets the outputs of the earlier code, so that one that differs does not make others differ.
+    Each stage gets the outputs of the earlier code, so that a stage that differs does not affect later ones.
     """
     lock = read(Path("dvc.lock"))["stages"]
     made = {name for stage in pipeline for name in _outputs(pipeline[stage])}
@@ -108,7 +108,7 @@ def _try(tried: list[str], pipeline: dict[str, Any], folder: Path) -> dict[str, 
 
 
 def _earlier_code(stage: str, entry: dict[str, Any], folder: Path) -> Path | None:
-    """Return a checkout, in ``folder``, of the code that made ``entry`` of dvc.lock; None without one."""
+    """Return a checkout, in ``folder``, of the code that made ``entry`` of dvc.lock; None if not found."""
     made_at = ""
     for commit in _git("log", "--format=%H", "--", "dvc.lock").split():
         if _lock_of(commit).get(stage) != entry:
@@ -130,13 +130,13 @@ def _lock_of(commit: str) -> dict[str, Any]:
 
 
 def _other_change(stage: str, entries: list[Any]) -> str:
-    """Return what besides code makes ``stage`` stale, by ``dvc status``'s ``entries``; empty if nothing."""
+    """Return what besides code makes ``stage`` stale, from ``entries`` of ``dvc status``; "" if nothing."""
     others = sorted(name for name in _names(entries) if not name.startswith(CODE))
     return f"besides its code, {' and '.join(others[:3])} changed" if others else ""
 
 
 def _names(entries: list[Any]) -> list[str]:
-    """Return what ``dvc status --json`` lists for a stage: files, and "changed command" and such."""
+    """Return what ``dvc status --json`` lists for a stage: files, and others such as "command"."""
     names: list[str] = []
     for entry in entries:
         if not isinstance(entry, dict):
@@ -149,7 +149,7 @@ def _names(entries: list[Any]) -> list[str]:
 
 
 def _outputs(stage: dict[str, Any]) -> list[str]:
-    """Return the paths of all that a stage of dvc.yaml makes."""
+    """Return the paths of all outputs of a stage of dvc.yaml."""
     listed = [out for kind in ("outs", "metrics", "plots") for out in stage.get(kind, [])]
     return [name for out in listed for name in ([out] if isinstance(out, str) else out)]
 

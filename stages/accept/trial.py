@@ -1,4 +1,4 @@
-"""A trial: a stage run by two versions of the code, on the same few photos, and its outputs compared."""
+"""A trial: two versions of the code run a stage on the same few photos, and the outputs are compared."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stages.storage import tables
 from ungray.errors import UngrayError
 
 PHOTOS = 40
-"""Of the collection that a trial takes, where it is not the sample."""
+"""Number of photos taken from the collection for a trial that does not use the sample."""
 
 AT_MOST = {
     "scrape.sample_crops": 3,
@@ -37,7 +37,7 @@ AT_MOST = {
 SET = {
     "prepare.val_fraction": 0.2,
     "prepare.test_fraction": 0.2,
-    "train.steps": 30,  # over 20, where a schedule begins to fall, see stages/train/schedule.py
+    "train.steps": 30,  # schedules begin to fall at step 20, see stages/train/schedule.py
     "train.minutes": 0.0,
     "machine.workers": 1,
     "machine.scheduler": "",
@@ -49,11 +49,11 @@ SET = {
     "machine.nodes": 1,
     "machine.compile": False,
 }
-"""What makes a trial small and exact. All else is as in params.yaml, so that the code in use is tried."""
+"""Params that make a trial small and exact. Others stay as they are, so that the code in use is tried."""
 
 
 class Side:
-    """One version of the code, and the folder in which its stages run: its own data and reports."""
+    """The folder in which one version of the code runs its stages, with its own data and reports."""
 
     def __init__(self, folder: Path, *, inputs: Iterable[str]) -> None:
         self.folder = folder
@@ -64,7 +64,7 @@ class Side:
                 (folder / there).symlink_to(there.resolve())
 
     def start(self, stage: str, code: Path) -> subprocess.Popen[str]:
-        """Start ``stage`` as the checkout ``code`` has it, with that checkout's params made small."""
+        """Start ``stage`` with the code of the checkout ``code`` and a reduced version of its params."""
         content = small(read(code / "params.yaml"))
         YAML().dump(content, self.folder / "params.yaml")
         environment = os.environ | {"PYTHONPATH": str(code), "OMP_NUM_THREADS": "1"}
@@ -74,7 +74,7 @@ class Side:
         )  # fmt: skip
 
     def take(self, outputs: Iterable[str], other: Side) -> None:
-        """Replace ``outputs`` by those of ``other``."""
+        """Replace ``outputs`` with those of ``other``."""
         for name in outputs:
             mine, theirs = self.folder / name, other.folder / name
             remove(mine)
@@ -86,7 +86,7 @@ class Side:
 
 
 def small(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the params ``content`` made small; a key that it lacks, as earlier versions do, stays away."""
+    """Reduce the params ``content`` in place and return them; missing keys are not added."""
     for key, value in [*AT_MOST.items(), *SET.items()]:
         section, name = key.split(".")
         if name in content.get(section, {}):
@@ -95,7 +95,7 @@ def small(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def take_photos(folder: Path, manifest: Path, raw: Path) -> None:
-    """Put the first photos of each query of the collection into ``folder``, as scrape would have.
+    """Copy the first photos of each query of the collection to ``folder``, laid out as by scrape.
 
     Raises:
         UngrayError: the collection is not on this machine.
@@ -113,7 +113,7 @@ def take_photos(folder: Path, manifest: Path, raw: Path) -> None:
 
 
 def finish(running: Sequence[subprocess.Popen[str]]) -> list[str]:
-    """Wait for stages that run side by side; return for each an empty text, or the last line of its error."""
+    """Wait for stages that run in parallel; return for each the last line of its error, or ""."""
     try:
         said = [process.communicate()[1].strip().splitlines() for process in running]
     finally:
@@ -128,10 +128,10 @@ def finish(running: Sequence[subprocess.Popen[str]]) -> list[str]:
 
 
 def first_difference(outputs: Iterable[str], before: Path, now: Path) -> str:
-    """Return the first file of ``outputs`` that is not the same in both folders, and how; empty if all are.
+    """Return the first file of ``outputs`` that differs between both folders, and how; "" if none does.
 
     Raises:
-        UngrayError: there is no file at all, so nothing was compared.
+        UngrayError: there are no files, so nothing was compared.
     """
     names = list(outputs)
     files = sorted({file for folder in (before, now) for name in names for file in _files(folder, name)})
