@@ -1,1 +1,1 @@
-"""Handing over: the model as ONNX, and its card."""
+"""Exports the model as ONNX, with its model card."""

@@ -1,4 +1,4 @@
-"""The model card: how good a model is, what it was trained on, what goes in and out, what it is not for."""
+"""The model card: a model's quality, training data, inputs and outputs, and what it is not for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ungray.system.terminal import printable
 USES = {"train": "training", "val": "validation", "test": "judging"}
 SETTINGS = ("optimizer", "loss", "batch_size", "epochs", "lr", "schedule", "weight_decay", "seed")
 MOST_KINDS = 50
-"""More kinds than a reader looks through are left to the report."""
+"""A table of more kinds is too long for the card; the report has them."""
 
 EXAMPLE = """\
 import json, sys, numpy as np, onnxruntime
@@ -40,7 +40,7 @@ rgb = xyz @ [[3.2406, -0.9689, 0.0557], [-1.5372, 1.8758, -0.204], [-0.4986, 0.0
 rgb = np.where(rgb > 0.0031, 1.055 * rgb.clip(0.0031) ** (1 / 2.4) - 0.055, 12.92 * rgb)
 Image.fromarray((255 * rgb.clip(0, 1)).round().astype("u1")).save(sys.argv[3])
 """
-"""A program that colors a photo by the ONNX file alone; a test runs it as it stands in a card."""
+"""A program that colors a photo with only the ONNX file; a test runs the copy in a card."""
 
 NOT_FOR = """\
 - Finding out what color something was: the colors are plausible at best, never evidence.
@@ -54,10 +54,10 @@ def model_card(
     """Return the card as Markdown.
 
     Args:
-        model: with its provenance and quality.
-        title: of the card.
-        manifest: data/manifest.csv, for where the photos came from and their licenses.
-        notes: Markdown by hand, put behind what it was trained on.
+        model: the model, with its provenance and quality.
+        title: title of the card.
+        manifest: data/manifest.csv, with the sources and licenses of the photos.
+        notes: Markdown written by hand, placed after the section on training.
     """
     network, provenance, quality = model.network, model.provenance, model.quality
     takes = ", and takes hints" if network.takes_hints else ""
@@ -95,7 +95,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Return a name that comes from elsewhere as one cell of a table."""
+    """Return an untrusted name as the text of one table cell."""
     return printable(text).replace("|", "\\|")
 
 
@@ -110,7 +110,7 @@ def _test_table(test: Mapping[str, Any]) -> str:
 
 
 def _sets(title: str, head: str, sets: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return a section with a row per set, and the mean over sets."""
+    """Return a section with one row per set, and the mean over sets."""
     if not sets or len(sets) > MOST_KINDS:
         return []
     heads, rows = [head, "photos"], [[_cell(str(one["name"])), f"{one['photos']:,}"] for one in sets]
@@ -128,10 +128,10 @@ def _sets(title: str, head: str, sets: Sequence[Mapping[str, Any]]) -> list[str]
 def _columns(
     metric: Metric, sets: Sequence[Mapping[str, Any]]
 ) -> list[tuple[str, list[float], list[str], str]]:
-    """Return the columns of ``metric`` over ``sets``: head, numbers, their texts, how their mean is written.
+    """Return the columns of ``metric`` over ``sets``: head, numbers, their texts, format of their mean.
 
-    The decisive metric has the model's mean, the gray photo's and their ratio; others the ratio where lower
-    is better, the difference to the gray photo where higher is, else the mean alone.
+    The decisive metric has the model's mean, the gray photo's mean and their ratio. Other metrics have the
+    ratio if lower is better, the difference from the gray photo if higher is better, else only the mean.
     """
     means = [one["metrics"][metric.name]["means"] for one in sets]
     ours, grays = ([mean[method] for mean in means] for method in ("model", "gray"))
@@ -201,7 +201,7 @@ def _trained(
     learned = "Nothing of this training was kept. " if kept_nothing(provenance) else ""
     settings = ", ".join(f"{name} {provenance['train'][name]}" for name in SETTINGS)
     apart = ""
-    if manifest is not None:  # of a model from elsewhere only a person can say that
+    if manifest is not None:  # for a model from elsewhere this is not known
         apart = (
             " No test photo was in training, nor any crop, turned copy or near-duplicate that was recognized "
             "as one."
@@ -238,7 +238,7 @@ def _vivid(provenance: Mapping[str, Any]) -> list[str]:
     vivid = provenance.get("vivid")
     if not vivid:
         return []
-    # Models of earlier versions spell it so.
+    # Models of earlier versions use the other spelling.
     colorful = vivid.get("colorfulness_ratio", vivid.get("colourfulness_ratio"))
     exponent = vivid.get("exponent", 0.0)
     if not Vivid(vivid["saturation"], exponent).changes_colors:

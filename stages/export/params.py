@@ -8,7 +8,7 @@ from stages.params import Section
 
 
 class Params(Section):
-    """How a model is handed over."""
+    """How to export a model."""
 
     opset: int = Field(ge=18, le=23)
     tolerance: float = Field(gt=0, le=100, description="Lab units")

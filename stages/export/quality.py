@@ -1,4 +1,4 @@
-"""The tools ``quality``, which writes how good a model is into its files, and ``verdict``, which says it."""
+"""The tools ``quality``, which writes a model's quality into its files, and ``verdict``, which prints it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ungray.system.terminal import Parser, tell
 
 MODELS = Path("data/models")
 PARTS = ("test", "kinds", "elsewhere", "hints")
-"""Of a quality; see :mod:`ungray.quality`."""
+"""Parts of a quality record; see :mod:`ungray.quality`."""
 
 DOC = """\
 Write how good the model in FOLDER is, as found by evaluate and its tools (JSON), into colorizer.safetensors

@@ -1,4 +1,4 @@
-"""The model as one ONNX file: lightness in, ab out, any size, and in its metadata all that is known of it."""
+"""Writes the model as an ONNX file: lightness in, ab out, any size, with all information in its metadata."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ungray.networks.base import AB_SCALE, Colorizer
 from ungray.system.files import whole_file
 
 SMALL = 1024
-"""Tensors of so few numbers stay in fp32."""
+"""Tensors with at most this many values stay in fp32."""
 
 
 class _PredictAb(nn.Module):
@@ -35,7 +35,7 @@ class _PredictAb(nn.Module):
 
 
 def interface(network: Colorizer) -> dict[str, Any]:
-    """Return what goes in and comes out of the ONNX file of ``network``, as JSON values."""
+    """Return the inputs and outputs of the ONNX file of ``network``, as JSON values."""
     inputs = {"lightness": (1, "L of CIELAB under D65, 0 (black) to 100 (white)")}
     if network.takes_hints:
         inputs["hints"] = (3, "a and b in Lab units, and a weight 0 to 1; all 0 where no color is known")
@@ -57,7 +57,7 @@ def load_onnx(path: Path) -> onnx.ModelProto:
     """Return the content of the ONNX file at ``path``.
 
     Raises:
-        UngrayError: no such file, or damaged.
+        UngrayError: the file does not exist or is damaged.
     """
     if not path.is_file():
         raise UngrayError(f"{path} not found; `dvc repro export` makes it, `dvc pull` fetches it")
@@ -68,7 +68,7 @@ def load_onnx(path: Path) -> onnx.ModelProto:
 
 
 def describe_onnx(content: onnx.ModelProto, model: Model) -> None:
-    """Write what is known of ``model`` into the metadata of ``content``, its ONNX file."""
+    """Write the information about ``model`` into the metadata of ``content``, its ONNX file."""
     puts = interface(model.network)
     about = {
         "configuration": model.network.configuration,
@@ -88,11 +88,11 @@ def describe_onnx(content: onnx.ModelProto, model: Model) -> None:
 def write_onnx(path: Path, model: Model, *, opset: int) -> None:
     """Write ``model`` as ONNX, with the inputs and outputs of :func:`interface`.
 
-    Batch, height and width are free, both sides multiples of the metadata's ``multiple``.
+    Batch size, height and width are dynamic; both sides must be multiples of the metadata's ``multiple``.
     """
     network = model.network
-    # Example sizes that differ, since the exporter takes equal ones for one dimension, and are more than 1
-    # in the network's midst, since it takes a 1 for a constant.
+    # The example's sides differ, because the exporter treats equal sizes as one dimension. They are over 1
+    # even in the middle of the network, because it treats 1 as a constant.
     side = max(network.working_size, 2 * network.MULTIPLE)
     names = ["lightness", "hints"] if network.takes_hints else ["lightness"]
     examples = tuple(
@@ -104,7 +104,7 @@ def write_onnx(path: Path, model: Model, *, opset: int) -> None:
     )
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter's own future
+        warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
         program = torch.onnx.export(
             _PredictAb(network).eval(),
             examples,
@@ -128,11 +128,11 @@ def write_onnx(path: Path, model: Model, *, opset: int) -> None:
 def check_onnx(path: Path, model: Model, lightnesses: list[Float], *, tolerance: float) -> float:
     """Return the largest difference in ab between the file and torch on ``lightnesses`` (height, width).
 
-    Where answers leave the range of colors, as those of a network that has hardly trained do, it counts in
-    proportion: rounding grows with what is rounded.
+    If predictions exceed the range of colors, as those of a network with little training do, the difference
+    is divided by the factor of the excess, because rounding errors grow with the values.
 
     Raises:
-        UngrayError: it is over ``tolerance``.
+        UngrayError: the difference is over ``tolerance``.
     """
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     predict_ab, worst = predictor(model.network), 0.0
@@ -154,7 +154,7 @@ def check_onnx(path: Path, model: Model, lightnesses: list[Float], *, tolerance:
 
 
 def _hints(lightness: Float) -> list[Float]:
-    """Return what a network that takes hints is checked with: no hints, and one that is red."""
+    """Return hints to check a network with, float32 (3, height, width): no hints, and a red quarter."""
     none = np.zeros((3, *lightness.shape), np.float32)
     red = none.copy()
     red[:, : lightness.shape[0] // 2, : lightness.shape[1] // 2] = [[[60]], [[40]], [[1]]]
@@ -162,7 +162,7 @@ def _hints(lightness: Float) -> list[Float]:
 
 
 def _store_weights_in_fp16(graph: onnx.GraphProto) -> None:
-    """Halve the file: weights are stored in fp16 and cast to fp32 when a session starts."""
+    """Store weights in fp16, which halves the file; they are cast to fp32 when a session starts."""
     casts = []
     for weights in graph.initializer:
         if weights.data_type == onnx.TensorProto.FLOAT and np.prod(weights.dims) > SMALL:
@@ -176,7 +176,7 @@ def _store_weights_in_fp16(graph: onnx.GraphProto) -> None:
 
 
 def _strip_traces(exported: onnx.ModelProto) -> None:
-    """Take out what the exporter notes of this machine: stack traces with paths."""
+    """Remove what the exporter records about this machine: stack traces with paths."""
     for node in exported.graph.node:
         del node.metadata_props[:]
         node.doc_string = ""

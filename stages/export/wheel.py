@@ -1,7 +1,7 @@
-"""Build steps named in pyproject.toml: the base model goes into a wheel, the stages into an editable install.
+"""Build steps named in pyproject.toml: a wheel gets the base model, and an editable install gets the stages.
 
-So `colorize` works wherever it is installed; and `dask worker`, which does not look into the folder where it
-is started, finds the stages of this checkout.
+So `colorize` works wherever it is installed, and `dask worker`, which does not search the folder where it is
+started, finds the stages of this checkout.
 """
 
 import re
@@ -14,11 +14,11 @@ from setuptools.command.editable_wheel import editable_wheel
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "data/base/colorizer.onnx"
 BESIDE = ("model_card.md", "failures.jpg")
-"""What the page shows of the model."""
+"""Files about the model that the page shows."""
 
 
 def base_model() -> Path:
-    """Return the file of the base model: fetched by DVC, or else as it lies in the bundled remote."""
+    """Return the file of the base model: as fetched by DVC, or otherwise the one in the bundled remote."""
     if MODEL.is_file():
         return MODEL
     (md5,) = re.findall(r"md5: ([0-9a-f]{32})", MODEL.with_suffix(".onnx.dvc").read_text())
@@ -29,12 +29,12 @@ def base_model() -> Path:
 
 
 class BuildWithModel(build_py):
-    """Copies the modules, and the base model with its card beside them."""
+    """Copies the modules, and the base model with its card next to them."""
 
     def run(self) -> None:
         """Build."""
         super().run()
-        if self.editable_mode:  # it is found in the checkout
+        if self.editable_mode:  # the model is found in the checkout
             return
         folder = Path(self.build_lib, "ungray/base")
         folder.mkdir(parents=True, exist_ok=True)
