@@ -5,7 +5,7 @@ Examples:
   python -m stages.export
   dvc repro export
   python -m stages.export verdict             how good the trained model is
-  python -m stages.export quality data/base   write into a model's files how good it is, and its card anew
+  python -m stages.export quality data/base   write a model's quality into its files, and update its card
 """
 
 import json

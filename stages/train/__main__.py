@@ -6,7 +6,7 @@ Interrupted by Ctrl-C or killed, it resumes at its last checkpoint when it is st
   torchrun --nproc-per-node 2 -m stages.train
   dvc exp run -S train.lr=0.0005
   dvc exp run -S train.epochs=1000 -S train.minutes=30 -S train.ema=0.999 -S train.keep=best
-  dvc exp run -S train.schedule=stable -S train.epochs=1000 -S train.minutes=240   on from one of 120 minutes
+  dvc exp run -S train.schedule=stable -S train.epochs=1000 -S train.minutes=240   extends one of 120 minutes
   dvc exp run -S train.architecture=cnn -S train.working_size=256
 """
 
@@ -26,7 +26,7 @@ def main() -> None:
     result = run(params, machine, prepared=Path("data/prepared"), report=Path("reports/train"))
     if result.first_process:
         networks.save_model(Path("data/models/colorizer.safetensors"), result.model)
-        # The model is safe; from here on the checkpoint would only make a forced rerun skip the work.
+        # The model is saved; if the checkpoint stayed, a forced rerun would skip the training.
         shutil.rmtree(result.work)
 
 

@@ -72,7 +72,7 @@ def start_fabric(machine: Machine) -> tuple[Fabric, str, str]:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # It would fill all new memory: a fifth of a step, only for code that reads memory before setting it.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the stage says the precision itself
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the stage itself reports the precision
     if device == "cpu":
         memory.keep_freed()
     if machine.compile:

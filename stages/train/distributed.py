@@ -25,7 +25,7 @@ def shares(photos: int, *, ranks: int, rank: int, accumulation: int) -> list[tup
 
 
 def summed(fabric: Fabric, figures: dict[str, float]) -> dict[str, float]:
-    """Return ``figures`` added up over all processes."""
+    """Return the sum of each of ``figures`` over all processes."""
     if fabric.world_size == 1:
         return figures
     total = torch.tensor(list(figures.values()), dtype=torch.float64, device=fabric.device)

@@ -244,7 +244,7 @@ class Adversarial(Objective):
         return {"loss_discriminator": loss.detach(), "discriminator_accuracy": right.float().mean()}
 
     def _seen(self, lightness: Tensor, ab: Tensor) -> Tensor:
-        """Return L / 50 - 1 and ab / 110, (batch, 3, height, width), at the size of ``ab`` (Lab units).
+        """Return L / 50 - 1 and ab / 110 as (batch, 3, height, width), at the size of ``ab`` (in Lab units).
 
         If that is too small for a discriminator, ``ab`` is upsampled to the size of ``lightness``.
         """

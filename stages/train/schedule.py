@@ -113,7 +113,7 @@ class Clock:
         return self._before + time.monotonic() - self._started
 
     def step(self) -> None:
-        """Note that a step has ended."""
+        """Record that a step has ended."""
         now = time.monotonic()
         self._state.pace = [*self._state.pace, now - self._step_began][-PACE_STEPS:]
         self._step_began = now

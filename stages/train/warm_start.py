@@ -14,11 +14,11 @@ from ungray.networks import Colorizer
 from ungray.system.files import sha256
 
 FILE = "colorizer.safetensors"
-"""The model in the folder ``train.base``."""
+"""Name of the model's file in the folder ``train.base``."""
 
 
 def warm_start(network: Colorizer, folder: Path) -> dict[str, Any]:
-    """Give ``network`` the weights of the model in ``folder``, as far as names and shapes agree.
+    """Give ``network`` the weights of the model in ``folder``, where names and shapes match.
 
     Layers of the network that the model lacks (another head, other channels, another architecture) keep the
     weights they were built with. Batch-norm layers whose weights are copied keep their statistics during

@@ -7,7 +7,7 @@ meaning here: colors are continuous and never exactly right.) Trials are stored 
 is started again. Several machines with the same `tune.storage` share the trials. The search writes
 reports/tune/: trials.csv, best.yaml, history.png, importance.png, slices.png. Examples:
 
-  python -m stages.tune                  runs the trials that are left
+  python -m stages.tune                  runs the remaining trials
   python -m stages.tune --workers 2      runs them in two processes, each with half of the cores
   python -m stages.tune show             prints the table so far
   python -m stages.tune apply            writes the best values into params.yaml

@@ -200,7 +200,7 @@ def done(trial: FrozenTrial) -> bool:
 
 
 def results(study: optuna.Study, trials: int) -> dict[int, FrozenTrial]:
-    """Return the finished trial of each slot that has one, sorted by slot; at most ``trials``."""
+    """Return the finished trial of each slot that has one, sorted by slot; only slots under ``trials``."""
     found: dict[int, FrozenTrial] = {}
     for trial in study.get_trials(deepcopy=False):
         slot = trial.user_attrs.get("slot", trials)
