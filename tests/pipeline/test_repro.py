@@ -22,7 +22,9 @@ def test_the_workflow_leaves_metrics_tables_and_models(repro):
     assert figures["raw_l1", "model"] > 0
     assert metrics["verdict"] == "too few photos to tell"
     assert (repro.path / "data/models/colorizer.onnx").stat().st_size > 1000
-    assert "too few photos to tell" in repro.read("data/models/model_card.md")
+    assert "Too few photos to tell better from worse: 2 groups in test" in repro.read(
+        "data/models/model_card.md"
+    )
     assert {p.name for p in (repro.path / "reports/grids").iterdir()} == {
         "test.jpg",
         "best.jpg",

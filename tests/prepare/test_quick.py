@@ -209,8 +209,8 @@ def test_a_photo_kept_twice_by_hand_is_there_once(collection):
 STOPPED = """
 import os, signal
 from pathlib import Path
-from ungray.system.console import run_command
 from stages.prepare import __main__
+from ungray.system.console import run_command
 write, written = Path.write_bytes, []
 def half(path, content):
     written.append(path)
