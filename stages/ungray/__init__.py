@@ -29,7 +29,7 @@ LATE = {
     "Prediction": "ungray.imaging.prediction",
     "PhotoError": "ungray.imaging.reading.formats",
 }
-"""Where names come from that take a second to import; ``colorize --help`` answers at once without them."""
+"""The modules of names imported on first use: they take a second, and ``colorize --help`` needs none."""
 
 
 def __getattr__(name: str) -> Any:

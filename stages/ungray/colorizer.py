@@ -8,7 +8,8 @@
 >>> colored.mode, colored.size == photo.size
 ('RGB', True)
 
-An array gives an array, several photos share the network's time, and one prediction can be painted at will:
+An array gives an array, photos of one shape share runs of the network, and a prediction can be rendered
+several times:
 
 >>> import numpy as np
 >>> colorizer.colorize(np.asarray(photo)).shape
@@ -43,25 +44,26 @@ from ungray.imaging.prediction import Prediction, Vivid, predict
 from ungray.imaging.upsampling import small_size
 
 PACKAGED = Path(__file__).parent / "base" / "colorizer.onnx"
-"""The base model, where ungray was installed from a wheel."""
+"""The base model if ungray was installed from a wheel."""
 
 ROOT = Path(__file__).parents[2]
-"""The checkout, where it was not."""
+"""The root of the checkout if it was not."""
 
 VIVID = Vivid(1.6)
-"""Vivid colors where the model does not say what they are."""
+"""The vivid colors of a model whose file does not define its own."""
 
 Input = TypeVar("Input", Image.Image, NDArray[Any])
 
 
 FOLDERS = {"base": "data/base", "mine": "data/models"}
-"""Words for two models, and where the checkout has them: the base model, and the one trained in it."""
+"""The words for two models and their folders in the checkout: the base model, and the one trained there."""
 
 TITLES = {"base": "the base model", "mine": "your model"}
 
 
 def default_model() -> Path:
-    """Return the path of the base model, or, where there is none, of the model trained in the checkout."""
+    """Return the path of the base model, or of the model trained in the checkout if there is no base
+    model."""
     if PACKAGED.is_file():
         return PACKAGED
     found = (_colorizer_in(ROOT / folder) for folder in FOLDERS.values())
@@ -69,10 +71,10 @@ def default_model() -> Path:
 
 
 def model_path(model: Path | str | None) -> Path:
-    """Return the path of a model: "base", "mine" (see :data:`FOLDERS`), a file, None for the default.
+    """Return the path of ``model``: "base" or "mine" (see :data:`FOLDERS`), a path, or None for the default.
 
     Raises:
-        UngrayError: there is no model of that word.
+        UngrayError: the model of that word does not exist.
     """
     if model is None:
         return default_model()
@@ -89,13 +91,13 @@ def model_path(model: Path | str | None) -> Path:
 
 
 def word_for(path: Path) -> str:
-    """Return the word for the model at ``path``: base or mine; empty for any other."""
+    """Return the word for the model at ``path``, "base" or "mine"; an empty string for any other."""
     folders = {ROOT / folder: word for word, folder in FOLDERS.items()} | {PACKAGED.parent: "base"}
     return folders.get(path.absolute().parent, "") if path.stem == "colorizer" else ""
 
 
 def _colorizer_in(folder: Path) -> Path:
-    """Return the path of the .safetensors file in ``folder``, or, where there is none, of the .onnx file."""
+    """Return the path of the .safetensors file in ``folder``, or of the .onnx file if there is none."""
     paths = [folder / f"colorizer{suffix}" for suffix in engines.SUFFIXES.values()]
     return next((path for path in paths if path.is_file()), paths[0])
 
@@ -110,28 +112,29 @@ class Colorizer:
         self.configuration = engine.configuration
         self.provenance = engine.provenance
         self.quality = engine.quality
-        """How good it is, as far as its file says; see :mod:`ungray.quality`."""
+        """How good the model is, as far as its file says; see :mod:`ungray.quality`."""
         vivid = engine.provenance.get("vivid", {})
         self.vivid = Vivid(vivid["saturation"], vivid.get("exponent", 0.0)) if vivid else VIVID
-        """What ``vivid=True`` makes of the colors."""
+        """How ``vivid=True`` changes the predicted colors."""
 
     @classmethod
     def load(cls, model: Path | str | None = None, *, engine: str = "auto", threads: int = 0) -> Colorizer:
         """Load a model.
 
         Args:
-            model: a file of ungray, .safetensors or .onnx; "base" for the base model, "mine" for the one that
-                was trained in the checkout; None takes "base", or, where that is not there, "mine".
-            engine: "torch" (.safetensors), "onnxruntime" (.onnx, starts quicker and needs no torch), or
-                "auto": onnxruntime where ``model`` or an .onnx file of the same training beside it allows it,
-                else torch. Another engine than the file's reads the file of the same name with its own
-                extension.
-            threads: that a run of the network may use, 0 for one per core; where several run at a time, fewer
-                are quicker.
+            model: a file of ungray, .safetensors or .onnx; "base" for the base model, "mine" for the one
+                trained in the checkout; None takes "base", or "mine" if there is no base model.
+            engine: "torch" (.safetensors), "onnxruntime" (.onnx, starts faster and needs no torch), or
+                "auto": onnxruntime if ``model`` is an .onnx file or its folder has one of the same training,
+                else torch. If an engine does not read the file given, it takes the file of the same name with
+                its own extension.
+            threads: number of threads that a run of the network may use, 0 for one per core; if several run
+                at the same time, fewer are faster.
 
         Raises:
-            ArgumentError: no such engine, ``model`` is neither a path nor a word, or ``threads`` no number.
-            UngrayError: no such model, not a model of ungray, or damaged.
+            ArgumentError: there is no such engine, ``model`` is neither a path nor a string, or ``threads``
+                is not an integer of 0 or more.
+            UngrayError: the model does not exist, is not one of ungray, or is damaged.
         """
         if not isinstance(model, str | os.PathLike | None):
             raise ArgumentError(f"{model!r:.40} is no model; give the path of a file, base or mine")
@@ -142,12 +145,13 @@ class Colorizer:
         return cls(engines.load(model_path(model), engine=engine, threads=threads))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as the model's file, which is loaded again where it is unpickled, with a thread per core."""
+        """Pickle the model file's path and the engine; unpickling loads the file again, with one thread per
+        core."""
         return partial(type(self).load, self.path.resolve(), engine=self.engine), ()
 
     @property
     def takes_hints(self) -> bool:
-        """Whether the model can be told colors; see :class:`ungray.hints.Hint`."""
+        """Whether the model accepts hints; see :class:`ungray.hints.Hint`."""
         return self._engine.takes_hints
 
     def colorize(
@@ -156,23 +160,24 @@ class Colorizer:
         """Return the photo in color, at its own size and lightness.
 
         Args:
-            photo: a Pillow image of any mode (integers, mode I, are levels of 8 bits where none is above
-                255, else of 16; fractions, mode F, are in 0..1), or an array, uint8 or uint16 of either byte
+            photo: a Pillow image of any mode (integers, mode I, are 8-bit levels if none is above 255, else
+                16-bit levels; floats, mode F, are in 0..1), or an array, uint8 or uint16 of either byte
                 order, (height, width) or (height, width, channels) with 1 to 4 channels: gray or RGB, and
-                alpha. Colors it has are ignored.
-            saturation: see :meth:`Prediction.render`, as is ``vivid``.
-            vivid: stronger colors.
-            hints: colors that are known at some places of the upright photo.
+                alpha. The photo's own colors are ignored.
+            saturation: see :meth:`Prediction.render`.
+            vivid: stronger colors; see :meth:`Prediction.render`.
+            hints: known colors at points of the upright photo.
 
         Returns:
-            For an image an upright image, RGB or RGBA of 8 bits, with ``icc_profile`` in its ``info``, and
-            ``exif``, ``xmp`` and ``dpi`` where it had them; for an array an array of its type, in the byte
-            order of the machine, with 3 channels, or 4 if it has alpha.
+            For an image, an upright 8-bit RGB or RGBA image with ``icc_profile`` in its ``info``, and with
+            ``exif``, ``xmp`` and ``dpi`` if the photo had them. For an array, an array of the same type in
+            the machine's byte order, with 3 channels, or 4 if the photo has alpha.
 
         Raises:
-            ArgumentError: it is no photo (a path, None, an array of another type or shape), the saturation is
-                negative or no number, a hint is none or lies beside the photo, or the model takes none.
-            PhotoError: an image whose file is damaged, or whose numbers are no levels.
+            ArgumentError: ``photo`` is not a photo (but a path, None, or an array of another type or shape),
+                the saturation is negative or not a number, a hint is not a :class:`Hint` or lies outside the
+                photo, or the model accepts no hints.
+            PhotoError: the image's file is damaged, or its values are not valid levels.
         """
         return self.colorize_batch([photo], saturation=saturation, vivid=vivid, hints=[hints])[0]
 
@@ -184,9 +189,9 @@ class Colorizer:
         vivid: bool = False,
         hints: Iterable[Sequence[Hint]] | None = None,
     ) -> list[Input]:
-        """Return the photos in color; see :meth:`colorize`. Those of one shape share runs of the network.
+        """Return the photos in color; see :meth:`colorize`. Photos of one shape share runs of the network.
 
-        ``hints`` are those of each photo.
+        ``hints`` has one sequence per photo.
         """
         photos = list(photos)
         predictions = self.predict_batch(photos, hints=hints)
@@ -198,7 +203,7 @@ class Colorizer:
     def predict(
         self, photo: Image.Image | NDArray[Any] | photo_files.Photo, *, hints: Sequence[Hint] = ()
     ) -> Prediction:
-        """Ask the network for the colors of one photo; see :meth:`Prediction.render`."""
+        """Predict the colors of one photo; see :meth:`Prediction.render`."""
         return self.predict_batch([photo], hints=[hints])[0]
 
     def predict_batch(
@@ -207,9 +212,9 @@ class Colorizer:
         *,
         hints: Iterable[Sequence[Hint]] | None = None,
     ) -> list[Prediction]:
-        """Ask the network for the colors of several photos; those of one shape are asked for together.
+        """Predict the colors of several photos; photos of one shape share runs of the network.
 
-        ``hints`` are those of each photo; see :meth:`colorize`.
+        ``hints`` has one sequence per photo; see :meth:`colorize`.
         """
         taken = [_photo(photo) for photo in photos]
         told = [tuple(some) for some in hints] if hints is not None else [()] * len(taken)
@@ -228,7 +233,7 @@ class Colorizer:
     def _drawn(
         self, photos: Sequence[photo_files.Photo], each: Sequence[tuple[Hint, ...]]
     ) -> list[Float] | None:
-        """Return the hints of each photo as the network takes them, None where no photo has any."""
+        """Return the hints of each photo in the network's input format; None if no photo has any."""
         if len(each) != len(photos):
             raise ArgumentError(f"there are hints for {len(each)} photos, and {len(photos)} photos")
         if not any(each):
@@ -249,7 +254,7 @@ class Colorizer:
 
 
 def _colored(hints: Sequence[Hint]) -> tuple[tuple[float, float], ...]:
-    """Return the places of those that are no gray."""
+    """Return x and y of each hint whose color is not gray."""
     return tuple((hint.x, hint.y) for hint in hints if np.hypot(*hint.ab()) > 1)
 
 
@@ -266,7 +271,7 @@ def _photo(photo: Image.Image | NDArray[Any] | photo_files.Photo) -> photo_files
 
 
 def _like(given: Image.Image | NDArray[Any], photo: photo_files.Photo, rgb: NDArray[Any]) -> Any:
-    """Return a colored photo as what was given: an image or an array, with its alpha."""
+    """Return a colored photo in the type that was given, an image or an array, with its alpha."""
     if not isinstance(given, Image.Image):
         return rgb if photo.alpha is None else np.dstack([rgb, photo.alpha])
     image = Image.fromarray(encoding.with_bits(rgb, 8))

@@ -1,4 +1,5 @@
-"""What runs the network: torch on a .safetensors file, or onnxruntime on an .onnx file, without torch."""
+"""What runs a network: torch, from a .safetensors file, or onnxruntime, from an .onnx file and without
+torch."""
 
 from __future__ import annotations
 
@@ -23,10 +24,9 @@ SUFFIXES = {"torch": ".safetensors", "onnxruntime": ".onnx"}
 class Engine:
     """A network ready to run.
 
-    ``run`` wants both sides of what it takes to be multiples of ``multiple``, and hints only where it
-    ``takes_hints``; see :func:`ungray.hints.drawn`. ``path``: of its file. ``working_size``: the short side
-    in pixels of the photos it knows. ``configuration``, ``provenance`` and ``quality``: see
-    :mod:`ungray.networks`.
+    ``run`` requires both sides of its input to be multiples of ``multiple``, and accepts hints only if
+    ``takes_hints``; see :func:`ungray.hints.drawn`. ``path`` is that of its file. For ``configuration``,
+    ``provenance`` and ``quality`` see :mod:`ungray.networks`.
     """
 
     name: str
@@ -39,25 +39,27 @@ class Engine:
 
     @property
     def working_size(self) -> int:
-        """Pixels."""
+        """The short side in pixels of the photos that the network was trained on."""
         return int(self.configuration["working_size"])
 
     @property
     def takes_hints(self) -> bool:
-        """Whether the network can be told colors."""
+        """Whether the network accepts hints."""
         return bool(self.configuration.get("hints"))
 
 
 def load(path: Path, *, engine: str = "auto", threads: int = 0) -> Engine:
-    """Load the model at ``path``, or the file of the same name beside it that ``engine`` reads.
+    """Load the model at ``path``, or the file of the same name in its folder that ``engine`` reads.
 
-    ``auto`` takes onnxruntime, which starts in a fraction of the time and memory, where such a file lies
-    beside and is of the very same training; otherwise what reads ``path``.
-    ``threads`` is how many a run of the network may use, 0 for one per core; torch takes it for all it does.
+    ``auto`` chooses onnxruntime, which starts in a fraction of the time and memory, if the folder has an
+    .onnx file of the very same training; otherwise it chooses the engine that reads ``path``. ``threads`` is
+    the number of threads that a run of the network may use, 0 for one per core; with torch it holds for the
+    whole process.
 
     Raises:
-        ArgumentError: no such engine.
-        UngrayError: no such file, no model of ours, damaged, or torch is needed and not there.
+        ArgumentError: there is no such engine.
+        UngrayError: the file does not exist, is not a model of ungray, is damaged, or needs torch, which is
+            not installed.
     """
     names = {suffix: name for name, suffix in SUFFIXES.items()}
     if engine not in ("auto", *SUFFIXES):
@@ -72,7 +74,8 @@ def load(path: Path, *, engine: str = "auto", threads: int = 0) -> Engine:
 
 
 def _of_same_training(path: Path, threads: int) -> Engine | None:
-    """Return the .onnx file beside ``path``, a .safetensors file, if it holds the very same model."""
+    """Return the engine of the .onnx file next to ``path``, a .safetensors file, if it holds the same
+    model."""
     exported = path.with_suffix(SUFFIXES["onnxruntime"])
     if path == exported or not path.is_file() or not exported.is_file():
         return None
@@ -84,12 +87,12 @@ def _of_same_training(path: Path, threads: int) -> Engine | None:
         engine = _load_onnxruntime(exported, threads)
         about = json.loads(saved["configuration"]), json.loads(saved["provenance"])
     except (SafetensorError, UngrayError, KeyError, ValueError, OSError):
-        return None  # whoever reads the damaged one says so
+        return None  # loading the damaged file will report it
     return engine if about == (engine.configuration, engine.provenance) else None
 
 
 def _load_torch(path: Path, threads: int) -> Engine:
-    # Here, not above: torch takes seconds to import, and onnxruntime's users need none.
+    # Imported here: torch takes seconds to import, and onnxruntime does not need it.
     try:
         import torch
     except ModuleNotFoundError:
@@ -106,7 +109,7 @@ def _load_torch(path: Path, threads: int) -> Engine:
 
 
 def of_model(model: Model, *, path: Path = Path()) -> Engine:
-    """Return ``model`` as torch runs it, on its own device; ``path`` is that of its file, if there is one."""
+    """Return an engine that runs ``model`` in torch, on its device; ``path`` is that of its file, if any."""
     from ungray.networks import predictor
 
     network = model.network
@@ -127,7 +130,7 @@ def _load_onnxruntime(path: Path, threads: int) -> Engine:
         multiple = int(about["multiple"])
         configuration, provenance = json.loads(about["configuration"]), json.loads(about["provenance"])
         quality = json.loads(about.get("quality", "{}"))
-    except Exception as error:  # onnxruntime's own, of many kinds without a common one
+    except Exception as error:  # onnxruntime raises many kinds that have no common base class
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UngrayError(
             f"{path} is damaged or not a model of ungray ({reason}); fetch it again with `dvc pull`, or make "

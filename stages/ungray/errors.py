@@ -1,4 +1,4 @@
-"""The errors that the person at the keyboard, or the caller, can mend."""
+"""Errors that the user, or the caller, can fix."""
 
 import math
 from numbers import Real
@@ -6,11 +6,11 @@ from typing import Any
 
 
 class UngrayError(Exception):
-    """One sentence: what is wrong, where, and the way out. Shown without a traceback; exit code 1."""
+    """One sentence: what is wrong, where, and how to fix it. Shown without a traceback; exit code 1."""
 
 
 class ArgumentError(UngrayError, ValueError):
-    """An argument from Python that makes no sense: of another type or shape, or out of its range."""
+    """An invalid argument of a Python call: of the wrong type or shape, or out of range."""
 
 
 def is_number(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Hints: what a person knows of a photo's colors, and what a network is given of it."""
+"""Hints: known colors at points of a photo, and the form in which a network takes them."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from ungray.errors import ArgumentError, is_number
 from ungray.imaging.color import Float, rgb_to_lab
 
 PATCH = 3
-"""Side in pixels of the small copy of the patch that a hint is for the network."""
+"""Side of the patch that a hint becomes, in pixels of the small copy."""
 
 HEX = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 @dataclass(frozen=True)
 class Hint:
-    """A color that is known at a place of a photo.
+    """A known color at a point of a photo.
 
     Attributes:
         x: pixels from the left of the upright photo, 0 at the left edge of the first pixel.
         y: pixels from its top.
-        color: sRGB as "#rrggbb"; its hue and chroma count, the lightness stays the photo's.
-        weight: how far it is to be trusted, over 0 and at most 1.
+        color: sRGB as "#rrggbb"; its hue and chroma are used, the lightness stays the photo's.
+        weight: how much the color is trusted, over 0 and at most 1.
 
     Raises:
-        ArgumentError: one of them is something else.
+        ArgumentError: one of them has another type or is out of range.
     """
 
     x: float
@@ -45,24 +45,24 @@ class Hint:
             raise ArgumentError(f"a hint's weight is {self.weight}; it must be over 0 and at most 1")
 
     def ab(self) -> Float:
-        """Return a and b of its color, float32 (2,), Lab units."""
+        """Return a and b of the color, float32 (2,), Lab units."""
         levels = np.array([[[int(self.color[n : n + 2], 16) for n in (1, 3, 5)]]], np.uint8)
         return rgb_to_lab(levels)[0, 0, 1:]
 
 
 def drawn(hints: Sequence[Hint], *, photo: tuple[int, int], small: tuple[int, int]) -> Float:
-    """Return ``hints`` as a network takes them: float32 (3, small height, small width).
+    """Return ``hints`` in a network's input format: float32 (3, small height, small width).
 
-    Channels: a and b in Lab units and the weight, 0 where nothing is known. Each hint is a patch of
-    :data:`PATCH` pixels; where two meet the later one holds.
+    Channels: a and b in Lab units and the weight, 0 where nothing is known. Each hint is a square of
+        :data:`PATCH` pixels a side; where two overlap, the later one counts.
 
     Args:
-        hints: of one photo.
+        hints: those of one photo.
         photo: its height and width in pixels.
-        small: those of the small copy that the network sees.
+        small: height and width of the small copy that the network sees.
 
     Raises:
-        ArgumentError: what stands there is no :class:`Hint`, or lies beside the photo.
+        ArgumentError: an item is not a :class:`Hint`, or lies outside the photo.
     """
     channels = np.zeros((3, *small), np.float32)
     for hint in hints:

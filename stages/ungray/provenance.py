@@ -1,4 +1,4 @@
-"""What a model's provenance means in words: whether its training kept anything of what it learned."""
+"""A model's provenance in words: whether its training changed the weights."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from ungray.imaging.metrics import METRICS
 
 
 def kept_nothing(provenance: Mapping[str, Any]) -> str:
-    """Return, as a sentence without its full stop, that a training left the weights as they were, and why.
+    """Return that and why training left the weights unchanged, as a sentence without its period.
 
-    Empty where it changed them, and where the provenance does not say.
+    Empty if training changed them, or if the provenance does not say.
     """
     unchanged = provenance.get("unchanged")
     if not unchanged:
@@ -28,7 +28,7 @@ def kept_nothing(provenance: Mapping[str, Any]) -> str:
 
 
 def what_it_is(provenance: Mapping[str, Any]) -> str:
-    """Return in a few words what a model is that :func:`kept_nothing` of its training."""
+    """Return in a few words what a model is whose training left the weights unchanged."""
     new = provenance["start"]["new"]
     if new == "all":
         return "an untrained network"

@@ -2,15 +2,17 @@
 
 A *quality* is a mapping, and every key of it is optional:
 
-- ``test``: the model's own test photos, a set that also has ``wanted_groups`` (fewer tell nothing) and, where
-  it is known, ``known_to_base``: how many more test photos were left out since the base model knows them;
-- ``kinds``: sets of photos held out of the model's own collections, one per kind;
+- ``test``: the set of the model's own test photos, which also has ``wanted_groups`` (with fewer there is no
+  verdict) and, if known, ``known_to_base``: the number of other test photos, left out because the base model
+  was trained on them;
+- ``kinds``: sets of photos held out from the model's own collections, one per kind;
 - ``elsewhere``: sets of photos from collections that it was not trained on;
-- ``hints``: ``photos``, their number, and ``rows``, a row per number of hints, as the tool ``hints`` writes.
+- ``hints``: ``photos``, their number, and ``rows``, one row per number of hints, as the tool ``hints`` writes
+  them.
 
-A *set* has a ``name``, the numbers of ``photos`` and ``groups``, and ``metrics``: by the name of a metric its
+A *set* has a ``name``, the numbers of ``photos`` and ``groups``, and ``metrics`` by name. Each metric has
 ``means``, by method, and ``minus``, by baseline: the model's mean minus the baseline's, with the ends of its
-95 % interval (None with one group) and a verdict, a word::
+95 % interval (None with one group) and a verdict::
 
     {"name": "slides", "photos": 500, "groups": 500, "metrics": {"psnr": {
         "means": {"model": 23.1, "gray": 21.0},
@@ -27,19 +29,19 @@ from ungray.imaging.metrics import DECISIVE, METRICS
 from ungray.provenance import kept_nothing
 
 METHODS = {"model": "model", "base": "base model", "gray": "gray photo", "mean_ab": "mean color"}
-"""What people call each method that is judged."""
+"""The display name of each method that is judged."""
 
 BASELINES = ("gray", "base")
-"""The methods that the others are held against."""
+"""The methods that the others are compared with."""
 
 TOO_FEW = "too few photos to tell"
-"""The verdict where there are fewer groups than wanted; the others are better, worse and can't tell."""
+"""The verdict with fewer groups than wanted; the other verdicts are better, worse and can't tell."""
 
 
 def lines(quality: Mapping[str, Any], provenance: Mapping[str, Any]) -> list[str]:
-    """Return all that can be said, a sentence each without its full stop; empty where nothing is known.
+    """Return what is known of a model, as sentences without their periods; empty if nothing is known.
 
-    First that the model learned nothing, if so.
+    If training changed nothing, the first one says so.
     """
     nothing, test, elsewhere = kept_nothing(provenance), quality.get("test"), quality.get("elsewhere")
     return [
@@ -51,12 +53,13 @@ def lines(quality: Mapping[str, Any], provenance: Mapping[str, Any]) -> list[str
 
 
 def verdicts(test: Mapping[str, Any]) -> list[str]:
-    """Return the verdict of the set ``test`` beside each baseline that there is, a sentence each."""
+    """Return the verdict of the set ``test`` vs. each baseline that it has, one sentence per baseline."""
     return [_verdict(test, name) for name in BASELINES if name in test["metrics"][DECISIVE.name]["minus"]]
 
 
 def left_out(test: Mapping[str, Any]) -> str:
-    """Return, in a sentence, how many test photos were left out since the base model knows them."""
+    """Return, in a sentence, how many test photos were left out because the base model was trained on
+    them."""
     if test.get("known_to_base") is None:
         return "which test photos the base model was trained on is not known: no hashes lie beside it"
     tests = test["photos"] + test["known_to_base"]
@@ -69,7 +72,7 @@ def left_out(test: Mapping[str, Any]) -> str:
 
 
 def over_sets(sets: Sequence[Mapping[str, Any]]) -> str:
-    """Return, in a sentence, what a model is worth on ``sets`` from elsewhere, each counting alike."""
+    """Return, in a sentence, how good a model is on ``sets`` from elsewhere, each with equal weight."""
     psnr = METRICS["psnr"]
     gain = psnr.text(fmean(minus_gray(one, psnr.name)["mean"] for one in sets), signed=True)
     times = fmean(ratio(one, DECISIVE.name) for one in sets)
@@ -81,7 +84,7 @@ def over_sets(sets: Sequence[Mapping[str, Any]]) -> str:
 
 
 def ratio(found: Mapping[str, Any], metric: str) -> float:
-    """Return the model's mean of ``metric`` in the set ``found`` over the gray photo's."""
+    """Return the model's mean of ``metric`` in the set ``found``, divided by the gray photo's."""
     means = found["metrics"][metric]["means"]
     return means["model"] / means["gray"]
 
