@@ -1,1 +1,1 @@
-"""Judging: what ``colorize`` would hand a user, beside the gray photo and the mean color."""
+"""Judges what ``colorize`` would give a user, compared with the gray photo and the mean color."""

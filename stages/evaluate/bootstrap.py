@@ -13,14 +13,15 @@ from stages.evaluate.params import Params
 from ungray.quality import TOO_FEW
 
 DRAWN_AT_ONCE = 1_000_000
-"""Groups drawn at a time, so that memory stays bounded however many photos there are."""
+"""Number of groups drawn at a time, which bounds memory for any number of photos."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A mean, its 95 % interval, and a word: better, worse, can't tell, too few photos to tell.
+    """A mean, its 95 % interval, and a verdict: better, worse, can't tell, too few photos to tell.
 
-    ``low`` and ``high`` are None with fewer than two groups. The word is empty where no side is better.
+    ``low`` and ``high`` are None with fewer than two groups. The verdict (``word``) is empty if neither
+    direction is better.
     """
 
     mean: float
@@ -38,9 +39,10 @@ def compare(
     params: Params,
     weights: pd.Series | None = None,
 ) -> Comparison:
-    """Compare two methods by ``differences`` of one figure, one a photo, and the ``groups`` of those photos.
+    """Compare two methods by ``differences`` of one metric, one per photo, and the ``groups`` of those
+    photos.
 
-    Groups, not photos, are drawn: near-duplicates and crops of one photograph are no independent evidence.
+    Groups, not photos, are drawn: near-duplicates and crops of one photograph are not independent evidence.
     The interval is the percentile bootstrap's (Efron and Tibshirani 1993), by SciPy, of the mean over photos,
     or with ``weights`` of the sum of differences over the sum of weights.
     """

@@ -26,7 +26,7 @@ LEAST_SIDE = 11
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo to compare on: its file; its truth and its gray version at the size at which it is judged."""
+    """A photo to compare on: its file, and its true and gray versions at the size at which it is judged."""
 
     path: Path
     truth: Rgb
@@ -41,8 +41,8 @@ def candidate(path: Path) -> Candidate:
     """Return the model at ``path``, or the colorings in the folder ``path``, by the names of the photos.
 
     Raises:
-        UngrayError: neither is there; a candidate raises it where it has no coloring of a photo, or one of
-            another shape.
+        UngrayError: neither exists; a candidate raises it if it has no coloring of a photo, or one of another
+            shape.
     """
     if not path.is_dir():
         colorizer = Colorizer.load(path)
@@ -56,7 +56,7 @@ def candidate(path: Path) -> Candidate:
             )
         colored = _read(ready[photo.path.stem])
         (height, width), (true_height, true_width) = colored.shape[:2], photo.truth.shape[:2]
-        # Sides cut to multiples of 16 or 32, as networks like them, are still the same photo.
+        # With sides cut to multiples of 16 or 32, as many networks require, it is still the same photo.
         if abs(np.log(width * true_height / (height * true_width))) > 0.1:
             raise UngrayError(
                 f"{ready[photo.path.stem]} is of another shape than {photo.path}: {width}x{height} pixels "
@@ -108,7 +108,7 @@ def judge_candidates(
     """Judge ``candidates`` and the gray photo on the photos at ``paths``, one photo in memory at a time.
 
     Returns:
-        A row per photo and candidate: file, group (see :func:`groups_of`), method, and the figures of
+        One row per photo and candidate: file, group (see :func:`groups_of`), method, and the metrics of
         :func:`ungray.imaging.metrics.judge`.
     """
     rows, looks = [], []
@@ -126,22 +126,22 @@ def judge_candidates(
 
 
 def groups_of(paths: Sequence[Path], looks: Sequence[duplicates.Look]) -> list[str]:
-    """Return the group of each photo at ``paths``, known by ``looks``.
+    """Return the group of each photo at ``paths``, whose features are ``looks``.
 
-    Photos that show the same share one, and so do those that prepare has put into one: where ``paths`` are
-    photos it has made, the index beside their folder says so.
+    Copies of one photo share a group, and so do photos that ``prepare`` has put into one: if it made the
+    photos at ``paths``, the index next to their folder has their groups.
     """
     pairs = duplicates.copies(looks, distance=duplicates.NEAR) + duplicates.same(_prepared(paths, "group"))
     return [str(number) for number in duplicates.components(len(paths), pairs)]
 
 
 def known_to_base(rows: pd.DataFrame) -> pd.Series:
-    """Return which photos of ``rows``, of index.csv, the base model was trained on, as far as is known."""
+    """Return for each of ``rows`` of index.csv whether the base model is known to be trained on its photo."""
     return rows.get("base_knows", pd.Series("", rows.index)) == "yes"
 
 
 def without_known(paths: Mapping[str, Path]) -> dict[str, Path]:
-    """Return the photos that the base model was not trained on, and print how many it was.
+    """Return the photos that the base model was not trained on, and print how many were left out.
 
     Raises:
         UngrayError: none is left.
@@ -156,7 +156,8 @@ def without_known(paths: Mapping[str, Path]) -> dict[str, Path]:
 
 
 def _prepared(paths: Sequence[Path], column: str) -> list[str]:
-    """Return a column of the index that prepare has written beside a photo's folder, by photo; "" if none."""
+    """Return a ``column`` of the index that prepare wrote next to each photo's folder, by photo; "" if
+    none."""
     known: dict[Path, str] = {}
     for folder in sorted({path.parent for path in paths}):
         index = folder.parent / "index.csv"

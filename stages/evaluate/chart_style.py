@@ -1,11 +1,11 @@
-"""How our charts look."""
+"""The style of all charts."""
 
 from __future__ import annotations
 
 from typing import Any
 
 BLUE, ORANGE, GRAY = "#0072b2", "#d55e00", "#777777"
-"""Blue and vermilion differ for every kind of color vision (Okabe and Ito 2008)."""
+"""Blue and vermilion can be told apart with every kind of color vision (Okabe and Ito 2008)."""
 
 STYLE: dict[Any, Any] = {
     "font.size": 11,

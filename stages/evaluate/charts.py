@@ -1,4 +1,5 @@
-"""Charts by matplotlib: bars a query, ab histograms, training curves. The same bytes on the same machine."""
+"""Charts by matplotlib: bars per query, ab histograms, training curves; the same bytes on the same
+machine."""
 
 from __future__ import annotations
 
@@ -35,9 +36,9 @@ def draw_charts(
     """Write queries.png, ab_histograms.png and curves.png to ``folder``.
 
     Args:
-        folder: must be there.
-        queries: a row a query: query, photos, <decisive metric>_minus_gray, its interval and word.
-        histograms: the ab histogram of methods and truth.
+        folder: must exist.
+        queries: one row per query: query, photos, <decisive metric>_minus_gray, its interval and verdict.
+        histograms: the ab histogram of each method and of the truth, by name.
         curves: the loss by epoch of train, val and gray: columns ``step`` and the curve's name.
     """
     _queries(folder / "queries.png", queries)
@@ -49,7 +50,7 @@ def draw_charts(
 def panels(
     path: Path, *, width: float, height: float, columns: int = 1, share: bool = True
 ) -> Iterator[list[Axes]]:
-    """Yield the axes of a figure of ``width`` x ``height`` inches; ``path`` at 110 dots an inch.
+    """Yield the axes of a figure of ``width`` x ``height`` inches, then write it to ``path`` at 110 dpi.
 
     ``share``: whether all have the same vertical axis.
     """
@@ -88,7 +89,7 @@ def _queries(path: Path, table: pd.DataFrame) -> None:
             height=0.7,
         )
         axes.hlines(places, low, high, color="black", linewidth=1)
-        # A query may hold what would be a formula.
+        # A query may contain what matplotlib would take for a formula.
         axes.set_yticks(places, labels, parse_math=False)
         axes.axvline(0, color="black", linewidth=0.8)
         axes.set_ylim(-0.7, len(table) - 0.3)
@@ -101,7 +102,7 @@ def _histograms(path: Path, histograms: Mapping[str, NDArray[np.float64]]) -> No
     shown = [name for name in ("model", "base", "truth") if name in histograms]
     with panels(path, width=8, height=8.5 / len(shown), columns=len(shown)) as drawn:
         for axes, name in zip(drawn, shown, strict=True):
-            # a to the right, b upward; squares that no pixel has stay white.
+            # a to the right, b upward; squares without pixels stay white.
             image = axes.pcolormesh(
                 AB_EDGES,
                 AB_EDGES,

@@ -1,4 +1,4 @@
-"""Hold two models, or the colorings of any other program, against each other on the same photos."""
+"""Compare two models, or the colorings of any other program, on the same photos."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ def compare(arguments: Sequence[str]) -> None:
 
 
 def paired_table(judged: pd.DataFrame, params: Params) -> pd.DataFrame:
-    """Return a row a metric: the means of a, b and gray, a minus b with its interval, and a word for a."""
+    """Return one row per metric: the means of a, b and gray, a minus b with its interval, and a verdict on
+    a."""
     by_method = means(judged)
     rows = []
     for metric in of_photos():
@@ -99,7 +100,8 @@ def sentence(summary: pd.DataFrame, params: Params) -> str:
 def candidates_grid(
     candidates: dict[str, Candidate], judged: pd.DataFrame, folder: Path, *, short_side: int, rows: int
 ) -> NDArray[np.uint8]:
-    """Return the photos on which they differ most: gray, A, B, truth, differences from the truth."""
+    """Return a grid of the photos on which they differ most: gray, A, B, truth, differences from the
+    truth."""
     figures = judged.pivot(index="file", columns="method", values=DECISIVE.name)
     order = (figures["a"] - figures["b"]).abs().sort_values(ascending=False, kind="stable")
     tiles, captions = [], []

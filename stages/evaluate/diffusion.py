@@ -1,4 +1,4 @@
-"""Spreading a few known colors over a gray photo along its lightness: what hints are worth with no network.
+"""Spreads a few known colors over a gray photo along its lightness: the value of hints without a network.
 
 Levin, Lischinski and Weiss, "Colorization using optimization" (2004): each pixel's color is the mean of its
 neighbors' colors, weighted by how alike their lightness is; known pixels keep theirs. By SciPy's solver.
@@ -17,18 +17,18 @@ from scipy.sparse.linalg import spsolve
 from ungray.imaging.color import Float
 
 SIDE = 128
-"""Short side in pixels at which it is solved at most; color is coarse, and the time grows with the square."""
+"""Largest short side in pixels at which it is solved; color is coarse, and time grows with its square."""
 
 NEIGHBORS = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)]
 
 
 def spread(lightness: Float, where: Sequence[tuple[int, int]], ab: Float) -> Float:
-    """Return ab, float32 (height, width, 2), of a photo of which some pixels' ab is known.
+    """Return ab, float32 (height, width, 2), of a photo, given the ab of some of its pixels.
 
     Args:
         lightness: float32 (height, width), 0..100.
         where: row and column of each known pixel, at least one.
-        ab: of each, (known, 2), Lab units.
+        ab: that of each known pixel, (known, 2), Lab units.
     """
     height, width = lightness.shape
     scale = min(1.0, SIDE / min(height, width))
@@ -44,7 +44,7 @@ def spread(lightness: Float, where: Sequence[tuple[int, int]], ab: Float) -> Flo
 def _solve(
     lightness: NDArray[np.float64], known: NDArray[np.int64], ab: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return ab, (pixels, 2), of a photo of which the pixels ``known`` have ``ab``."""
+    """Return ab, (pixels, 2), of a photo whose pixels ``known`` have ``ab``."""
     height, width = lightness.shape
     count = height * width
     numbers = np.arange(count).reshape(height, width)

@@ -1,4 +1,4 @@
-"""The film of learning: the progress grids that training drew, one after the other."""
+"""The film of a training: its progress grids, one after the other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ungray.errors import UngrayError
 from ungray.system.files import whole_file
 
 MILLISECONDS, LAST_MILLISECONDS = 600, 2500
-"""How long a grid is shown, and the last one."""
+"""How long each grid is shown, and the last one."""
 
 
 def write_film(grids: Path, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What hints are worth: how far off the colors are by how many places are known."""
+"""The value of hints: the color error by the number of hints."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ and prints the table. Example:
 """
 
 NUMBERS = (0, 1, 2, 5, 10, 20, 50, 100)
-"""Of hints."""
+"""The numbers of hints that are judged."""
 
 JUDGED = ("psnr", "ciede2000")
 """The metrics of each coloring."""
@@ -46,7 +46,7 @@ JUDGED = ("psnr", "ciede2000")
 MODEL, RIVAL, GRAY = "model", "diffusion", "gray"
 
 WINDOW = 3
-"""Pixels around a place, at which photos are judged, whose mean color is the hint."""
+"""Side of the square around a point whose mean color is the hint, in pixels of the judged size."""
 
 
 def hints(arguments: Sequence[str]) -> None:
@@ -79,13 +79,13 @@ def hints(arguments: Sequence[str]) -> None:
 
 
 def judge_hints(colorizer: Colorizer, paths: Sequence[Path], *, seed: int) -> pd.DataFrame:
-    """Judge ``colorizer``, the method and the gray photo at :data:`NUMBERS` of hints.
+    """Judge ``colorizer``, diffusion and the gray photo with each of :data:`NUMBERS` of hints.
 
-    The places of a photo follow from ``seed`` and its rank; those of fewer hints are among those of more.
+    The points of a photo follow from ``seed`` and its rank; fewer hints are a subset of more.
 
     Returns:
-        A row a photo, method and number of hints: file, method, hints, ciede2000, psnr, and at_hints, the
-        mean CIEDE2000 to the hints' colors at their places.
+        One row per photo, method and number of hints: file, method, hints, ciede2000, psnr, and at_hints, the
+        mean CIEDE2000 from the hints' colors at their points.
     """
     rows = []
     for rank, path in enumerate(Bar(paths, desc="hints", unit="photo")):
@@ -106,7 +106,7 @@ def judge_hints(colorizer: Colorizer, paths: Sequence[Path], *, seed: int) -> pd
 
 
 def places(truth: Rgb, *, count: int, seed: Sequence[int]) -> list[Hint]:
-    """Return ``count`` hints at random places of ``truth``, uint8 RGB, with the colors that it has there."""
+    """Return ``count`` hints at random points of ``truth``, uint8 RGB, with its colors there."""
     draws = np.random.default_rng(seed)
     height, width = truth.shape[:2]
     found = []
@@ -120,10 +120,11 @@ def places(truth: Rgb, *, count: int, seed: Sequence[int]) -> list[Hint]:
 
 
 def hints_table(judged: pd.DataFrame, params: Params) -> pd.DataFrame:
-    """Return a row a number of hints of what :func:`judge_hints` found.
+    """Return one row per number of hints from the result of :func:`judge_hints`.
 
-    Columns: hints; psnr and ciede2000 of the model, the method and gray; psnr_over_none, the model's gain
-    over no hints, and psnr_over_rival, each with the ends of its 95 % interval; at_hints of the model.
+    Columns: hints; psnr and ciede2000 of the model, diffusion and gray; psnr_over_none, the model's gain over
+        no hints, and psnr_over_rival, its gain over diffusion, each with the ends of its 95 % interval;
+        at_hints of the model.
     """
     rows = []
     figures = judged.pivot(index="file", columns=["method", "hints"], values=[*JUDGED, "at_hints"])
@@ -163,7 +164,7 @@ def draw_hints(path: Path, table: pd.DataFrame) -> None:
 
 
 def _diffused(gray: Rgb, known: Sequence[Hint]) -> Rgb:
-    """Return the gray photo with ``known`` spread over it, at half its size as networks' answers are."""
+    """Return the gray photo with ``known`` spread over it, at half its size, like a network's prediction."""
     if not known:
         return gray
     where = [(round(hint.y), round(hint.x)) for hint in known]
@@ -174,7 +175,7 @@ def _diffused(gray: Rgb, known: Sequence[Hint]) -> Rgb:
 
 
 def _at_hints(photo: Rgb, lab: Float, known: Sequence[Hint]) -> float:
-    """Return the mean CIEDE2000 between ``photo`` at the places of ``known`` and what was said there."""
+    """Return the mean CIEDE2000 between ``photo`` at the points of ``known`` and the hints' colors."""
     if not known:
         return float("nan")
     rows, columns = ([int(getattr(hint, name)) for hint in known] for name in ("y", "x"))

@@ -1,4 +1,4 @@
-"""Judges every test photo: what each method makes of its gray version, beside the truth."""
+"""Judges every test photo: each method's coloring of its gray version, compared with the truth."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from ungray.system.progress import Bar
 
 @dataclass(frozen=True)
 class Judgment:
-    """What judging found.
+    """The results of judging.
 
-    ``photos`` has a row a test photo and method: file, query, group, method, the figures of
+    ``photos`` has one row per test photo and method: file, query, group, method, the metrics of
     :func:`ungray.imaging.metrics.judge`, and for the model raw_l1 and raw_mse. ``histograms`` holds the ab
     histogram over all test photos of each method and of the truth, as shares that sum to 1.
     """

@@ -1,4 +1,4 @@
-"""Who is judged: the model, the base model if there is one, the gray photo, the train photos' mean color."""
+"""What is judged: the model, the base model if there is one, the gray photo, the train photos' mean color."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def methods(model: Model, *, base: Model | None, mean: Float) -> dict[str, Color
 
 
 def colorize_with(model: Model) -> Colorize:
-    """Return what gives a gray photo the very pixels that ``colorize`` hands a user."""
+    """Return a function that colors a gray photo to the very pixels that ``colorize`` gives a user."""
     return Colorizer(engines.of_model(model)).colorize
 
 
 def mean_ab(train: pd.DataFrame, prepared: Path, *, shards: Shards | None = None) -> Float:
     """Return the mean a and b over all pixels of the photos of ``train``, float32 (2,).
 
-    They are loose files below ``prepared``, or in ``shards``, of which one at a time is in memory.
+    The photos are separate files below ``prepared``, or in ``shards``, one of which is in memory at a time.
     """
     if shards is None:
         files = Bar(train["file"], desc="evaluate, mean color", unit="photo")
@@ -65,7 +65,7 @@ def mean_ab(train: pd.DataFrame, prepared: Path, *, shards: Shards | None = None
             for file, content in shards.read(name).items()
             if file in wanted
         }
-    # In one order, so that both give the same to the last digit.
+    # In a fixed order, so that files and shards give the same result to the last digit.
     return np.mean([means[file] for file in train["file"]], axis=0).astype(np.float32)
 
 

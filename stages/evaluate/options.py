@@ -12,8 +12,8 @@ from ungray.system.terminal import Parser
 def tool_parser(name: str, description: str, *, output: str, short_side: bool = True) -> Parser:
     """Return the parser of ``python -m stages.evaluate <name>``, with the options that tools have in common.
 
-    These are -o, whose default is ``output``, and, if wanted, --short-side. A number out of its range raises
-    an UngrayError.
+    These are -o, whose default is ``output``, and, if ``short_side``, --short-side. A number out of range
+    raises an UngrayError.
     """
     parser = Parser(prog=f"python -m stages.evaluate {name}", description=description)
     if short_side:
@@ -26,7 +26,8 @@ def tool_parser(name: str, description: str, *, output: str, short_side: bool = 
 
 
 def at_least(least: int, option: str, unit: str) -> Callable[[str], int]:
-    """Return the type of a command line's ``option`` that is a whole number of ``least`` or more ``unit``."""
+    """Return the type of a command line's ``option`` that is an integer number of ``unit``, at least
+    ``least``."""
 
     def number(text: str) -> int:
         if (value := int(text)) < least:
@@ -39,10 +40,11 @@ def at_least(least: int, option: str, unit: str) -> Callable[[str], int]:
 def named(
     texts: Sequence[str], *, name_of: Callable[[Path], str], taken: Collection[str] = ()
 ) -> dict[str, Path]:
-    """Return the paths of ``texts``, each a path or NAME=path, by name; ``name_of`` names a path alone.
+    """Return the paths of ``texts``, each a path or NAME=path, by name; ``name_of`` gives a bare path its
+    name.
 
     Raises:
-        UngrayError: one has no name, or one that is another's or in ``taken``.
+        UngrayError: a name is empty, used twice, or in ``taken``.
     """
     paths: dict[str, Path] = {}
     for text in texts:

@@ -10,7 +10,7 @@ import pandas as pd
 
 
 def photo_names(manifest: pd.DataFrame) -> Mapping[str, str]:
-    """Return what each photo was called where it came from, by the first 16 digits of its SHA-256.
+    """Return each photo's name at its source, by the first 16 digits of its SHA-256.
 
     Args:
         manifest: data/manifest.csv.
@@ -24,7 +24,7 @@ def photo_names(manifest: pd.DataFrame) -> Mapping[str, str]:
 
 
 def origins_table(manifest: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a source and query: photos fetched, how many each split got, licenses as stated.
+    """Return one row per source and query: photos fetched, their number in each split, licenses as stated.
 
     Args:
         manifest: data/manifest.csv.

@@ -1,4 +1,4 @@
-"""``reports/report.html``: one file that opens from disk with no network, pictures inside."""
+"""``reports/report.html``: one file with its pictures inside, which opens from disk without a network."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def page(
     """Return the report as HTML.
 
     Args:
-        found: what judging found.
-        model: the judged model, whose provenance is told as far as it is known.
-        params: by which it was judged.
+        found: the results of judging.
+        model: the judged model, whose provenance is shown as far as it is known.
+        params: those by which it was judged.
         origins: the table of :func:`~stages.evaluate.origins.origins_table`.
         prepared: where the test photos are.
-        reports: where the folders grids and charts and the film are, already drawn.
-        names: what the photos are called where they came from, by the names of their files without ending.
-        base: whose training this one's is shown beside.
+        reports: where the folders grids and charts and the film have been written.
+        names: the photos' names at their sources, by file name without extension.
+        base: the base model, whose training is shown next to the model's.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -124,7 +124,8 @@ def _about(model: Model) -> str:
 
 
 def _settings(model: Model, base: Model | None) -> list[dict[str, Any]]:
-    """Return a row a parameter of the training: name, value, the base model's, whether they differ."""
+    """Return one row per parameter of the training: name, value, the base model's value, whether they
+    differ."""
     ours, theirs = (_training(known.provenance if known else {}) for known in (model, base))
     return [
         {"name": name, "value": value, "base": theirs.get(name, ""), "differs": value != theirs.get(name)}
@@ -157,7 +158,7 @@ def _flat(name: str, value: Any) -> dict[str, str]:
 
 
 def _figures(found: Findings, names: Sequence[str], baselines: Sequence[str]) -> list[dict[str, Any]]:
-    """Return a row a metric that was computed: its titles, each method's mean, the model's differences."""
+    """Return one row per computed metric: its title and text, each method's mean, the model's differences."""
     cells = {(row["figure"], row["method"]): row for row in found.figures.to_dict("records")}
     return [
         {
@@ -196,7 +197,7 @@ def _kind(
 
 
 def _cell(row: Mapping[Any, Any], column: str, metric: Metric, *, word: str = "") -> dict[str, str]:
-    """Return a number of ``row`` with its interval and word; empty where the row has none."""
+    """Return a number of ``row`` with its interval and verdict; empty texts if the row has none."""
     mean, low, high = (row.get(f"{column}{end}", np.nan) for end in ("", "_low", "_high"))
     signed = column != "mean"
     said = str(row[word]).replace(TOO_FEW, "too few") if word and not pd.isna(row[word]) else ""
@@ -210,7 +211,7 @@ def _cell(row: Mapping[Any, Any], column: str, metric: Metric, *, word: str = ""
 
 
 def _photo(file: str, names: Mapping[str, str]) -> dict[str, str]:
-    """Return what a photo is called, and its file in data/prepared."""
+    """Return a photo's name, and its file in data/prepared."""
     return {"name": names.get(Path(file).stem, Path(file).name), "file": file}
 
 

@@ -1,4 +1,4 @@
-"""The Pareto front: how far the colors of models are off, against how colorful they are."""
+"""The Pareto front: color error of models vs. their colorfulness."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def judge_saturations(
         short_side: pixels at which photos are judged at most; 0 leaves them as they are.
 
     Returns:
-        A row a photo and method (see :func:`~stages.evaluate.pareto_table.method_name`): file, group (see
+        One row per photo and method (see :func:`~stages.evaluate.pareto_table.method_name`): file, group (see
         :func:`~stages.evaluate.candidates.groups_of`), method, and :data:`JUDGED`.
 
     Raises:

@@ -1,5 +1,4 @@
-"""The picture of the Pareto front: every model at every saturation, beside gray and the truth's
-colorfulness."""
+"""The Pareto chart: every model at every saturation, with the gray photo and the truth's colorfulness."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ from stages.evaluate.pictures import label
 from ungray.imaging.metrics import METRICS
 
 INKS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#a0528a", "#8a6d00", "#2f9bd0")
-"""Colors that differ for every kind of color vision (Okabe and Ito 2008), some darker, as text wants."""
+"""Colors that differ for every kind of color vision (Okabe and Ito 2008), some darkened to suit text."""
 
 MARKERS = "os^DvPX"
 """Each model has a marker of its own as well, so that the picture can be read in black and white."""
@@ -30,10 +29,10 @@ AROUND = tuple(
     for distance in (11, 20, 32, 46)
     for angle in (0, 180, 90, 270, 45, 135, 315, 225)
 )
-"""Where a name may stand, in points from its point."""
+"""Possible positions of a name, as offsets in points from its data point."""
 
 NEAR_PLACES = 16
-"""A name in one of the places after these has a thin line to its point."""
+"""Number of positions near the data point; a name at a later one has a thin line to its point."""
 
 
 def draw_pareto(path: Path, table: pd.DataFrame) -> None:
@@ -106,7 +105,7 @@ def _mark(axes: Axes, points: pd.DataFrame, ink: str, marker: str) -> None:
 
 
 def _labels(rows: pd.DataFrame, ink: str) -> list[tuple[str, float, float, str, int]]:
-    """Return text, place, color and size of the labels of a model's points: its name at the first one."""
+    """Return text, position, color and size of the labels of a model's points; the first one has its name."""
     found = []
     for number, row in enumerate(rows.to_dict("records")):
         times = "" if row["saturation"] == 1 else f"x{row['saturation']:g}"
@@ -120,7 +119,7 @@ def _labels(rows: pd.DataFrame, ink: str) -> list[tuple[str, float, float, str, 
 def _place(
     axes: Axes, table: pd.DataFrame, labels: Sequence[tuple[str, float, float, str, int]], *, note: Text
 ) -> None:
-    """Write ``labels``, each in the place around its point that covers the least, ``note`` being there."""
+    """Write each of ``labels`` at the position around its point that covers the least, ``note`` included."""
     figure = axes.figure.get_figure(root=True)
     assert figure is not None
     figure.draw_without_rendering()  # the layout is known only then
@@ -133,7 +132,7 @@ def _place(
         for x, y in np.linspace(start, end, 60)
     ]
     inside = axes.get_window_extent()
-    # Names first: a constant that finds no good place is the smaller loss.
+    # Names first: a constant without a good position matters less.
     for text, x, y, ink, size in sorted(labels, key=lambda entry: -entry[4]):
         tried = []
         for number, (right, up) in enumerate(AROUND):

@@ -1,5 +1,4 @@
-"""The table of the Pareto front: every model at every saturation beside gray and beside the first model's
-line."""
+"""The Pareto table: every model at every saturation, compared with gray and with the first model's line."""
 
 from __future__ import annotations
 
@@ -31,9 +30,9 @@ def pareto_table(
 
     Args:
         judged: what :func:`stages.evaluate.pareto.judge_saturations` returns.
-        models: their names; the first one is the line.
-        factors: the saturations, rising.
-        params: bootstrap and the groups that a verdict wants.
+        models: their names; the first one gives the line.
+        factors: the saturations, in increasing order.
+        params: bootstrap, and the number of groups that a verdict requires.
 
     Returns:
         model, saturation (0 for gray), photos, groups; colorfulness_ratio (mean colorfulness over the
@@ -101,7 +100,7 @@ def _on_front(table: pd.DataFrame) -> list[bool]:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """Return the chief columns of ``table`` as a table in Markdown."""
+    """Return the main columns of ``table`` as a table in Markdown."""
     first = table["model"].iloc[1]
     ratio, ciede2000 = METRICS["colorfulness_ratio"], METRICS["ciede2000"]
     heads = ["model", "ab times", ratio.title, ciede2000.title, "minus gray's", f"minus {first}'s line"]

@@ -1,4 +1,4 @@
-"""FID and LPIPS, as an option: the weights of their networks come from elsewhere, by their libraries."""
+"""FID and LPIPS, which are optional: their libraries download the weights of their networks."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ Pair = tuple[Tensor, Tensor]
 """A colored photo and its truth, uint8 RGB (1, 3, height, width)."""
 
 Measure = Callable[[Iterator[Pair]], float]
-"""Takes pairs of colored photo and truth, returns one figure."""
+"""Takes pairs of colored photo and truth, returns one number."""
 
 
 def load(params: Params, *, photos: int) -> dict[str, Measure]:
-    """Return fid and lpips, as far as ``params`` asks for them, to judge so many ``photos``.
+    """Return fid and lpips, if ``params`` asks for them; ``photos`` is the number of photos to judge.
 
-    FID compares the test photos as two crowds (Heusel et al. 2017; torchmetrics over torch-fidelity's
+    FID compares two distributions of photos (Heusel et al. 2017; torchmetrics over torch-fidelity's
     Inception, 2,048 features): under some thousand photos it says little. LPIPS compares each photo with its
     truth (Zhang et al. 2018; torchmetrics over torchvision's AlexNet).
 
     Raises:
-        UngrayError: the package or its weights cannot be had here, or FID has less than two photos.
+        UngrayError: the package or its weights are not available, or FID has fewer than two photos.
     """
     if params.fid and photos < 2:
         raise UngrayError("evaluate.fid wants two test photos at least; set it to false, or add photos")
@@ -44,7 +44,7 @@ def load(params: Params, *, photos: int) -> dict[str, Measure]:
 
 
 def figure(measure: Measure, colorize: Colorize, test: pd.DataFrame, prepared: Path) -> float:
-    """Return ``measure`` of what ``color`` makes of the photos of ``test``, to five digits; 0 is perfect."""
+    """Return ``measure`` of the colorings by ``colorize`` of the photos of ``test``, to five digits."""
     return float(f"{measure(_pairs(colorize, test, prepared)):.5g}")
 
 
@@ -92,10 +92,10 @@ def _alex() -> Measure:
 
 
 def _had(name: str, load: Callable[[], Measure]) -> Measure:
-    """Return what ``load`` gives; what hinders it (no package, no network) becomes one sentence."""
+    """Return the result of ``load``; a failure (no package, no network) becomes one sentence."""
     try:
         return load()
-    # No package; no network (URLError is an OSError); a download cut short, which is another checksum.
+    # No package; no network (URLError is an OSError); a truncated download, which has a wrong checksum.
     except (ImportError, OSError, HTTPException, RuntimeError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UngrayError(

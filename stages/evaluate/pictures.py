@@ -1,4 +1,4 @@
-"""Grids of test photos: gray, what each method made of it, the truth, and a map of the color difference."""
+"""Grids of test photos: gray, each method's coloring, the truth, and a map of the color difference."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def draw_grids(
 ) -> None:
     """Write the grids test (always the same photos), best, median and worst to ``folder``.
 
-    Best and worst go by the decisive metric. ``names`` are what people call the photos, by the names of their
-    files without ending.
+    Best and worst are by the decisive metric. ``names`` are the photos' names, by file name without
+    extension.
     """
     ours = judged[judged["method"] == "model"].sort_values(
         [DECISIVE.name, "file"], ascending=[DECISIVE.better == "lower", True]
     )
     middle = max(0, (len(ours) - rows) // 2)
     chosen = {
-        # Names are checksums, so the first ones are as good as drawn by lot.
+        # Names are checksums, so the first ones are as good as a random sample.
         "test": ours.sort_values("file").head(rows),
         "best": ours.head(rows),
         "median": ours.iloc[middle : middle + rows],
@@ -63,7 +63,7 @@ def grid(
     *,
     names: Mapping[str, str],
 ) -> Rgb:
-    """Return the grid of the photos in ``part``, one a row; under it query, name and figure of ``judged``."""
+    """Return the grid of the photos in ``part``, one per row, with query, name and figures of ``judged``."""
     shown = [name for name in ("gray", "model", "base") if name in methods]
     figures = judged.set_index(["file", "method"])[DECISIVE.name]
     rows, captions = [], []

@@ -1,4 +1,4 @@
-"""What a model is worth, as :mod:`ungray.quality` has it, and its digest, ``reports/metrics.json``."""
+"""The quality of a model, see :mod:`ungray.quality`, and its digest, ``reports/metrics.json``."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def test_set(
     """Return the set ``test`` of a quality.
 
     Args:
-        photos: a row a test photo and method.
+        photos: one row per test photo and method.
         figures: :func:`~stages.evaluate.summaries.figures_table` of them.
-        params: by which they were judged.
+        params: those by which they were judged.
         known_to_base: see :func:`known_to_base`.
     """
     more: dict[str, Any] = {} if known_to_base is None else {"known_to_base": known_to_base}
@@ -29,7 +29,8 @@ def test_set(
 
 
 def one_set(name: str, photos: pd.DataFrame, figures: pd.DataFrame) -> dict[str, Any]:
-    """Return a set of a quality: ``photos``, a row each and method, and their table ``figures``."""
+    """Return a set of a quality from ``photos``, one row per photo and method, and their table
+    ``figures``."""
     metrics: dict[str, Any] = {}
     for row in figures.to_dict("records"):
         entry = metrics.setdefault(row["figure"], {"means": {}, "minus": {}})
@@ -45,7 +46,7 @@ def one_set(name: str, photos: pd.DataFrame, figures: pd.DataFrame) -> dict[str,
 
 
 def kind_sets(table: pd.DataFrame, kind: str) -> list[dict[str, Any]]:
-    """Return a set a row of :func:`~stages.evaluate.summaries.kinds_table`, with the headline metrics."""
+    """Return one set per row of :func:`~stages.evaluate.summaries.kinds_table`, with the headline metrics."""
     sets = []
     for row in table.to_dict("records"):
         metrics = {
@@ -79,7 +80,7 @@ def digest(test: Mapping[str, Any], provenance: Mapping[str, Any]) -> dict[str, 
 
 
 def known_to_base(test: pd.DataFrame) -> int | None:
-    """Return how many of ``test``, rows of index.csv, the base model was trained on; None: not known."""
+    """Return how many of ``test``, rows of index.csv, the base model was trained on; None if unknown."""
     if "base_knows" not in test or (test["base_knows"] == "").all():
         return None
     return int((test["base_knows"] == "yes").sum())

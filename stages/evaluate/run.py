@@ -1,4 +1,4 @@
-"""Judging from test photos to findings: everything that tables, pictures and the report are made of."""
+"""Judges models on the test photos: everything from which tables, pictures and the report are made."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ from ungray.system.terminal import tell
 
 @dataclass(frozen=True)
 class Findings:
-    """What judging found.
+    """The results of judging.
 
     ``quality``, see :mod:`ungray.quality`: test and kinds; ``said``, its sentences;
-    ``metrics``, the content of ``reports/metrics.json``; the ``methods`` as judged; ``photos``, a row a test
-    photo and method; ``figures``, see :func:`~stages.evaluate.summaries.figures_table`; ``kinds``, the tables
+    ``metrics``, the content of ``reports/metrics.json``; the ``methods`` as judged; ``photos``, one row per
+    test photo and method; ``figures``, see :func:`~stages.evaluate.summaries.figures_table`; ``kinds``, the
+    tables
     of :func:`~stages.evaluate.summaries.kinds_table` by query, chroma_tercile and size_tercile; the ab
     ``histograms`` of methods and truth.
     """
@@ -53,13 +54,13 @@ def run(
     prepared: Path,
     stream: str = "",
 ) -> Findings:
-    """Judge ``model``, beside ``base`` if there is one, on the test photos of ``index`` in ``prepared``.
+    """Judge ``model``, and ``base`` if there is one, on the test photos of ``index`` in ``prepared``.
 
-    ``pixels`` holds the pixels of each original photo by the first 16 digits of its SHA-256. ``stream`` is
-    where shards of train photos are, if not in ``prepared``.
+    ``pixels`` is the number of pixels of each original photo by the first 16 digits of its SHA-256.
+    ``stream`` is where shards of train photos are, if not in ``prepared``.
 
     Raises:
-        UngrayError: there is no test photo, or FID or LPIPS is asked for and cannot be had.
+        UngrayError: there is no test photo, or FID or LPIPS is requested and not available.
     """
     originals = index[index["copy"] == 0]
     every_test, train = (originals[originals["split"] == split] for split in ("test", "train"))

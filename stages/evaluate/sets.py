@@ -1,4 +1,4 @@
-"""Judging models on sets of photos from elsewhere, a folder each."""
+"""Judges models on sets of photos from elsewhere, one folder per set."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def judge_sets(
         vivid: judge vivid colors.
 
     Returns:
-        A row a photo and method, ``gray`` and ``model``: set, file, group (each photo is one), method, and
-        the metrics of :func:`ungray.imaging.metrics.judge`.
+        One row per photo and method, ``gray`` and ``model``: set, file, group (each photo is one), method,
+        and the metrics of :func:`ungray.imaging.metrics.judge`.
 
     Raises:
         UngrayError: a folder holds no photo, or one cannot be read or has no color to judge by.
@@ -92,7 +92,8 @@ def judge_sets(
 
 
 def judged_sets(judged: pd.DataFrame, params: Params) -> list[dict[str, Any]]:
-    """Return the sets of a quality (see :mod:`ungray.quality`), headline metrics, of :func:`judge_sets`."""
+    """Return the sets of a quality, with headline metrics, from :func:`judge_sets`; see
+    :mod:`ungray.quality`."""
     return [
         one_set(str(name), part, figures_table(part, params, metrics=metrics.headline()))
         for name, part in judged.groupby("set", sort=False)
@@ -100,10 +101,10 @@ def judged_sets(judged: pd.DataFrame, params: Params) -> list[dict[str, Any]]:
 
 
 def sets_table(found: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Return a row a set of :func:`judged_sets`, and one of the mean over sets.
+    """Return one row per set of :func:`judged_sets`, and one for the mean over sets.
 
-    Columns: set, photos; psnr_minus_gray (dB) with the ends of its 95 % interval; ciede2000, that of the gray
-    photos, their quotient ciede2000_ratio; ab_mae_ratio; colorfulness_ratio, to the truth's.
+    Columns: set, photos; psnr_minus_gray (dB) with the ends of its 95 % interval; ciede2000, ciede2000_gray,
+        and their quotient ciede2000_ratio; ab_mae_ratio; colorfulness_ratio, relative to the truth's.
     """
     rows = []
     for one in found:

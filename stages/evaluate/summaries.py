@@ -1,4 +1,4 @@
-"""The tables: every figure of every method with its interval, its difference to gray and base, and by
+"""The tables: every metric of every method with its interval, its difference from gray and base, and by
 kind."""
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ungray.quality import BASELINES
 TERCILES = ("low", "middle", "high")
 
 KINDS = ("query", "chroma_tercile", "size_tercile")
-"""The kinds of photo that are told apart: columns of the table of photos."""
+"""The ways in which photos are grouped by kind: columns of the table of photos."""
 
 
 def means(photos: pd.DataFrame) -> dict[str, dict[str, float]]:
@@ -62,10 +62,11 @@ def figures_table(
     metrics: Sequence[Metric] | None = None,
     perceptual: Mapping[str, Mapping[str, float]] | None = None,
 ) -> pd.DataFrame:
-    """Return a row a metric and method: mean and interval, then its difference to each baseline.
+    """Return one row per metric and method: mean and interval, then its difference from each baseline.
 
-    ``metrics`` are those of the registry that follow from ``photos``, if not all. What is left, those of all
-    photos together, ``perceptual`` by name and method, and of the network's own output, has a mean alone.
+    ``metrics`` selects some of the registry's metrics that follow from ``photos``; None takes all. The others
+    have only a mean: those of all photos together, ``perceptual`` by name and method, and those of the
+    network's own output.
     """
     names = sorted(photos["method"].unique())
     rows = []
@@ -94,8 +95,8 @@ def figures_table(
 def kinds_table(photos: pd.DataFrame, kind: str, params: Params) -> pd.DataFrame:
     """Return a row for each value of the column ``kind``.
 
-    Columns: photos, groups, the model's decisive metric minus each baseline's with its interval and word, the
-    best and the worst photo by it, and the mean of every metric of every method.
+    Columns: photos, groups, the model's decisive metric minus each baseline's with its interval and verdict,
+        the best and the worst photo by it, and the mean of every metric of every method.
     """
     rows, name = [], DECISIVE.name
     for value, part in photos.groupby(kind, observed=True):
@@ -131,8 +132,8 @@ def with_terciles(photos: pd.DataFrame, pixels: pd.Series) -> pd.DataFrame:
     """Return ``photos`` sorted, with each photo's chroma_tercile and size_tercile, in words.
 
     Args:
-        photos: a row a photo and method.
-        pixels: pixels of each original photo, by the name of its prepared file.
+        photos: one row per photo and method.
+        pixels: number of pixels of each original photo, by the name of its prepared file.
     """
     truths = photos.drop_duplicates("file").set_index("file")
     chroma = _terciles(truths["chroma_truth"], "{:.0f}")
