@@ -1,4 +1,4 @@
-"""Coloring many photos: some at a time, each whole or not at all, and none that ends the others."""
+"""Colors many photos: several at a time, each written whole or not at all; a failure ends no other."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ if TYPE_CHECKING:
     from ungray.colorizer import Colorizer
 
 MAX_BYTES = 2_000_000_000
-"""A file of more bytes is refused: the largest photo that is read, uncompressed in 16 bits, has fewer."""
+"""Larger files are refused: the largest photo that is accepted has fewer bytes, even uncompressed in 16
+bits."""
 
 PIXELS_AT_ONCE = 100_000_000
-"""Photos in work have no more pixels than that together, or memory would grow with the number of jobs."""
+"""Largest total of pixels in progress, so that memory does not grow with the number of jobs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,7 @@ class Options:
 
 
 class Batch:
-    """Colors photos in threads: decoders, networks and encoders leave Python to one another."""
+    """Colors photos in threads: decoders, networks and encoders release Python's lock."""
 
     def __init__(self, colorizer: Colorizer, options: Options, *, jobs: int) -> None:
         self.colorizer = colorizer
@@ -62,10 +63,10 @@ class Batch:
         self.unreported: dict[Task, Result] = {}
 
     def run(self, tasks: list[Task], report: Callable[[Result], None]) -> None:
-        """Color ``tasks`` and ``tell`` of each as it is done, with a progress bar or a line a minute.
+        """Color ``tasks`` and ``report`` each as it is done, with a progress bar or one line per minute.
 
-        A photo that fails is told like the others. After an exception, Ctrl-C above all, nothing more is
-        written and no thread is waited for; what was written is whole.
+        A photo that fails is reported like the others. After an exception, such as Ctrl-C, nothing more is
+        written and no thread is waited for; the files that were written are whole.
 
         Raises:
             OSError: the disk is full.
@@ -77,7 +78,7 @@ class Batch:
         try:
             with Bar(total=len(tasks), desc="colorize", unit="photo") as bar:
                 while True:
-                    # Few at a time: a hundred thousand photos are no more to remember than ten.
+                    # Few at a time: a hundred thousand photos then take no more memory than ten.
                     for task in islice(waiting, 2 * self.jobs - len(running)):
                         running.add(pool.submit(self.color, task))
                     if not running:
@@ -95,7 +96,7 @@ class Batch:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def color(self, task: Task) -> Result:
-        """Color one photo; what is wrong with it is in the result.
+        """Color one photo; a problem with it is reported in the result.
 
         Raises:
             OSError: the disk is full.
@@ -141,7 +142,7 @@ class Batch:
         return result
 
     def _colored(self, photo: photo_files.Photo) -> tuple[photo_files.Photo, NDArray[Any]]:
-        """Return what is to be written: a photo and its colors, or the two side by side."""
+        """Return what is to be written: a photo and its colors, or gray and colored side by side."""
         prediction = self.colorizer.predict(photo)
         rgb = prediction.render(saturation=self.options.saturation, vivid=self.options.vivid)
         if self.options.compare:
@@ -149,10 +150,10 @@ class Batch:
         return photo, rgb
 
     def _output(self, task: Task, kind: str) -> tuple[Path | None, str]:
-        """Return where a photo of that kind, Pillow's name of it, goes, and in which format.
+        """Return the output path and format of a photo of ``kind``, Pillow's name of its format.
 
         Raises:
-            UngrayError: another photo goes there.
+            UngrayError: another photo is written there.
         """
         suffix = f".{photos.FORMATS[kind]}"
         suffix = OTHERS.get(suffix, suffix)
@@ -169,7 +170,7 @@ class Batch:
 
 
 class Room:
-    """Lets photos in as long as they have no more than ``pixels`` together; a larger one goes alone."""
+    """Admits photos while they have at most ``pixels`` together; a larger photo is admitted alone."""
 
     def __init__(self, pixels: int) -> None:
         self.free = self.all = pixels
@@ -177,7 +178,7 @@ class Room:
 
     @contextmanager
     def taken(self, pixels: int) -> Iterator[None]:
-        """Wait until there is room for so many pixels, and hold it."""
+        """Wait until there is room for ``pixels`` more, and hold it."""
         pixels = min(pixels, self.all)
         with self.changed:
             self.changed.wait_for(lambda: self.free >= pixels)
@@ -191,7 +192,7 @@ class Room:
 
 
 class Gate:
-    """What is written passes here; once it is closed nothing more does, and what began is at its end."""
+    """Every write passes through it; once it is closed, none starts and none is in progress."""
 
     def __init__(self) -> None:
         self.inside = 0
@@ -213,18 +214,18 @@ class Gate:
                 self.changed.notify_all()
 
     def close(self) -> None:
-        """Close the gate and wait for those inside, which takes no longer than writing a file."""
+        """Close the gate and wait for the writers inside, which takes no longer than writing a file."""
         with self.changed:
             self.closed = True
             self.changed.wait_for(lambda: not self.inside)
 
 
 def read(task: Task) -> bytes:
-    """Return the file of a photo, wherever it comes from.
+    """Return the bytes of a photo's file, from any source.
 
     Raises:
         OSError: it cannot be read.
-        UngrayError: too large, or an address that gives no photo.
+        UngrayError: it is too large, or its address gives no photo.
     """
     if task.kind == "address":
         from ungray.fetch import download
@@ -241,10 +242,10 @@ def read(task: Task) -> bytes:
 
 
 def _photo(task: Task, content: bytes, page: int = 0) -> photo_files.Photo:
-    """Return a page of a file; where a stranger may have made it, it is decoded within limits."""
+    """Return a page of a file; a file from an address is not trusted, so it is decoded within limits."""
     if task.kind != "address":
         return photo_files.read(content, page)
-    from ungray.imaging import decoding  # not above: few photos need it
+    from ungray.imaging import decoding  # imported here: few photos need it
 
     return decoding.limited(partial(photo_files.read, page=page) if page else photo_files.read, content)
 
@@ -272,9 +273,9 @@ def write(output: Path | None, content: bytes) -> None:
 def side_by_side(
     photo: photo_files.Photo, gray: NDArray[Any], colored: NDArray[Any]
 ) -> tuple[photo_files.Photo, NDArray[Any]]:
-    """Return one picture of two, gray left and colored right, and the photo that it would be of.
+    """Return a photo twice as wide, and its picture: gray on the left, colored on the right.
 
-    ``gray`` and ``colored`` are (height, width, 3), of one type.
+    ``gray`` and ``colored`` are (height, width, 3), of the same dtype.
     """
     alpha = None if photo.alpha is None else np.hstack([photo.alpha] * 2)
     levels = np.hstack([photo.gray] * 2)

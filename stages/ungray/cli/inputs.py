@@ -15,16 +15,17 @@ from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from ungray.errors import UngrayError
-from ungray.imaging.reading.formats import SUFFIXES as PHOTOS  # a file that is named is always tried
+from ungray.imaging.reading.formats import SUFFIXES as PHOTOS  # a file that the user names is always tried
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A photo and where it goes.
+    """A photo and where its output goes.
 
-    ``photo`` is what the user calls it: a path, an address, or - for standard input. ``below`` is its path
-    below the folder that was named, its name alone otherwise. ``output`` is None for standard output; it has
-    no extension yet where only the content tells (``by_content``). ``trouble`` says why there will be none.
+    ``photo`` is what the user named: a path, an address, or - for standard input. ``below`` is its path
+    relative to the folder that was named, else its file name. ``output`` is None for standard output; it has
+    no extension yet if only the content determines it (``by_content``). ``trouble`` says why there will be no
+    output.
     """
 
     photo: str
@@ -36,14 +37,14 @@ class Task:
 
 
 def find(arguments: Sequence[str], *, output: Path | None) -> tuple[list[Task], Counter[str]]:
-    """Return the photos that ``arguments`` name, each once, with what could not be looked at.
+    """Return the photos that ``arguments`` name, each once, including those that could not be accessed.
 
     Args:
         arguments: paths, folders, glob patterns, addresses, or "-".
-        output: a folder, there or not, in which no photos are looked for.
+        output: a folder, existing or not, that is not searched for photos.
 
     Returns:
-        The photos, and how many files of which extension, lower case, were passed over in folders.
+        The photos, and the number of files passed over in folders, by extension in lower case.
     """
     passed: set[Path] = set()
     tasks = _each_once(task for argument in arguments for task in _find(argument, arguments, output, passed))
@@ -51,23 +52,23 @@ def find(arguments: Sequence[str], *, output: Path | None) -> tuple[list[Task], 
 
 
 def kinds(paths: Iterable[Path]) -> Counter[str]:
-    """Return how many of the paths have which extension, in lower case."""
+    """Return the number of paths by extension, in lower case."""
     return Counter(path.suffix.lower() or "no extension" for path in paths)
 
 
 def named(passed: Counter[str]) -> str:
-    """Return in words how many files there are of each kind, the most frequent first: 2 .txt, 1 .pdf."""
+    """Return the number of files of each kind as text, the most frequent first: 2 .txt, 1 .pdf."""
     return ", ".join(
         f"{count} {kind}" for kind, count in sorted(passed.items(), key=lambda one: (-one[1], one[0]))
     )
 
 
 def look_at(path: Path) -> os.stat_result | None:
-    """Return what the system says of a path, links followed; None: nothing is there.
+    """Return the status of a path, following links; None if nothing is there.
 
     Raises:
-        UngrayError: it does not say; a few words tell why, such as a locked folder above, a name that is too
-            long, or links that lead in a circle.
+        UngrayError: it cannot be accessed; a few words say why, such as a locked folder above, a name that is
+            too long, or a cycle of links.
     """
     try:
         return path.stat()
@@ -78,7 +79,7 @@ def look_at(path: Path) -> os.stat_result | None:
 
 
 def is_folder(path: Path) -> bool:
-    """Say whether a path is a folder, or a link to one; what cannot be looked at is none."""
+    """Return whether a path is a folder, or a link to one; False if it cannot be accessed."""
     try:
         there = look_at(path)
     except UngrayError:
@@ -87,7 +88,7 @@ def is_folder(path: Path) -> bool:
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file or folder from all others, whatever links lead there; None: nothing does."""
+    """Return what identifies a file or folder, whatever links lead there; None if it cannot be accessed."""
     try:
         there = look_at(path)
     except UngrayError:
@@ -96,7 +97,7 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 def is_pattern(argument: str) -> bool:
-    """Say whether an argument is a glob pattern; a file that reads like one is that file."""
+    """Return whether an argument is a glob pattern; the name of an existing file is none."""
     return glob.has_magic(argument) and not os.path.lexists(argument) and "://" not in argument
 
 
@@ -115,14 +116,14 @@ def _find(argument: str, arguments: Sequence[str], output: Path | None, passed: 
         return
     search = Search(output)
     if is_folder(path):
-        # Several folders stay apart below -o, as they would with cp -r.
+        # Several folders stay separate below -o, as with cp -r.
         top = Path(path.resolve().name if len(arguments) > 1 else "")
         found = [_file(photo, top / photo.relative_to(path)) for photo in search.below(path)]
         yield from [*found, *search.troubles] or [search.nothing(argument, "no photo in this folder")]
     elif is_pattern(argument):
         plain = Path(*_plain_parts(argument))
         parts = path.parts[len(plain.parts) :]
-        # As in a shell, a slash at the end asks for folders.
+        # As in a shell, a slash at the end matches folders only.
         matches = search.matching(plain, [*parts, ""] if argument.endswith("/") else parts)
         found = [_file(photo, photo.relative_to(plain)) for photo in sorted(matches)]
         yield from [*found, *search.troubles] or [search.nothing(argument, "no photo matches this pattern")]
@@ -149,11 +150,11 @@ def _missing(argument: str, why: str) -> Task:
 
 
 def _address(url: str) -> Task:
-    """Return the task of an address; its name comes from its last part, as far as it is safe in a path."""
+    """Return the task of an address; its name is the last part, without what is unsafe in a path."""
     try:
         parts = urlsplit(url)
         name = unquote(parts.path).rstrip("/").rpartition("/")[2] or parts.hostname or ""
-    except ValueError:  # fetching will say what is wrong with it
+    except ValueError:  # fetching will report what is wrong with it
         parts, name = None, ""
     name = re.sub(r"[^\w. -]+", "_", name).strip(". ")[-100:] or "photo"
     task = Task(photo=url, kind="address", below=Path(name))
@@ -163,11 +164,11 @@ def _address(url: str) -> Task:
 
 
 class Search:
-    """Looks for photos in folders and by patterns, not in hidden folders nor in ``output``.
+    """Looks for photos in folders and by patterns, but not in hidden folders or in ``output``.
 
-    What could not be looked at is in ``troubles``. A link to a folder is followed where it is named or a part
-    of a pattern such as * names it; those met otherwise are left alone (``linked``), since links can lead in
-    circles. Files whose names are no photos' are in ``passed``.
+    ``troubles`` has what could not be accessed. A link to a folder is followed if the user names it or a part
+    of a pattern such as * matches it; others are not followed (``linked``), since links can form cycles.
+    ``passed`` has the files whose extension is not a photo's.
     """
 
     def __init__(self, output: Path | None) -> None:
@@ -177,7 +178,7 @@ class Search:
         self.linked = False
 
     def nothing(self, argument: str, why: str) -> Task:
-        """Return what to say of an argument that gave no photo."""
+        """Return the failed task of an argument that gave no photo."""
         others = f" (but {named(kinds(self.passed))})" if self.passed else ""
         return _missing(argument, why + others + "; linked folders are not followed: name them" * self.linked)
 
@@ -186,14 +187,14 @@ class Search:
         for folder, folders, names in os.walk(top, onerror=self._unread):
             here = Path(folder)
             folders[:] = [name for name in sorted(folders) if self._enters(here / name)]
-            # Names with a dot in front: metadata of macOS, and what a killed run left half-written.
+            # Names that start with a dot: metadata of macOS, and half-written files of a killed run.
             for name in sorted(names):
                 if not name.startswith("."):
                     yield from self._photo(here / name)
 
     def matching(self, folder: Path, parts: Sequence[str]) -> Iterator[Path]:
-        """Yield the photos that the ``parts`` of a pattern below ``folder`` name, and those in folders that
-        they name; some twice."""
+        """Yield the photos below ``folder`` that the ``parts`` of a pattern match, and those in folders that
+        they match; some twice."""
         if not parts:
             yield from self.below(folder) if is_folder(folder) else self._photo(folder)
             return
@@ -218,7 +219,7 @@ class Search:
             yield from self._photo(path)  # it may have led to a folder
 
     def _inside(self, folder: Path) -> list[tuple[Path, bool]]:
-        """Return what is in a folder, sorted, and whether each is a folder, not a link to one."""
+        """Return the entries of a folder, sorted, and whether each is a folder itself, not a link to one."""
         try:
             with os.scandir(folder) as entries:
                 return sorted((folder / entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
@@ -229,7 +230,7 @@ class Search:
             return []
 
     def _enters(self, folder: Path) -> bool:
-        """Say whether to look into a folder that was met on the way."""
+        """Return whether to search a folder that was found in a search."""
         if folder.name.startswith(".") or self._is_own(folder):
             return False
         # Not Path.is_symlink, which raises where the folder above is locked.
@@ -245,13 +246,13 @@ class Search:
             path.lstat()
         except (FileNotFoundError, NotADirectoryError):
             return False
-        except OSError as error:  # of the folder: nobody knows whether there is such a path
+        except OSError as error:  # the folder is not readable, so the path may or may not exist
             self.troubles.append(_missing(str(path.parent), f"cannot be searched: {error.strerror}"))
             return False
         return True
 
     def _photo(self, path: Path) -> Iterator[Path]:
-        """Yield a path unless it is no photo; a link that leads nowhere is a trouble."""
+        """Yield a path if it is a photo; a broken link is a trouble."""
         if path.suffix.lower() not in PHOTOS and not os.path.islink(path):  # noqa: PTH114, see _enters
             self.passed.add(path)
             return
@@ -263,7 +264,7 @@ class Search:
             self.troubles.append(_missing(str(path), why))
         elif path.suffix.lower() not in PHOTOS:
             self.passed.add(path)
-        elif stat.S_ISREG(there.st_mode):  # not pipes: who would write?
+        elif stat.S_ISREG(there.st_mode):  # not a pipe, to which nobody may ever write
             yield path
 
     def _unread(self, error: OSError) -> None:
@@ -271,13 +272,13 @@ class Search:
 
 
 def _each_once(tasks: Iterable[Task]) -> list[Task]:
-    """Leave out what was named twice, such as a folder and a photo in it, whatever links lead to a folder."""
+    """Leave out what was named twice, such as a folder and a photo in it, also through links to folders."""
     real: dict[Path, str] = {}
     by_photo: dict[str, Task] = {}
     for task in tasks:
         name = task.photo
         if task.kind == "file":
-            # Of the folder, not of the photo: a link beside a photo is a photo of its own.
+            # The folder is resolved, the photo is not: a link to a photo is a photo of its own.
             path = Path(task.photo)
             if path.parent not in real:
                 real[path.parent] = os.path.realpath(path.parent)

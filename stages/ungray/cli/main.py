@@ -1,4 +1,4 @@
-"""The command ``colorize``: what is heavy is imported late, so that ``--help`` answers at once."""
+"""The command ``colorize``: heavy modules are imported late, so that ``--help`` answers at once."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Ungray (the project behind this command) trains such models on your own photos: 
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command with ``arguments``, the process's own if None."""
+    """Run the command with ``arguments``; None takes those of the process."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["serve"]:
         from ungray import page
@@ -142,7 +142,7 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
 
 
 def _number(kind: Callable[[str], float], low: float, high: float) -> Callable[[str], float]:
-    """Return what reads a number from ``low`` to ``high``."""
+    """Return a function that reads a number from ``low`` to ``high``."""
 
     def read(text: str) -> float:
         try:

@@ -1,4 +1,5 @@
-"""Where each photo is written: beside it, under -o, or to standard output, and never over another."""
+"""Where each output is written: next to its photo, under -o, or to standard output; never over another
+photo."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from ungray.errors import UngrayError
 from ungray.imaging.reading.formats import RAW_SUFFIXES
 
 FORMATS = {".jpg": "jpg", ".jpeg": "jpg", ".png": "png", ".webp": "webp", ".tif": "tif", ".tiff": "tif"}
-"""The extensions that can be written, and the format that each asks for."""
+"""The extensions that can be written, and the format of each."""
 
 OTHERS = {
     **dict.fromkeys((".jpe", ".jfif", ".mpo", ".heic", ".heif", ".hif"), ".jpg"),
@@ -21,20 +22,20 @@ OTHERS = {
     **dict.fromkeys((".bmp", ".gif", ".jp2", ".j2k", ".jpx", ".j2c", ".jpf", ".jxl", ".psd"), ".png"),
     **dict.fromkeys(RAW_SUFFIXES, ".png"),
 }
-"""The extension that a photo gets whose own is not written."""
+"""The extension of the output of a photo whose own extension cannot be written."""
 
 BESIDE, COMPARED = "-colored", "-compare"
 
 
 class UsageError(Exception):
-    """What was asked for makes no sense as a whole; exit code 2."""
+    """The arguments make no sense together; exit code 2."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is to be done, in order; ``own`` counts what was left alone as an output of this command.
+    """What is to be done, in order; ``own`` is the number of photos left out as outputs of this command.
 
-    ``passed`` counts files in folders that are no photos by their extension, by that.
+    ``passed`` is the number of files in folders whose extension is not a photo's, by extension.
     """
 
     tasks: list[Task]
@@ -43,16 +44,17 @@ class Plan:
 
 
 def plan(arguments: Sequence[str], *, output: str | None, format: str | None, compare: bool) -> Plan:
-    """Find the photos that ``arguments`` name and give each a name to be written under.
+    """Find the photos that ``arguments`` name and give each an output path.
 
     Args:
         arguments: paths, folders, glob patterns, addresses, or "-".
-        output: a file for one photo, a folder for several, "-" for standard output, None: beside the photo.
+        output: a file for one photo, a folder for several, "-" for standard output, None for next to the
+            photo.
         format: jpg, png, webp or tif for all outputs; None keeps each photo's own.
-        compare: whether outputs are comparisons; those in folders bear another name than colorings.
+        compare: whether outputs are comparisons, which have other names than colorings.
 
     Raises:
-        UsageError: arguments that contradict each other, or an output that cannot be looked at.
+        UsageError: the arguments contradict each other, or the output cannot be accessed.
     """
     _check_names(arguments, output)
     folder = Path(output) if output not in (None, "-") and not _names_a_file(arguments, str(output)) else None
@@ -76,7 +78,7 @@ def plan(arguments: Sequence[str], *, output: str | None, format: str | None, co
 
 
 def _check_names(arguments: Sequence[str], output: str | None) -> None:
-    # Path("") is this folder: a script whose variable is empty would color all of it.
+    # Path("") is the current folder: a script whose variable is empty would color all of it.
     if "" in arguments:
         raise UsageError("a PHOTO is an empty text; name a file or a folder (. is this one)")
     if output == "":
@@ -89,7 +91,7 @@ def _check_names(arguments: Sequence[str], output: str | None) -> None:
 
 
 def _names_a_file(arguments: Sequence[str], output: str) -> bool:
-    """Say whether -o is a file: for one photo, unless it is a folder or has no extension."""
+    """Return whether -o is a file: if there is one photo, unless -o is a folder or has no extension."""
     (first, *others) = arguments
     one = not others and not is_folder(Path(first)) and not is_pattern(first)
     path = Path(output)
@@ -98,7 +100,7 @@ def _names_a_file(arguments: Sequence[str], output: str) -> bool:
 
 
 def _without_own_outputs(tasks: list[Task]) -> list[Task]:
-    """Leave out what this command made of other photos of ``tasks``, or each run would color the last."""
+    """Leave out outputs made from other photos of ``tasks``, or each run would color those of the last."""
     made = set()
     for task in tasks:
         if task.kind == "file" and not task.trouble:
@@ -151,19 +153,19 @@ def _named(task: Task, folder: Path, tag: str, format: str | None) -> Task:
 
 
 def _with_extension(path: Path) -> str:
-    """Return the stem that a photo gets whose output would have the name of another's: a.png is a_png."""
+    """Return the stem for a photo whose output would have the name of another's: a_png for a.png."""
     return f"{path.stem}_{path.suffix[1:]}" if path.suffix else path.name
 
 
 def _apart(tasks: list[Task]) -> list[Task]:
-    """Give photos whose outputs would have one name, such as a.jpg and a.png, a name each."""
+    """Give outputs different names where they would share one, such as those of a.jpg and a.png."""
     holders: dict[Path, Task] = {}
     settled: dict[str, Task] = {}
 
     def kept(task: Task) -> bool:
         return task.output is not None and task.below.suffix == task.output.suffix
 
-    # Those that keep their extension first: their names do not hang on which others are there.
+    # Those that keep their extension come first, so that their names do not depend on the others.
     for task in sorted((task for task in tasks if task.output and not task.trouble), key=kept, reverse=True):
         output = task.output or Path()
         holder = holders.get(output)
@@ -181,7 +183,7 @@ def _apart(tasks: list[Task]) -> list[Task]:
 
 
 def _spare_sources(tasks: list[Task]) -> list[Task]:
-    """Refuse outputs that are one of the photos themselves, whatever link or spelling leads there."""
+    """Refuse outputs that are themselves one of the photos, whatever link or spelling leads there."""
     sources = {identity(Path(task.photo)) for task in tasks if task.kind == "file"} - {None}
     return [
         replace(task, trouble=f"its output {task.output} is a photo itself; choose another -o")

@@ -1,4 +1,4 @@
-"""One run of the command: find, skip what is done, color, say what became of all."""
+"""One run of the command: find photos, skip those that are done, color the rest, print a summary."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def run(chosen: Namespace) -> None:
     """Do what the arguments of ``colorize`` ask for; see its ``--help``.
 
     Raises:
-        UsageError: arguments that contradict each other, or a stream that is closed.
-        UngrayError: there is no model, or the one photo failed.
+        UsageError: the arguments contradict each other, or a stream is closed.
+        UngrayError: there is no model, or the only photo failed.
         OSError: the disk is full.
         SystemExit: some of the photos failed (1).
     """
@@ -56,7 +56,7 @@ def run(chosen: Namespace) -> None:
 
 
 def _known(task: Task, *, overwrite: bool) -> Result | None:
-    """Return what becomes of a task without any coloring; None if it is to be done."""
+    """Return the result of a task that needs no coloring; None if the photo is to be colored."""
     if task.trouble:
         return Result(task, "failed", reason=task.trouble)
     try:
@@ -67,8 +67,8 @@ def _known(task: Task, *, overwrite: bool) -> Result | None:
 
 
 def _color(to_do: list[Task], chosen: Namespace, summary: Summary) -> dict[str, Any]:
-    """Color ``to_do``, count it in ``summary`` and return what the summary says of the model."""
-    # Here, not above: nothing of this is needed where all is done already.
+    """Color ``to_do``, add the results to ``summary`` and return what the summary says about the model."""
+    # Imported here: none of this is needed if everything is done already.
     import cv2
     from PIL.Image import DecompressionBombWarning
 
@@ -82,7 +82,7 @@ def _color(to_do: list[Task], chosen: Namespace, summary: Summary) -> dict[str, 
     warnings.simplefilter("ignore", DecompressionBombWarning)
     memory.keep_freed()
     jobs = min(chosen.jobs or min(cores(), 4), len(to_do))
-    threads = max(1, cores() // jobs)  # for each job, or they would fight for cores
+    threads = max(1, cores() // jobs)  # for each job, or they would compete for cores
     cv2.setNumThreads(threads)
     colorizer = Colorizer.load(chosen.model, engine=chosen.engine, threads=threads)
     about = {
@@ -103,19 +103,19 @@ def _color(to_do: list[Task], chosen: Namespace, summary: Summary) -> dict[str, 
     try:
         Batch(colorizer, options, jobs=jobs).run(to_do, summary.add)
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C waits for nothing at all
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends the process at once
         decoding.stop()
         _tell(summary, chosen, about)
         say("interrupted")
-        os._exit(130)  # the ordinary end would wait for the photos in work
-    except OSError:  # the disk is full, and what is done is done
+        os._exit(130)  # a normal exit would wait for the photos in progress
+    except OSError:  # the disk is full; the summary tells what was done
         _tell(summary, chosen, about)
         raise
     return about
 
 
 def _say_model(colorizer: Colorizer, chosen: Namespace) -> None:
-    """Say which model colors, unless its file was named, and where ``--vivid`` is of no use with it."""
+    """Print which model is used, unless its file was named, and whether ``--vivid`` has no effect with it."""
     from ungray.colorizer import FOLDERS, TITLES, model_path, word_for
 
     if chosen.model is None or chosen.model in FOLDERS:
@@ -134,10 +134,10 @@ def _say_model(colorizer: Colorizer, chosen: Namespace) -> None:
 
 
 def output_there(task: Task) -> Path | None:
-    """Return the output of ``task`` if it is there; where the content gives the format, in any of them.
+    """Return the output of ``task`` if it exists; in any format if the content determines the format.
 
     Raises:
-        UngrayError: it cannot be looked at.
+        UngrayError: it cannot be accessed.
     """
     if task.output is None:
         return None

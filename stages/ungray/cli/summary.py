@@ -1,4 +1,4 @@
-"""What became of the photos: for the person at the keyboard, and for programs."""
+"""The results of a run: as text for people, as JSON for programs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Status = Literal["colored", "skipped", "planned", "failed"]
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a photo: its ``output`` (None: standard output), or the ``reason`` why there is none.
+    """The result of a photo: its ``output`` (None: standard output), or the ``reason`` why there is none.
 
-    ``pages`` its file has, and ``taken`` of them.
+    ``pages`` is the number of pages in its file, ``taken`` the number of those that were colored.
     """
 
     task: Task
@@ -30,9 +30,10 @@ class Result:
 
 @dataclass
 class Summary:
-    """All that became of the ``tasks`` of a run; ``own`` counts outputs of earlier runs, which are none.
+    """The results of the ``tasks`` of a run; ``own`` is the number of outputs of earlier runs among its
+    photos.
 
-    ``passed`` counts files in folders that are no photos by their extension, by that.
+    ``passed`` is the number of files in folders whose extension is not a photo's, by extension.
     """
 
     tasks: list[Task]
@@ -41,20 +42,21 @@ class Summary:
     results: list[Result] = field(default_factory=list)
 
     def add(self, result: Result) -> None:
-        """Count one more photo."""
+        """Add the result of one more photo."""
         self.results.append(result)
 
     def in_order(self) -> list[Result]:
-        """Return the results in the order of the tasks: they came as each was done."""
+        """Return the results in the order of the tasks; they were added in the order of completion."""
         order = {task: number for number, task in enumerate(self.tasks)}
         return sorted(self.results, key=lambda result: order[result.task])
 
     def of(self, status: Status) -> list[Result]:
-        """Return the results of that status, in order."""
+        """Return the results that have this status, in order."""
         return [result for result in self.in_order() if result.status == status]
 
     def lines(self) -> list[str]:
-        """Return the summary in plain words; after Ctrl-C or on a full disk some photos are not done yet."""
+        """Return the summary as lines of text; after Ctrl-C or on a full disk some photos are not done
+        yet."""
         untouched = len(self.tasks) - len(self.results)
         count = Counter(result.status for result in self.results)
         done = self.of("colored")
@@ -87,9 +89,9 @@ class Summary:
         return lines + [f"  {result.task.photo}: {result.reason}" for result in failed]
 
     def as_json(self, **about: Any) -> str:
-        """Return the summary for programs: ``about`` the run, how many of each status, then every photo.
+        """Return the summary as JSON: ``about`` the run, the number of photos by status, then every photo.
 
-        It is ASCII: names of files need not be text, and any terminal and pipe takes it.
+        It is ASCII, which any terminal and pipe accepts: file names need not be valid text.
         """
         counts = {status: len(self.of(status)) for status in ("colored", "skipped", "planned", "failed")}
         rows = [
