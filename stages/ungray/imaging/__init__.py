@@ -1,4 +1,4 @@
-"""Photos as numbers: color, reading and writing, bringing color up to full size, likeness, metrics.
+"""Photos as arrays: color, reading and writing, upsampling, duplicates, metrics.
 
 ``metrics`` and ``duplicates`` need the extra ``workflow``; everything else comes with ungray.
 """

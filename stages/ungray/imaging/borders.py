@@ -1,8 +1,8 @@
 """Mounts and frames around photos: found by their even tone and their straight, sharp inner edges.
 
-A network gives them a color like everything else, mostly blue or brown, but paper, passe-partout and the
-bars of a film have none. What merely reaches the edge of a photo (a sky, a studio's ground, snow, the night
-around the moon) ends in no straight edge on two opposite sides, and is no border.
+A network colors them like everything else, mostly blue or brown, but paper, mats and the bars of a film are
+gray. What merely reaches the edge of a photo (sky, a studio background, snow, the night around the moon) has
+no straight edge on two opposite sides, and is not a border.
 """
 
 from __future__ import annotations
@@ -20,54 +20,57 @@ from ungray.imaging.color import Float
 
 Gray = NDArray[np.uint16]
 SAMPLES = 400
-"""Along the short side; a border is looked for in these, and its edges are then found in all pixels."""
+"""Number along the short side; a border is looked for in these, and its edges are then found in all
+pixels."""
 LEAST = 16
-"""Pixels of the short side below which there is no telling."""
+"""Pixels of the short side below which no border is looked for."""
 
-# Levels of 8 bits:
+# In 8-bit levels:
 LEVEL = 257
-"""One of them in levels of 16 bits."""
+"""One 8-bit level in 16-bit levels."""
 EVEN = 10
-"""By how much a border's outermost samples differ from a slow change of tone."""
+"""Largest difference of a border's outermost samples from a slow change of tone."""
 STEP = 10
-"""By how much a photo differs from its border where it begins."""
+"""Smallest difference of a photo from its border where the photo begins."""
 DRIFT = 1.5
-"""By how much a border's tone changes from one sample to the next, where light falls off."""
+"""Largest change of a border's tone from one sample to the next, due to light falloff."""
 ALIKE = 20
-"""By how much borders on opposite sides differ."""
+"""Largest difference of borders on opposite sides."""
 
 # Shares:
 MOSTLY = 0.95
-"""Of a border's samples that are of its tone: there may be dust, and a caption."""
+"""Smallest share of a border's samples that have its tone; the rest may be dust or a caption."""
 DEPTH = 0.42
-"""Of the height or width, which a border takes at most on one side."""
+"""Largest share of the height or width that a border takes on one side."""
 SLANT = 0.04
-"""Slope of a border's edge: a scan lies crooked by two degrees."""
+"""Largest slope of a border's edge: a scan may be crooked by two degrees."""
 RATHER_LEVEL = 0.85
-"""Of the points on the best line, which are enough for one that is not aslant."""
+"""Share of the best line's points with which a line of slope 0 is preferred."""
 FAINT, STRAIGHT, VERY_STRAIGHT = 0.25, 0.6, 0.7
-"""Of an edge that is seen on one straight line, since a photo may be of its border's tone here and there:
-where all sides are of one tone, where three have such an edge, where only two have."""
+"""Smallest share of an edge that is seen on one straight line, since a photo may have its border's tone in
+places: if all sides have one tone, if three have such an edge, if only two have."""
 TOGETHER, FAINT_TOGETHER = 1.5, 1.9
-"""Of the four edges where all sides are of one tone, taken together; where only means of blocks show it."""
+"""Smallest sum of the shares of the four edges if all sides have one tone; if only means of blocks show
+it."""
 EARLY = 0.05
-"""Of an edge where something begins before it."""
+"""Largest share of an edge before which something else begins."""
 
 BLOCKS = 24
-"""Parts of a side whose means show a fainter edge than single samples do: a gray sky in a gray mount."""
+"""Parts of a side; their means show fainter edges than single samples do, as of a gray sky in a gray
+mount."""
 LEAST_JUMP, JUMP_TO_NOISE = 1.0, 4.5
-"""Levels of 8 bits by which such a mean changes at an edge at least; and over what it does in a border."""
+"""Smallest change of such a mean at an edge: in 8-bit levels, and relative to its noise in a border."""
 BLOCK = 9
-"""Pixels before an edge in which JPEG's blocks of 8 show its ringing."""
+"""Pixels before an edge in which JPEG's 8-pixel blocks show ringing."""
 
 OPPOSITE = ({0, 1}, {2, 3})
-"""The sides are top, bottom, left and right."""
+"""Pairs of opposite sides, which are numbered top, bottom, left, right."""
 NESTED = 3
-"""Borders in borders: the scanner's lid, the mount, the print's own white edge."""
+"""Largest number of nested borders: the scanner's lid, the mount, the print's own white edge."""
 
 
 class Edge(NamedTuple):
-    """A straight edge: a border is ``offset + slope * at`` pixels deep at a side's pixel ``at``."""
+    """A straight edge: at pixel ``at`` of a side, the border is ``offset + slope * at`` pixels deep."""
 
     offset: float
     slope: float
@@ -84,8 +87,8 @@ NONE = Edge(0, 0)
 
 @dataclass(frozen=True)
 class Border:
-    """What surrounds a photo of ``height`` x ``width`` pixels; the edges of top and bottom run to the right,
-    those of left and right down."""
+    """The border of a photo of ``height`` x ``width`` pixels; edges run rightward along top and bottom,
+    downward along left and right."""
 
     height: int
     width: int
@@ -95,7 +98,7 @@ class Border:
     right: Edge = NONE
 
     def holds(self, x: float, y: float) -> bool:
-        """Say whether the place ``x`` pixels from the left and ``y`` from the top is on the border."""
+        """Return whether the point ``x`` pixels from the left and ``y`` from the top is on the border."""
         across, down = (x, self.width - x), (y, self.height - y)
         return any(
             distance < edge.offset + edge.slope * at
@@ -105,7 +108,7 @@ class Border:
         )
 
     def pixels(self, rows: slice) -> Iterator[tuple[slice, slice | NDArray[np.bool_]]]:
-        """Yield the border's pixels in ``rows``, some rows at a time, and which pixels of these."""
+        """Yield the border's pixels in ``rows``: some rows at a time, with the columns or their mask."""
         if not any(edge.slope for edge in (self.top, self.bottom, self.left, self.right)):
             yield from self._level(rows)
             return
@@ -114,7 +117,7 @@ class Border:
         whole, some = (above.min(), below.min()), (above.max(), below.max())
         for number in range(rows.start, rows.stop):
             row = slice(number, number + 1)
-            down, up = number + 0.5, self.height - number - 0.5  # a pixel is where its middle is
+            down, up = number + 0.5, self.height - number - 0.5  # the position of a pixel is its center
             if down < whole[0] or up < whole[1]:
                 yield row, slice(None)
                 continue
@@ -136,11 +139,11 @@ class Border:
 
 
 def find(gray: Gray) -> Border | None:
-    """Return the border around a gray photo, uint16 (height, width), levels of the sRGB curve; None without.
+    """Return the border around a gray photo, uint16 (height, width), levels of the sRGB curve; None if none.
 
-    A border is nearly of one tone on each side, alike on opposite ones, and ends in a straight, sharp edge on
-    two opposite sides at least; the edge may be faint where all four sides are alike. Where it does on three,
-    the fourth is taken to be as deep as the least of these, if it is of that tone.
+    A border has nearly one tone on each side, similar on opposite sides, and ends in a straight, sharp edge
+    on at least two opposite sides; the edge may be faint if all four sides are similar. A side of the same
+    tone without such an edge is assumed to be as deep as the shallowest of the others.
     """
     height, width = gray.shape
     edges = [NONE] * 4
@@ -153,9 +156,9 @@ def find(gray: Gray) -> Border | None:
             break
         begins, outside = (left, left, top, top), (top, height - bottom, left, width - right)
         for side, edge in enumerate(found):
-            if edge != NONE:  # of what is looked at to the whole photo: an edge goes on straight to both ends
+            if edge != NONE:  # in pixels of the whole photo: an edge continues straight to both ends
                 edges[side] = Edge(outside[side] + edge.offset - edge.slope * begins[side], edge.slope)
-        # A pixel further than the edge, where it is blended.
+        # One pixel beyond the edge, where the two are blended.
         inner = [
             int(np.ceil(edge.depths(length).max())) + 1 if edge != NONE else 0
             for edge, length in zip(edges, (width, width, height, height), strict=True)
@@ -170,15 +173,15 @@ class _Side:
 
     pixels: Gray
     step: int
-    """Pixels from a sample to the next."""
+    """Pixels from one sample to the next."""
 
     def outermost(self) -> Float:
-        """Return its outermost samples in levels of 8 bits, float32 (length,)."""
+        """Return its outermost samples in 8-bit levels, float32 (length,)."""
         row = self.pixels[min(self.step // 2 + 1, len(self.pixels) - 1), self.step // 2 :: self.step]
         return cv2.blur(row.astype(np.float32)[None] / LEVEL, (3, 1))[0]
 
     def samples(self) -> Float:
-        """Return its samples in levels of 8 bits, float32 (depth, length), smoothed over three each way."""
+        """Return its samples in 8-bit levels, float32 (depth, length), smoothed over 3 x 3 samples."""
         rows = int(len(self.pixels) * DEPTH)
         taken = self.pixels[self.step // 2 : rows : self.step, self.step // 2 :: self.step]
         return np.asarray(cv2.blur(taken.astype(np.float32) / LEVEL, (3, 3)), dtype=np.float32)
@@ -191,7 +194,7 @@ def _edges(gray: Gray) -> list[Edge] | None:
     tones = [_even_tone(side.outermost()) for side in sides]
     even = {n for n, tone in enumerate(tones) if tone is not None}
     if not any(pair <= even for pair in OPPOSITE):
-        return None  # as nearly every photo
+        return None  # true of nearly every photo
     traces = {n: _trace(sides[n], tone) for n, tone in enumerate(tones) if tone is not None}
     means = {n: trace.tone for n, trace in traces.items()}
     seen = _seen(traces)
@@ -209,9 +212,9 @@ def _edges(gray: Gray) -> list[Edge] | None:
 
 
 def _seen(traces: Mapping[int, _Trace], *, together: float = TOGETHER) -> set[int]:
-    """Return the sides, 0 to 3, whose traced edges are those of a border; none where there is no border.
+    """Return the sides, 0 to 3, whose traced edges are those of a border; empty if there is no border.
 
-    ``together`` is how much of four edges is enough where all sides are of one tone.
+    ``together`` is the sum of the four edges' shares that is enough if all sides have one tone.
     """
     straight = {n for n, trace in traces.items() if trace.share >= STRAIGHT}
     very = {n for n, trace in traces.items() if trace.share >= VERY_STRAIGHT and trace.early <= EARLY}
@@ -228,7 +231,7 @@ def _seen(traces: Mapping[int, _Trace], *, together: float = TOGETHER) -> set[in
 
 
 def _even_tone(samples: Float) -> Float | None:
-    """Return the slow change of tone along a side, float32 (length,); None where it is not even."""
+    """Return the slow change of tone along a side, float32 (length,); None if its tone is not even."""
     curves, fit = _curves(len(samples))
     tone = curves @ (fit @ samples)
     close = np.abs(samples - tone) <= EVEN
@@ -241,7 +244,7 @@ def _even_tone(samples: Float) -> Float | None:
 
 @lru_cache(maxsize=16)
 def _curves(length: int) -> tuple[Float, Float]:
-    """Return what a slow change is made of, float32 (length, 3), and what fits it by least squares."""
+    """Return a basis of slow changes, float32 (length, 3), and its pseudoinverse for least-squares fits."""
     curves = np.polynomial.legendre.legvander(np.linspace(-1, 1, length), 2)
     return curves.astype(np.float32), np.linalg.pinv(curves).astype(np.float32)
 
@@ -251,17 +254,17 @@ class _Trace:
     """What was found going inward from a side."""
 
     begins: NDArray[np.intp]
-    """The sample at which the photo begins in each column; as many as there are where it does not."""
+    """The sample at which the photo begins in each column; the number of samples if it does not."""
     edge: Edge
     share: float
-    """Of the edge, in which it is seen."""
+    """Share of the edge on which it is seen."""
     early: float
-    """Share of the edge in which something begins before it."""
+    """Share of the edge before which something else begins."""
     tone: float
-    """The side's, in levels of 8 bits."""
+    """Mean tone of the side, in 8-bit levels."""
 
     def even_to(self, depth: float) -> bool:
-        """Say whether the side is of its tone down to ``depth`` samples."""
+        """Return whether the side has its tone down to ``depth`` samples."""
         return bool((self.begins >= depth - 1).mean() >= MOSTLY)
 
 
@@ -281,7 +284,7 @@ def _trace(side: _Side, tone: Float) -> _Trace:
     nothing = _Trace(begins, NONE, 0.0, 1.0, mean)
     if len(inside) < LEAST:
         return nothing
-    first, last = np.percentile(inside, (2, 98)).astype(int)  # beyond are the borders of the sides beside it
+    first, last = np.percentile(inside, (2, 98)).astype(int)  # beyond are the borders of the adjacent sides
     if last - first < len(begins) * 0.3:
         return nothing
     inside = inside[(inside >= first) & (inside <= last)]
@@ -298,7 +301,7 @@ def _trace(side: _Side, tone: Float) -> _Trace:
 
 
 def _fainter(side: _Side, trace: _Trace) -> _Trace:
-    """Return the trace by means of blocks where ``trace`` has no edge, or a straight one lies before its."""
+    """Return a trace by block means if ``trace`` has no edge, or if a straight one lies before its edge."""
     samples = side.samples()
     width = samples.shape[1] // BLOCKS
     if len(samples) < LEAST or width < 3:
@@ -342,7 +345,7 @@ class _Line(NamedTuple):
 
 
 def _straight(at: NDArray[np.float64], depth: NDArray[np.float64], *, tolerance: float) -> _Line:
-    """Return the line that most points are on, give or take ``tolerance``; rather one that is not aslant."""
+    """Return the line with the most points within ``tolerance``, preferring a line of slope 0."""
     picked = np.unique(np.linspace(0, len(at) - 1, 32).astype(int))
     one, other = (picked[which] for which in np.triu_indices(len(picked), 1))
     far = at[other] - at[one] > (at[-1] - at[0]) / 4
@@ -362,7 +365,8 @@ def _straight(at: NDArray[np.float64], depth: NDArray[np.float64], *, tolerance:
 
 
 def _in_pixels(side: _Side, edge: Edge, columns: NDArray[np.intp]) -> Edge:
-    """Return an edge, found in samples at these columns, to a pixel: where half of the step is done."""
+    """Return an edge found in samples at ``columns`` with pixel accuracy: where half of the step is
+    reached."""
     step, width = side.step, side.pixels.shape[1]
     reach = 3 * step + 3
     at, depth = [], []

@@ -28,8 +28,8 @@ WHITE = RGB_TO_XYZ.sum(axis=1)
 class PredictAb(Protocol):
     """A network: takes lightness (batch, 1, height, width), returns ab (batch, 2, height, width).
 
-    All float32 and in Lab units. Hints, if any, are (batch, 3, height, width): a, b, and in 0..1 how far they
-    are to be trusted.
+    All float32 and in Lab units. Hints, if any, are (batch, 3, height, width): a, b, and how much they are
+    trusted, in 0..1.
     """
 
     def __call__(self, lightness: Float, hints: Float | None = None, /) -> Float:
@@ -42,7 +42,7 @@ def rgb_to_lab(rgb: Rgb) -> Float:
 
 
 def lab_to_rgb(lab: Float) -> Rgb:
-    """Convert float32 Lab of shape (height, width, 3) to uint8 sRGB; outside the gamut it is clipped."""
+    """Convert float32 Lab of shape (height, width, 3) to uint8 sRGB; colors out of gamut are clipped."""
     return (_convert(lab, cv2.COLOR_Lab2RGB).clip(0, 1) * 255 + 0.5).astype(np.uint8)
 
 

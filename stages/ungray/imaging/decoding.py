@@ -1,10 +1,10 @@
-"""Decodes bytes that nobody vouches for, in a process of its own whose time and memory are limited.
+"""Decodes untrusted bytes in a separate process whose time and memory are limited.
 
-A few kilobytes can make a decoder take gigabytes, minutes, or a fall. :func:`limited` leaves such a file to
-another process, which is kept for the next one. It may take memory in proportion to the pixels that the
-file's header claims and to the bytes of the file, and is killed past its time. The limit on memory is one of
-Linux; elsewhere that on time holds alone. All this bounds what a file costs; it is no wall against code that
-takes a decoder over.
+A few kilobytes can make a decoder use gigabytes, run for minutes, or crash. :func:`limited` decodes such a
+file in another process, which is kept for the next one. The process may use memory in proportion to the
+pixels that the file's header claims and to the bytes of the file, and is killed when its time is over. The
+memory limit works on Linux only; elsewhere only the time limit holds. These limits bound the cost of a file;
+they are no protection against code that takes over a decoder.
 """
 
 from __future__ import annotations
@@ -37,35 +37,35 @@ except ImportError:  # Windows
 R = TypeVar("R")
 
 SECONDS = 60.0
-"""That a photo may take where its caller has no deadline; the largest ones take a tenth of it."""
+"""Seconds that a photo may take if its caller has no deadline; the largest ones take a tenth of it."""
 
 MEMORY = 512 << 20
-"""Bytes that any photo may take, however small."""
+"""Bytes of memory that any photo may use, however small."""
 
 PIXEL_MEMORY = 32
-"""Bytes that a photo may take for each of its pixels, and :data:`FILE_MEMORY` for each byte of its file."""
+"""Further bytes of memory per pixel of a photo, and :data:`FILE_MEMORY` per byte of its file."""
 
 FILE_MEMORY = 8
 
 GRACE = 2.0
-"""Seconds past a photo's time after which its process ends by itself, should nobody be left to kill it."""
+"""Seconds past a photo's time after which its process ends by itself, if no other has killed it."""
 
 START = (
     "import sys; sys.path[:] = [{home!r}, *{path!r}]; import ungray; del sys.path[0]; "
     "from ungray.imaging.decoding import serve; serve()"
 )
-"""Of ungray it is the very copy that is at work here, whichever is installed."""
+"""The process imports the copy of ungray that runs here, whichever one is installed."""
 
 SIZE = struct.Struct("<Q")
 TIME = struct.Struct("<d")
 
 
 class TooLongError(PhotoError):
-    """A photo that could not be decoded in its time."""
+    """A photo that was not decoded within its time limit."""
 
 
 class Decoder:
-    """Has photos decoded by other processes, and can be told to stop. Threads may share it."""
+    """Decodes photos in other processes, and can be stopped. Threads may share it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -76,15 +76,16 @@ class Decoder:
         """Return ``work(content)``, done in another process.
 
         Args:
-            work: a function of a module, or :func:`functools.partial` of one: it is sent by its name. What it
-                returns is sent back, pickled.
+            work: a module-level function, or :func:`functools.partial` of one: it is pickled by name. Its
+                result is pickled, too.
             content: a photo's file.
-            seconds: that it may take; what starting a process takes does not count.
+            seconds: its time limit; starting a process does not count.
 
         Raises:
             TooLongError: it took longer.
-            PhotoError: ``work`` raised it, it took too much memory, its decoder broke down, or :meth:`close`.
-            Exception: what else ``work`` raised.
+            PhotoError: ``work`` raised it, it used too much memory, its decoder crashed, or :meth:`close` was
+                called.
+            Exception: anything else that ``work`` raised.
         """
         request = pickle.dumps(work)
         if self._stopped:
@@ -96,7 +97,7 @@ class Decoder:
                 process.kill("stopped")
         try:
             done, result = pickle.loads(process.ask(request, content, seconds=seconds))
-        except BaseException:  # Ctrl-C above all: the process is at work on what nobody wants any more
+        except BaseException:  # such as Ctrl-C: the process works on what is no longer wanted
             process.kill("left")
             process.close()
             raise
@@ -109,7 +110,7 @@ class Decoder:
         return result
 
     def close(self) -> None:
-        """Kill what is under way, so that nobody waits for it; nothing more is decoded."""
+        """Kill the busy processes, so that nobody waits for them; nothing more is decoded."""
         with self._lock:
             self._stopped = True
             for process in self._busy:
@@ -120,7 +121,7 @@ class _Process:
     """Another process, which decodes one photo at a time."""
 
     def __init__(self) -> None:
-        # Its own way to this module, whatever the folder it starts in has become.
+        # An absolute path to this module, whatever the current folder is.
         path = [*filter(None, sys.path), str(Path(__file__).parents[3])]
         one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         self._process = subprocess.Popen(
@@ -137,7 +138,7 @@ class _Process:
         """Return the answer of :func:`_answer`; see :meth:`Decoder.run` for what is raised."""
         if self._exchange(TIME.pack(seconds) + work) is None:
             raise PhotoError("interrupted") if self.killed else self._not_started()
-        # Only now: what it takes to start and to import is not the photo's.
+        # Only now: the time to start and import does not count for the photo.
         timer = threading.Timer(seconds, self.kill, ["late"])
         timer.daemon = True
         timer.start()
@@ -145,7 +146,7 @@ class _Process:
             answer = self._exchange(content)
         finally:
             timer.cancel()
-            timer.join()  # or it might kill the process over the next photo
+            timer.join()  # or it might kill the process during the next photo
         if answer is not None:
             return answer
         if self.killed == "late":
@@ -153,21 +154,21 @@ class _Process:
         if self.killed:
             raise PhotoError("interrupted")
         ended = self._process.wait()
-        if ended == -signal.SIGKILL:  # by the system, where memory is scarce
+        if ended == -signal.SIGKILL:  # by the system, when memory is scarce
             raise PhotoError("needs more memory than there is")
         raise PhotoError(f"damaged: its decoder broke down ({_name(ended)})")
 
     def is_alive(self) -> bool:
-        """Say whether the process is there: the system may have killed it for its memory."""
+        """Return whether the process is alive: the system may have killed it to free memory."""
         return self._process.poll() is None
 
     def kill(self, why: str) -> None:
-        """End the process; whoever waits for its answer gets none."""
+        """Kill the process; whoever waits for its answer gets None."""
         self.killed = self.killed or why
         self._process.kill()
 
     def close(self) -> None:
-        """End the process, which nobody waits for, and forget it."""
+        """End the process, for which nobody waits, and close its streams."""
         self._process.kill()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
@@ -175,7 +176,7 @@ class _Process:
                 stream.close()  # type: ignore[union-attr]
 
     def _exchange(self, message: bytes) -> bytes | None:
-        """Send a message, return the answer; None: there is none, the process is gone."""
+        """Send a message and return the answer; None if the process is gone."""
         assert self._process.stdin
         assert self._process.stdout
         try:
@@ -192,7 +193,7 @@ class _Process:
 
 
 serving = False
-"""Whether this process is one that decodes for another."""
+"""Whether this process decodes for another one."""
 
 _everybody = Decoder()
 _all: weakref.WeakSet[_Process] = weakref.WeakSet()
@@ -209,17 +210,17 @@ def limited(work: Callable[[bytes], R], content: bytes, *, seconds: float = SECO
 
 
 def stop() -> None:
-    """Kill all processes, at work or not, before this one ends in haste."""
+    """Kill all processes, busy or idle, before this one exits abruptly."""
     for process in list(_all):
         process.kill("stopped")
 
 
 def serve() -> None:
-    """Decode what comes on standard input, as :class:`_Process` sends it, until its end."""
+    """Decode what :class:`_Process` sends on standard input, until its end."""
     global serving
     serving = True
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who asks, who kills this process
-    # Streams of its own: a library that prints something must not speak in between.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which kills this process
+    # Separate streams: what a library prints must not get between the answers.
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     with Path(os.devnull).open("r+b") as nowhere:
         for number in (0, 1):
@@ -227,9 +228,9 @@ def serve() -> None:
         warnings.simplefilter("ignore")
         while (request := _receive(requests)) is not None:
             (seconds,) = TIME.unpack_from(request)
-            work = pickle.loads(request[TIME.size :])  # imports its module, so that this is not the photo's
+            work = pickle.loads(request[TIME.size :])  # imports its module, not on the photo's time
             _send(b"", answers)
-            os.dup2(nowhere.fileno(), 2)  # it has started: what is said now is said by decoders
+            os.dup2(nowhere.fileno(), 2)  # it has started: from now on only decoders print
             if (content := _receive(requests)) is None:
                 break
             with _time(seconds + GRACE):
@@ -238,7 +239,7 @@ def serve() -> None:
 
 
 def _answer(work: Callable[[bytes], Any], content: bytes) -> bytes:
-    """Return whether ``work(content)`` was done, and what it returned or raised, pickled."""
+    """Return, pickled, whether ``work(content)`` succeeded, and what it returned or raised."""
     try:
         with _memory(MEMORY + FILE_MEMORY * len(content)):
             _, width, height = probe(content)
@@ -248,7 +249,7 @@ def _answer(work: Callable[[bytes], Any], content: bytes) -> bytes:
         return pickle.dumps((False, PhotoError("needs more memory than there is for one of its size")))
     except Exception as error:
         try:
-            if not isinstance(error, UngrayError):  # a fault of ours, to be found
+            if not isinstance(error, UngrayError):  # a bug of ours: keep its traceback
                 error.add_note(traceback.format_exc())
             return pickle.dumps((False, error))
         except Exception:  # an exception that can't be sent
@@ -257,7 +258,7 @@ def _answer(work: Callable[[bytes], Any], content: bytes) -> bytes:
 
 @contextmanager
 def _memory(allowed: int) -> Iterator[None]:
-    """Let this process take so many bytes beside those it has."""
+    """Let this process use ``allowed`` bytes on top of those it has."""
     used = _address_space()
     if resource is None or used is None:
         yield
@@ -275,7 +276,7 @@ def _least(wanted: int, limit: int) -> int:
 
 
 def _address_space() -> int | None:
-    """Return the bytes of this process's address space; None where the system does not say."""
+    """Return the bytes of this process's address space; None if the system does not report them."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     except OSError:
@@ -332,7 +333,7 @@ def _send(message: bytes, stream: IO[bytes]) -> None:
 
 
 def _receive(stream: IO[bytes]) -> bytes | None:
-    """Return the next message; None: the stream has ended."""
+    """Return the next message; None if the stream has ended."""
     head = stream.read(SIZE.size)
     if len(head) < SIZE.size:
         return None
@@ -342,7 +343,7 @@ def _receive(stream: IO[bytes]) -> bytes | None:
 
 
 def _name(ended: int) -> str:
-    """Return what to call an exit status: of a signal its name."""
+    """Return the name of an exit status: that of the signal, if it was one."""
     try:
         return signal.Signals(-ended).name
     except ValueError:

@@ -1,11 +1,11 @@
-"""How alike two photographs look: which are copies of one another, and which were cut from one another.
+"""Similarity of photographs: which are copies of one another, and which were cropped from one another.
 
-Strictly: a perceptual hash of 64 bits, which survives another size, format or compression (:func:`near`).
-Loosely (:func:`copies`): also what was mirrored, turned, cropped, framed or rotated by a few degrees. The
-same corners are looked for in both photos (ORB: Rublee et al., 2011), and a copy is what many of them fit,
-once one photo is moved, turned and scaled onto the other (RANSAC, as in OpenCV). So that few pairs need that
-look, corners are found again by parts of their descriptors in an inverted index, and have to agree about how
-far the photo was turned (weak geometric consistency: Jegou et al., 2008).
+Strict (:func:`near`): a perceptual hash of 64 bits, which survives another size, format or compression. Loose
+(:func:`copies`): also photos that were mirrored, turned, cropped, framed or rotated by a few degrees. Corners
+are matched between two photos (ORB: Rublee et al., 2011), which are copies if many corners fit once one photo
+is moved, turned and scaled onto the other (RANSAC, by OpenCV). So that few pairs need this comparison,
+corners are first matched by parts of their descriptors in an inverted index, and have to agree on the angle
+of the turn (weak geometric consistency: Jegou et al., 2008).
 """
 
 from __future__ import annotations
@@ -24,59 +24,62 @@ from scipy.sparse.csgraph import connected_components
 from ungray.imaging.color import Rgb
 
 MEASURED_SIDE = 256
-"""Likeness is measured on a copy with this short side, so that it means the same for every size."""
+"""Similarity is measured on a copy with this short side in pixels, so that it means the same for every
+size."""
 
 CORNERS, MIRRORED_CORNERS = 128, 64
-"""The strongest corners of a photo, and those of them that are described as they look in a mirror, too."""
+"""Number of a photo's strongest corners that are kept, and of those that are also described as mirrored."""
 LEAST_SIDE = 64
-"""Pixels; what is smaller has no corners to speak of and is known by its hash alone."""
+"""Pixels; smaller photos have no useful corners and are compared by their hash alone."""
 MOST_LONG_SIDE = 1024
-"""Pixels of the copy whose corners are looked for: those of a strip of film would be of no use."""
+"""Largest long side, in pixels, of the copy in which corners are looked for; a strip of film would exceed
+it."""
 
 CORNER = np.dtype([("x", "<f2"), ("y", "<f2"), ("angle", "u1"), ("mirrored", "?"), ("words", "<u4", 8)])
-"""A corner: where it is in the small copy, in pixels; its direction, 256 for a full turn; whether it is seen
-in a mirror; and its descriptor, 256 bits in eight words."""
+"""A corner: its position in the small copy, in pixels; its direction, 256 for a full turn; whether it is
+described as mirrored; and its descriptor, 256 bits in eight words."""
 
 COMMON = 16
-"""Photos look alike in a word that so many corners have, and it tells nothing."""
+"""A word that more corners than this share says nothing about similarity."""
 AGREEING = 4
-"""So many words must agree, and about the angle, before the corners of two photos are compared."""
+"""Number of words that must match, at one angle, before the corners of two photos are compared."""
 TURNS = 16
-"""Steps of a full turn in which they agree about the angle."""
+"""Number of steps of a full turn by which that angle is counted."""
 PHOTOS_AT_ONCE = 16384
-"""Pairs are counted for so many photos at a time, which bounds memory."""
+"""Number of photos whose pairs are counted at a time, which bounds memory."""
 
 SAME_CORNER = 64
-"""Bits of 256 in which the descriptors of one corner differ at most."""
+"""Largest number of bits, of 256, in which the descriptors of one corner differ."""
 FITS_WITHIN = 4.0
-"""Pixels between a corner and where it should be."""
+"""Largest distance in pixels between a corner and its expected position."""
 LEAST_FITTING, LEAST_SHARE = 10, 0.1
-"""So many corners fit in two copies at least, and such a share of those that both photos show."""
+"""Smallest number of corners that fit in two copies, and their smallest share of those that both show."""
 LEAST_SCALE = 0.4
-"""How much smaller the copy shows things at least. Less is a chance fit onto a few corners."""
+"""Smallest scale of one copy relative to the other. A smaller one is a chance fit onto a few corners."""
 
 NEAR = 8
-"""Bits in which the hashes of two copies of a photo differ at most where no parameter says it."""
+"""Largest number of bits in which the hashes of two copies differ, unless a parameter says it."""
 SAME_WORDS = 10
-"""So many words of a :func:`sketch` a copy has at least: of 39,919 unrelated pairs two had as many."""
+"""Smallest number of words of a :func:`sketch` that a copy shares: 2 of 39,919 unrelated pairs had as
+many."""
 
 ROWS_AT_ONCE = 1024
 
 Corners = NDArray[Any]
-"""Structured, of :data:`CORNER`, of one photo: (number,)."""
+"""Corners of one photo: (number,), dtype :data:`CORNER`."""
 Hashes = NDArray[np.uint64]
 Pairs = NDArray[np.int64]
 
 
 class Look(NamedTuple):
-    """What a photo is known by: ``phash`` as :func:`phash` gives it, ``corners`` as :func:`corners` does."""
+    """What photos are compared by: ``phash`` is from :func:`phash`, ``corners`` from :func:`corners`."""
 
     phash: str
     corners: Corners
 
 
 def look(rgb: Rgb) -> Look:
-    """Return what the photo ``rgb``, uint8 (height, width, 3), is known by."""
+    """Return what the photo ``rgb``, uint8 (height, width, 3), is compared by."""
     small = small_copy(rgb)
     return Look(phash(small), corners(small))
 
@@ -101,9 +104,9 @@ def phash(rgb: Rgb) -> str:
 
 
 def corners(rgb: Rgb) -> Corners:
-    """Return the strongest corners of ``rgb``, uint8 (height, width, 3); some of them in a mirror, too.
+    """Return the strongest corners of ``rgb``, uint8 (height, width, 3); some of them mirrored, too.
 
-    None of a photo whose short side is under :data:`LEAST_SIDE` pixels.
+    Empty for a photo whose short side is under :data:`LEAST_SIDE` pixels.
     """
     height, width = rgb.shape[:2]
     if min(height, width) < LEAST_SIDE:
@@ -142,7 +145,7 @@ def _packed(points: Sequence[cv2.KeyPoint], words: NDArray[Any] | None, *, mirro
 def near(hashes: Sequence[str], *, distance: int) -> list[tuple[int, int]]:
     """Return the pairs of photos, the lower number first, whose hashes differ in at most ``distance`` bits.
 
-    ``hashes`` are those of :func:`phash`; an empty one is like no other.
+    ``hashes`` are from :func:`phash`; an empty one matches no other.
     """
     known, numbers = _known(hashes)
     pairs = [found for block in _blocks(known, known) for found in _within(*block, distance)]
@@ -154,9 +157,9 @@ Sketch = NDArray[np.uint32]
 
 
 def sketch(corners: Corners) -> Sketch:
-    """Return the words of ``corners`` that are not mirrored, without where they were and beside what.
+    """Return the words of the ``corners`` that are not mirrored, without their positions and neighbors.
 
-    By them copies are known that were cut, too, but no picture can be made of them again.
+    They identify copies, cropped ones too, but no picture can be reconstructed from them.
     """
     return _mixed(corners["words"][~corners["mirrored"]])
 
@@ -167,10 +170,10 @@ def _mixed(words: NDArray[np.uint32]) -> Sketch:
 
 
 class Sketched:
-    """Photos of which only hash and sketch are left, to find copies of them."""
+    """Photos of which only hashes and sketches are kept, to find copies of them."""
 
     def __init__(self, phashes: Sequence[str], sketches: Sequence[Sketch]) -> None:
-        """``phashes`` as :func:`phash` gives them, ``sketches`` as :func:`sketch` does; both may be empty."""
+        """``phashes`` are from :func:`phash`, ``sketches`` from :func:`sketch`; both may be empty."""
         hashes, self._numbers = _known(phashes)
         self._turned = turned(hashes)
         words = np.concatenate([np.empty(0, np.uint32), *sketches])
@@ -195,10 +198,11 @@ class Sketched:
 
 
 def distances(phash: str, others: Sequence[str]) -> list[int]:
-    """Return in how many of 64 bits ``phash`` differs from each of ``others``, however a photo was turned.
+    """Return the number of bits, of 64, in which ``phash`` differs from each of ``others`` in any
+    orientation.
 
-    The smallest of the eight: as it is, turned by 90, 180 or 270 degrees, and each of these mirrored; bits
-    count twice where it was mirrored or turned, as in :func:`copies`. An empty hash differs in all.
+    The smallest of eight: as it is, turned by 90, 180 or 270 degrees, and each of these mirrored; bits count
+    twice if the photo was mirrored or turned, as in :func:`copies`. An empty hash differs in all.
     """
     theirs, numbers = _known(others)
     found = np.full(len(others), 64)
@@ -210,9 +214,9 @@ def distances(phash: str, others: Sequence[str]) -> list[int]:
 
 
 def known(hashes: Sequence[str], others: Hashes, *, distance: int) -> list[bool]:
-    """Return which of ``hashes`` are of photos of which a copy is among ``others``, by hash alone.
+    """Return for each of ``hashes`` whether ``others`` has the hash of a copy of its photo.
 
-    ``others`` are uint64 (number,). Bits as in :func:`copies`; what was cut is not seen by its hash.
+    ``others`` are uint64 (number,). ``distance`` is as in :func:`copies`; hashes do not reveal crops.
     """
     ours, numbers = _known(hashes)
     found = np.zeros(len(hashes), bool)
@@ -229,9 +233,9 @@ ODD = np.arange(8) % 2 == 1
 def turned(hashes: Hashes) -> Hashes:
     """Return the hashes (number, 8) that photos with ``hashes``, uint64, have when mirrored and turned.
 
-    The first is the photo's own. To mirror a photo changes the sign of every other frequency, to transpose
-    it swaps rows and columns of them. The median that bits are told by moves a little, so a photo that was
-    turned differs from its hash here in 4 bits, in one photo of fifty in more than 8.
+    The first is the photo's own. Mirroring a photo changes the sign of every other frequency; transposing it
+    swaps their rows and columns. The median that decides the bits moves a little, so the hash of a turned
+    photo differs from the one here in 4 bits, for one photo of fifty in more than 8.
     """
     places = np.arange(63, -1, -1, dtype=np.uint64)
     bits = (hashes[:, None] >> places & np.uint64(1)).astype(bool).reshape(-1, 8, 8)
@@ -247,13 +251,13 @@ def turned(hashes: Hashes) -> Hashes:
 
 
 def copies(looks: Sequence[Look], *, distance: int, first: int = 0) -> list[tuple[int, int]]:
-    """Return the pairs of photos, the lower number first, that show the same, however one was cut or turned.
+    """Return the pairs of photos, the lower number first, that are copies, even if one was cropped or turned.
 
     Args:
-        looks: of the photos.
-        distance: bits of 64 in which the hashes of two copies differ at most; half as many count where one
-            was mirrored or turned, since unrelated photos come closer to one of eight.
-        first: if not 0, only pairs of one of the first so many photos with one of the others.
+        looks: one per photo.
+        distance: largest number of bits, of 64, in which the hashes of two copies differ; half as many if one
+            was mirrored or turned, since the best of eight hashes of an unrelated photo is closer.
+        first: if not 0, only pairs of one of the first ``first`` photos with one of the others.
     """
     known, numbers = _known([one.phash for one in looks])
     found = set()
@@ -276,21 +280,21 @@ def same(keys: Sequence[Hashable]) -> list[tuple[int, int]]:
 
 
 def components(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
-    """Number the connected components of a graph of ``count`` photos: a component's number for each photo."""
+    """Return for each of ``count`` photos the number of its connected component in the graph of ``pairs``."""
     edges = np.array(list(pairs), dtype=np.int64).reshape(-1, 2)
     graph = coo_array((np.ones(len(edges), bool), (edges[:, 0], edges[:, 1])), shape=(count, count))
     return connected_components(graph, directed=False)[1].tolist()
 
 
 def _known(hashes: Sequence[str]) -> tuple[Hashes, Pairs]:
-    """Return the hashes that are not empty as numbers, and where they stand."""
+    """Return the hashes that are not empty as numbers, and their indices."""
     numbers = np.array([number for number, value in enumerate(hashes) if value], np.int64)
     return np.array([int(value, 16) for value in hashes if value], np.uint64), numbers
 
 
 def _blocks(hashes: Hashes, others: Hashes) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Yield for some hashes at a time the number of the first, and in how many bits they differ from all
-    others from there on."""
+    """Yield for some hashes at a time the index of the first, and the number of bits in which they differ
+    from all others from that index on."""
     for start in range(0, len(hashes), ROWS_AT_ONCE):
         yield start, np.bitwise_count(hashes[start : start + ROWS_AT_ONCE, None] ^ others[None, start:])
 
@@ -312,7 +316,7 @@ def _candidates(found: Sequence[Corners], *, first: int) -> Iterator[tuple[int, 
     for start in range(0, count, PHOTOS_AT_ONCE):
         keys = []
         for members in (group for groups in buckets for group in groups):
-            # Members stand in the order of their photos, so the left one of a pair is of the lower.
+            # Members are in the order of their photos, so the left one of a pair has the lower number.
             members = members[
                 (owner[members[:, 0]] < start + PHOTOS_AT_ONCE) & (owner[members[:, -1]] >= start)
             ]
