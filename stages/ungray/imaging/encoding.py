@@ -21,13 +21,13 @@ from ungray.imaging.reading.raster import to_8_bits
 
 FORMATS = ("jpg", "png", "webp", "tif")
 LONGEST = {"jpg": 65_500, "webp": 16_383}
-"""The most pixels a side may have."""
+"""The largest number of pixels of a side."""
 
 TIFF_BYTES = 2**32 - 2**20
-"""The most that a TIFF may have, with some room for directories."""
+"""The largest size of a TIFF, with some room for directories."""
 
 XMP_IN_JPEG = b"http://ns.adobe.com/xap/1.0/\0"
-"""What XMP begins with in a JPEG; OpenCV leaves it to us."""
+"""What XMP begins with in a JPEG; OpenCV does not add it."""
 
 
 def encode(
@@ -51,7 +51,7 @@ def encode(
             f"a photo of {width}x{height} cannot be written as {format}, whose sides have at most "
             f"{LONGEST[format]} pixels; use png or tif"
         )
-    if format in LONGEST:  # of 8 bits only
+    if format in LONGEST:  # which have 8 bits only
         rgb = with_bits(rgb, 8)
     if format == "tif":
         return tiff([(rgb, alpha, metadata)])
@@ -63,7 +63,7 @@ def encode(
         carried[cv2.IMAGE_METADATA_EXIF] = metadata.exif.removeprefix(b"Exif\0\0")
     if metadata.xmp and format != "png":
         carried[cv2.IMAGE_METADATA_XMP] = XMP_IN_JPEG * (format == "jpg") + metadata.xmp
-    # Not Pillow's: it has no PNG of 16 bits, and while it writes a JPEG no other thread can use Python.
+    # Not by Pillow: it writes no 16-bit color PNG, and holds Python's lock while it writes a JPEG.
     done, content = cv2.imencodeWithMetadata(
         f".{format}",
         cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR if rgb.shape[2] == 3 else cv2.COLOR_RGBA2BGRA),
@@ -80,7 +80,7 @@ def encode(
 
 
 def with_bits(values: NDArray[Any], bits: int) -> NDArray[Any]:
-    """Return levels, uint8 or uint16, as levels of ``bits``, 8 or 16."""
+    """Return levels, uint8 or uint16, converted to ``bits``, 8 or 16."""
     if 8 * values.dtype.itemsize == bits:
         return values
     if bits == 16:
@@ -95,13 +95,13 @@ def _on_white(rgb: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
 
 
 def _jfif(jpeg: bytes, dpi: tuple[float, float]) -> bytes:
-    """Return a JPEG by OpenCV whose first segment, JFIF, gives a resolution."""
+    """Return a JPEG by OpenCV with a resolution in its first segment, JFIF."""
     across, down = (max(1, round(value)) for value in dpi)
     return jpeg[:13] + struct.pack(">B2H", 1, across, down) + jpeg[18:]
 
 
 def _png(png: bytes, metadata: Metadata) -> bytes:
-    """Return a PNG that also has a resolution and XMP, behind its header (OpenCV writes XMP with no end)."""
+    """Return a PNG with a resolution and XMP after its header (OpenCV writes XMP without its end)."""
     chunks = b""
     if metadata.dpi:
         across, down = (max(1, round(value / 0.0254)) for value in metadata.dpi)
@@ -117,9 +117,9 @@ def _chunk(name: bytes, content: bytes) -> bytes:
 
 
 def tiff(pages: Iterable[tuple[NDArray[Any], NDArray[Any] | None, Metadata]]) -> bytes:
-    """Return a TIFF of pages (colors, alpha, what is said of them), not compressed, tagged sRGB.
+    """Return a TIFF of pages (colors, alpha, metadata), not compressed, tagged sRGB.
 
-    Pillow writes the directories; of RGB of 16 bits it knows no more.
+    Pillow writes only the directories, since it does not support 16-bit RGB.
 
     Raises:
         UngrayError: together they are larger than a TIFF can be.
@@ -148,7 +148,7 @@ def tiff(pages: Iterable[tuple[NDArray[Any], NDArray[Any] | None, Metadata]]) ->
 
 
 def _directory(rgb: NDArray[Any], metadata: Metadata) -> TiffImagePlugin.ImageFileDirectory_v2:
-    """Return the directory of a page whose pixels lie behind it in one strip."""
+    """Return the directory of a page whose pixels follow it in one strip."""
     height, width, channels = rgb.shape
     ifd = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II")
     if metadata.exif:
@@ -170,6 +170,6 @@ def _directory(rgb: NDArray[Any], metadata: Metadata) -> TiffImagePlugin.ImageFi
     ifd[TiffImagePlugin.PLANAR_CONFIGURATION] = 1
     ifd[TiffImagePlugin.ROWSPERSTRIP] = height
     ifd[TiffImagePlugin.STRIPBYTECOUNTS] = rgb.nbytes
-    ifd[TiffImagePlugin.STRIPOFFSETS] = 0  # from the end of the directory, whose writer adds that
+    ifd[TiffImagePlugin.STRIPOFFSETS] = 0  # counted from the end of the directory; Pillow adds that
     ifd[TiffImagePlugin.ICCPROFILE] = srgb_profile()
     return ifd

@@ -1,4 +1,4 @@
-"""What is said about a photo, carried to its colored copy: EXIF data, XMP and resolution."""
+"""Metadata of a photo, carried to its colored copy: EXIF data, XMP and resolution."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ABOUT = {
 """Tags up to :data:`LAYOUT` that say what a photo is."""
 
 LAYOUT = 0x0214
-"""The other tags up to here say how the pixels of a TIFF lie; those of the copy are its own."""
+"""The other tags up to this one describe the pixel layout of a TIFF; the copy has its own."""
 
 BESIDE = {0x02BC, 0x83BB, 0x8649, 0x8773, 0x935C, Ifd.Exif, Ifd.GPSInfo}
 """Tags with data of other kinds: XMP, IPTC, Photoshop's, the color profile; and directories."""
@@ -31,18 +31,18 @@ UNDEFINED: dict[int, set[int]] = {
     | {0xEA1C},
     Ifd.GPSInfo: {0x001B, 0x001C},
 }
-"""Tags of any bytes, which Pillow would write as numbers (EXIF 2.32, 4.6.5 and 4.6.6; and padding)."""
+"""Tags of arbitrary bytes, which Pillow would write as numbers (EXIF 2.32, 4.6.5 and 4.6.6; and padding)."""
 
 SIGNED = {0x9201, 0x9203, 0x9204}
-"""Tags of fractions that may be negative, which Pillow would write as others: shutter, brightness, bias."""
+"""Tags of signed fractions, which Pillow would write as unsigned: shutter, brightness, exposure bias."""
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a file can say of a photo.
+    """The metadata of a photo.
 
-    ``exif`` as written into a file, without its thumbnail, upright; ``xmp`` a packet, UTF-8; ``dpi`` pixels
-    an inch, across and down.
+    ``exif`` is as written into a file, upright and without a thumbnail; ``xmp`` is a packet in UTF-8; ``dpi``
+    is in pixels per inch, horizontal and vertical.
     """
 
     exif: bytes | None = None
@@ -58,17 +58,18 @@ def read(
     dpi: tuple[Any, Any] | None = None,
     xmp_packet: bytes | None = None,
 ) -> Metadata:
-    """Return what a photo says of itself, for its upright copy in sRGB.
+    """Return the metadata of a photo for its upright copy in sRGB.
 
-    EXIF data: the orientation is 1 and the size that of the upright photo; the thumbnail is left out, since
-    it shows the photo as it was; so is what cannot be read, and the camera maker's note where all is too long
-    for a JPEG. The resolution is that of the file's own header, or of EXIF, and goes into both.
+    In the EXIF data, the orientation is 1 and the size that of the upright photo. The thumbnail is left out,
+    since it shows the original; so is what cannot be read, and the camera's maker note if all together is too
+    long for a JPEG. The resolution comes from the file's own header, or else from EXIF, and is written to
+    both.
 
     Args:
-        exif: as in the file; damage is left out.
+        exif: as in the file; damaged parts are left out.
         size: width and height of the upright photo.
-        turned: the photo was stored lying on its side.
-        dpi: of the file's own header, in inches.
+        turned: whether the photo was stored lying on its side.
+        dpi: pixels per inch, from the file's own header.
         xmp_packet: as in the file.
     """
     try:
@@ -96,9 +97,10 @@ def read(
 
 
 def with_types(written: bytes, start: int, *, order: str = "<") -> bytes:
-    """Return a directory by Pillow whose EXIF tags have the types that the standard gives them.
+    """Return a directory by Pillow with the types that the standard gives to EXIF tags.
 
-    ``start`` is where in its file the bytes begin, as its offsets count; ``order`` that of its bytes, < or >.
+    ``start`` is the position of the bytes in their file, to which offsets refer; ``order`` is the byte order,
+    < or >.
     """
     content = bytearray(written)
     directories = [(0, 0)]
@@ -116,13 +118,13 @@ def with_types(written: bytes, start: int, *, order: str = "<") -> bytes:
 
 
 def as_bytes(value: Any) -> Any:
-    """Return a text as the bytes it was read from: Pillow reads any, but writes no other than ASCII."""
+    """Return a text as the bytes it was read from: Pillow reads any text, but writes only ASCII."""
     beyond = isinstance(value, str) and not value.isascii()
     return value.encode("latin-1", "replace") if beyond else value
 
 
 def _directories(exif: Image.Exif) -> tuple[dict[int, Any], dict[int, Any], dict[int, Any]]:
-    """Return the EXIF tags of a photo that count for its copy: on the photo, how it was taken, and where."""
+    """Return the EXIF tags of a photo that its copy keeps: about the photo, how it was taken, and where."""
     found = {
         tag: value
         for tag, value in exif.items()
@@ -132,11 +134,12 @@ def _directories(exif: Image.Exif) -> tuple[dict[int, Any], dict[int, Any], dict
 
 
 def _dpi(across: Any, down: Any, *, unit: Any) -> tuple[float, float] | None:
-    """Return a resolution in inches (``unit`` 2) or centimeters (3) in inches; None where it is none."""
+    """Return a resolution per inch (``unit`` 2) or centimeter (3) in pixels per inch; None if it is
+    invalid."""
     if unit not in (2, 3):
         return None
     try:
-        # Meters in a PNG's header leave 299.9994 of 300.
+        # A PNG's header counts per meter, which turns 300 into 299.9994.
         across, down = (round(float(value) * (2.54 if unit == 3 else 1), 2) for value in (across, down))
     except (TypeError, ValueError, ArithmeticError):
         return None
@@ -162,5 +165,5 @@ def _writable(tag: int, value: Any) -> bool:
     exif[tag] = value
     try:
         return len(exif.tobytes()) <= xmp.MOST
-    except Exception:  # a value of another type than the tag's
+    except Exception:  # a value whose type is not the tag's
         return False

@@ -1,4 +1,4 @@
-"""Pictures made of photos: rows of tiles with a caption, the same bytes every time."""
+"""Grids of photos: rows of tiles with captions, the same bytes every time."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def photo_grid(
     """Return one picture, uint8 RGB, of ``rows`` of photos.
 
     Args:
-        rows: photos, uint8 RGB of any size, as many a row as ``columns``; each is fitted into a square.
+        rows: photos, uint8 RGB of any size, as many per row as ``columns``; each is fitted into a square.
         columns: a title above each column.
         captions: a line under each row; none if empty.
         tile: side of a square in pixels.
-        scale: a strip that explains the colors of the last column, put to the right of its title.
+        scale: a strip that explains the colors of the last column, drawn to the right of its title.
     """
     row_height = tile + GAP + (TEXT_HEIGHT if captions else 0)
     canvas = Image.new(
@@ -55,9 +55,9 @@ def photo_grid(
 
 
 def write_jpeg(path: Path, picture: Rgb) -> None:
-    """Write uint8 RGB to ``path`` as JPEG, color at full resolution, whole or not at all.
+    """Write uint8 RGB to ``path`` as a JPEG with color at full resolution, whole or not at all.
 
-    A tenth of what PNG takes: an experiment's grids are kept and sent with it.
+    It takes a tenth of a PNG's bytes: the grids of an experiment are stored and sent with it.
     """
     encoded = io.BytesIO()
     Image.fromarray(picture).save(encoded, "JPEG", quality=92, subsampling=0, optimize=True)

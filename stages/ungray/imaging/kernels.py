@@ -1,7 +1,7 @@
 """Loops over the pixels of photos, compiled by Numba: one pass, where arrays would need forty.
 
-All of them are in this file: what is compiled is kept until it changes. Constants of other files, here those
-of the sRGB standard, must not change without it.
+All of them are in this file, because Numba keeps compiled code until its file changes. Constants of other
+files, here those of the sRGB standard, must not change unless this file changes, too.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ import numpy as np
 from ungray.imaging.color import RGB_TO_XYZ, WHITE, XYZ_TO_RGB, Float
 
 OPTIONS: dict[str, Any] = {"fastmath": True, "error_model": "numpy"}
-"""Sums in any order, and no check of a division by zero: without them there are no vector instructions."""
+"""Sums in any order, and no checks for division by zero: otherwise there are no vector instructions."""
 
 inlined = numba.njit(inline="always", **OPTIONS)
-"""For what only compiled functions call."""
+"""For functions that only compiled functions call."""
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """Compile a function when it is first called, and keep what was compiled for later processes.
+    """Compile a function when it is first called, and keep the compiled code for later processes.
 
-    It runs without Python's lock, so that threads can work at once. It is kept in the ``__pycache__`` beside
-    this file, or in the user's cache where that can't be written; where neither can, a warning says so.
+    It runs without Python's lock, so that threads can run in parallel. The code is kept in the
+    ``__pycache__`` next to this file, or in the user's cache if that can't be written; if neither can, a
+    warning says so.
     """
     try:
         return numba.njit(nogil=True, cache=True, **OPTIONS)(function)
@@ -46,23 +47,23 @@ RED_X, RED_Z, GREEN_X, GREEN_Z, BLUE_X, BLUE_Z = map(np.float32, (XYZ_TO_RGB[:, 
 """What X/Xn - Y and Z/Zn - Y add to linear RGB, which for gray is Y three times."""
 
 KNEE, SLOPE = np.float32(6 / 29), np.float32(3 * (6 / 29) ** 2)
-"""Lab's f is the cube root above the one, a line below, of the other's slope turned round (CIE 15)."""
+"""Lab's f is a cube root if it is above ``KNEE``, else a line of slope 1 / ``SLOPE`` (CIE 15)."""
 
 
 def _polynomial(function: Callable[[Any], Any], degree: int, start: Any, end: Any) -> tuple[Any, ...]:
-    """Return the factors, the highest power's first, of what is nearly a function from start to end."""
+    """Return the coefficients, highest power first, of a polynomial near ``function`` from start to end."""
     near = np.polynomial.Chebyshev.interpolate(function, degree, domain=[start, end])
     return tuple(near.convert(kind=np.polynomial.Polynomial).coef[::-1].astype(np.float32))
 
 
-# The curve of sRGB (IEC 61966-2-1) in polynomials: vector instructions can do them, tables they can't. There
-# and back, a level of 65535 is one off at most.
+# The sRGB curve (IEC 61966-2-1) as polynomials, which vector instructions can compute, unlike tables. After a
+# round trip, a level in 0..65535 is off by at most one.
 LINE = np.float32(12.92)
 DARK, DIM = np.float32(0.04045), np.float32(1.055 * (6 / 29) ** (3 / 2.4) - 0.055)
-"""Levels in 0..1 are so many times linear light up to the one, grays below Lab's knee up to the other."""
+"""Levels in 0..1 are ``LINE`` times linear light up to ``DARK``; grays are below Lab's knee up to ``DIM``."""
 
 LINEAR = _polynomial(lambda level: ((level + 0.055) / 1.055) ** 2.4, 8, DARK, 1)
-"""Linear light of levels that are not dark."""
+"""Linear light of levels above ``DARK``."""
 
 F_OF_DIM = _polynomial(lambda level: ((level + 0.055) / 1.055) ** 2.4 / SLOPE + 4 / 29, 3, DARK, DIM)
 F_OF_BRIGHT = _polynomial(lambda level: ((level + 0.055) / 1.055) ** 0.8, 8, DIM, 1)
@@ -70,19 +71,19 @@ F_OF_BRIGHT = _polynomial(lambda level: ((level + 0.055) / 1.055) ** 0.8, 8, DIM
 
 BEND = np.float32(0.0031308)
 LEVEL_OF_ROOT = _polynomial(lambda root: 1.055 * root ** (4 / 2.4) - 0.055, 6, BEND**0.25, 1)
-"""Levels of the fourth root of linear light, from where they are no longer dark."""
+"""Levels of the fourth root of linear light, for light above ``BEND``."""
 
 HUES = 512
-"""Columns of :func:`gamut`; there is one more, the first again."""
+"""Columns of :func:`gamut`; it has one more, which repeats the first."""
 
 BLOCK = 512
-"""Pixels worked on at once. A constant, so that the compiler knows how far apart the planes of a block are;
-only then does it use vector instructions."""
+"""Pixels processed at once. A constant, so that the compiler knows the distance between the planes of a
+block; only then does it use vector instructions."""
 
 RED, GREEN, BLUE, BEYOND, LEVEL, FY, X_MORE, Z_MORE = range(0, 8 * BLOCK, BLOCK)
-"""Where the planes of a block begin: linear RGB, by how much it is out of 0..1, the gray level, Lab's f(Y),
-and by how much f(X) and f(Z) are more."""
-FACTOR = LEVEL  # in its place, of those out of 0..1: what their chroma is to be multiplied by
+"""Offsets of the planes of a block: linear RGB, by how much it is out of 0..1, the gray level, Lab's f(Y),
+f(X) - f(Y) and f(Z) - f(Y)."""
+FACTOR = LEVEL  # in the same plane, for pixels out of 0..1: the factor of their chroma
 
 
 @inlined
@@ -101,7 +102,7 @@ def _linear(level: Any) -> Any:
 
 @inlined
 def _level(linear: Any) -> Any:
-    """Return the level of linear light, both in 0..1; what is out of it is cut."""
+    """Return the level of linear light, both in 0..1; what is out of it is clipped."""
     inside = min(max(linear, ZERO), ONE)
     return min(_value(LEVEL_OF_ROOT, np.sqrt(np.sqrt(inside))), ONE) if inside > BEND else LINE * inside
 
@@ -115,14 +116,14 @@ def _f_of_gray(level: Any) -> Any:
 
 @inlined
 def _cubed(f: Any) -> Any:
-    """Return what Lab's f was of."""
+    """Return the argument of Lab's f, given its value."""
     above = max(f, KNEE)
     return above * above * above + (f - above) * SLOPE
 
 
 @inlined
 def _change(fy: Any, x_more: Any, z_more: Any) -> Any:
-    """Return how linear red, green and blue differ from gray where f(X), f(Z) are so much more than f(Y)."""
+    """Return how linear red, green and blue differ from gray, given f(X) - f(Y) and f(Z) - f(Y)."""
     y = _cubed(fy)
     x, z = _cubed(fy + x_more) - y, _cubed(fy + z_more) - y
     return RED_X * x + RED_Z * z, GREEN_X * x + GREEN_Z * z, BLUE_X * x + BLUE_Z * z
@@ -130,7 +131,7 @@ def _change(fy: Any, x_more: Any, z_more: Any) -> Any:
 
 @inlined
 def _room(y: Any, change: Any) -> Any:
-    """Return how many times a change can be added to gray within 0..1."""
+    """Return by how much a change can be multiplied so that its sum with gray stays in 0..1."""
     red, green, blue = change
     lighter, darker = max(ONE - y, ZERO), max(y, ZERO)
     room = (lighter if red > ZERO else darker) / max(abs(red), TINY)
@@ -140,7 +141,7 @@ def _room(y: Any, change: Any) -> Any:
 
 @inlined
 def _gray_of(rgb: Any, at: Any, scale: Any) -> Any:
-    """Return the gray level, 0..65535, of the pixel whose red stands ``at`` there; a gray is itself."""
+    """Return the gray level, 0..65535, of the pixel whose red has the index ``at``; a gray stays itself."""
     own, neutral = np.float32(rgb[at]) * scale, (rgb[at] == rgb[at + 1]) & (rgb[at] == rgb[at + 2])
     red, green = _linear(own), _linear(np.float32(rgb[at + 1]) * scale)
     blue = _linear(np.float32(rgb[at + 2]) * scale)
@@ -150,7 +151,7 @@ def _gray_of(rgb: Any, at: Any, scale: Any) -> Any:
 
 @compiled
 def gray_of_rgb(rgb: Any, gray: Any) -> None:
-    """Fill in the gray of the same lightness, uint16 (pixels,), of sRGB, uint8 or uint16, 3 or 4 a pixel."""
+    """Fill in the gray of the same lightness, uint16 (pixels,), of uint8 or uint16 sRGB, 3 or 4 per pixel."""
     scale = ONE / np.float32(255 if rgb.itemsize == 1 else 65535)
     if len(rgb) == 3 * len(gray):  # constants, for vector instructions
         for at in range(len(gray)):
@@ -170,7 +171,7 @@ def lightness_of_gray(levels: Any, lightness: Any) -> None:
 
 @compiled
 def shrink_rows(gray: Any, shrunk: Any) -> None:
-    """Fill in means of rows, float32 (fewer rows, width), of uint16 (rows, width), each by its share."""
+    """Fill in means of rows, float32 (fewer rows, width), of uint16 (rows, width), weighted by overlap."""
     height = len(gray) / len(shrunk)
     for row in range(len(shrunk)):
         start, end = row * height, (row + 1) * height
@@ -185,8 +186,8 @@ def shrink_rows(gray: Any, shrunk: Any) -> None:
 def gamut(levels: Any) -> Float:
     """Return how far from gray the sRGB gamut reaches, float32 (levels, HUES + 1), by gray level and hue.
 
-    How far is the sum of what f(X) and f(Z) are from f(Y), hue a place on the square around gray. ``levels``
-    are float32 in 0..1.
+    The distance from gray is abs(f(X) - f(Y)) + abs(f(Z) - f(Y)); the hue is a position on the square of
+    equal distance. ``levels`` are float32 in 0..1.
     """
     reach = np.empty((len(levels), HUES + 1), np.float32)
     for row in range(len(levels)):
@@ -200,7 +201,7 @@ def gamut(levels: Any) -> Float:
             for bit in range(16):  # bisection
                 further = found + HALF**bit
                 red, green, blue = _change(fy, further * across, further * along)
-                # A little more is let in, since on the way to yellow red is over 1 by as much.
+                # With some tolerance, since on the way to yellow red is over 1 by as much.
                 least, most = y + min(red, min(green, blue)), y + max(red, max(green, blue))
                 if least > np.float32(-0.0002) and most < np.float32(1.005):
                     found = further
@@ -210,7 +211,7 @@ def gamut(levels: Any) -> Float:
 
 @compiled
 def _color(gray: Any, above: Any, below: Any, share: Any, block: Any) -> Any:
-    """Fill in a block; return whether some of its colors are out of 0..1."""
+    """Fill in a block; return whether any of its colors are out of 0..1."""
     for at in range(len(gray)):
         level = np.float32(gray[at]) * (ONE / TOP)
         fy = _f_of_gray(level)
@@ -239,7 +240,7 @@ def _color(gray: Any, above: Any, below: Any, share: Any, block: Any) -> Any:
 
 @compiled
 def _take_beyond(block: Any, count: int, reach: Any, taken: Any, places: Any) -> Any:
-    """Take together what is out of 0..1 and by what to multiply its chroma; return how many pixels it is."""
+    """Collect the pixels out of 0..1 and the factors of their chroma; return the number of these pixels."""
     beyond, rows = 0, len(reach)
     for at in range(count):
         if block[BEYOND + at] > ZERO:
@@ -262,11 +263,11 @@ def _take_beyond(block: Any, count: int, reach: Any, taken: Any, places: Any) ->
 
 @compiled
 def _into_gamut(taken: Any, count: int) -> None:
-    """Reduce the chroma of what is out of 0..1; hue and Y are kept."""
+    """Reduce the chroma of pixels out of 0..1; hue and Y are kept."""
     for at in range(count):
         fy, x_more, z_more = taken[FY + at], taken[X_MORE + at], taken[Z_MORE + at]
         y = _cubed(fy)
-        # A step straight to gray keeps Y exactly; the hue turns on a long one, so only the last is such.
+        # A step straight to gray keeps Y exactly but, if long, shifts the hue; so only the last step is one.
         short = _room(y, _change(fy, x_more, z_more)) > np.float32(0.98)
         factor = ONE if short else taken[FACTOR + at]
         red, green, blue = _change(fy, factor * x_more, factor * z_more)
@@ -278,7 +279,7 @@ def _into_gamut(taken: Any, count: int) -> None:
 
 @compiled
 def _to_levels(block: Any, top: Any, rgb: Any) -> None:
-    """Fill in sRGB levels, 0..``top``, 3 a pixel, of a block."""
+    """Fill in sRGB levels, 0..``top``, 3 per pixel, of a block."""
     for at in range(len(rgb) // 3):
         rgb[3 * at] = top * _level(block[RED + at]) + HALF
         rgb[3 * at + 1] = top * _level(block[GREEN + at]) + HALF
@@ -289,16 +290,16 @@ def _to_levels(block: Any, top: Any, rgb: Any) -> None:
 def apply_color(
     gray: Any, lines: Any, first_small: int, first: int, scale: float, reach: Any, rgb: Any
 ) -> None:
-    """Fill in the colors of the rows ``first`` and on of a photo.
+    """Fill in the colors of a photo's rows from ``first`` on.
 
     Args:
         gray: those rows, uint16 (rows, width), levels of the sRGB curve.
-        lines: by how much f(X) and f(Z) are more than f(Y), lines in f(Y): both slopes, both offsets; float32
-            (small rows, blocks of the width, 4 * BLOCK), finite, linear between the small rows.
+        lines: f(X) - f(Y) and f(Z) - f(Y) as lines in f(Y): both slopes, both offsets; float32 (small rows,
+            blocks of the width, 4 * BLOCK), finite, interpolated linearly between the small rows.
         first_small: the number of the first of the small rows.
         first: the number of the first row.
-        scale: small rows by rows of the whole photo.
-        reach: of :func:`gamut`.
+        scale: number of small rows over rows of the whole photo.
+        reach: from :func:`gamut`.
         rgb: sRGB, uint8 or uint16 (rows, 3 * width).
     """
     width, small_rows = gray.shape[1], len(lines)

@@ -2,7 +2,7 @@
 
 Photos are uint8 sRGB of shape (height, width, 3). To add a metric, write its function and its entry in
 :data:`METRICS`: tables, report, card, charts and DVC's files read that. SciPy and scikit-image are imported
-where they are needed, so that whoever only reads the registry, as the page does, needs neither.
+where they are needed, so that reading the registry, as the page does, needs neither.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ AB_EDGES = np.arange(-110, 111, AB_WIDTH)
 """Edges in Lab units of the bins of an ab histogram; sRGB reaches from -108 to 98."""
 
 HIGHEST_PSNR = 100.0
-"""PSNR of two equal photos, where the definition gives infinity, so that means stay finite."""
+"""PSNR of two equal photos, for which the definition gives infinity, so that means stay finite."""
 
 
 def l1(photo: Rgb, truth: Rgb) -> float:
@@ -92,7 +92,7 @@ def colorfulness(photo: Rgb) -> float:
 def ab_histogram(lab: Float) -> NDArray[np.float64]:
     """Return the share of the pixels of a Lab photo in each square of :data:`AB_EDGES`: (a bins, b bins)."""
     bins = len(AB_EDGES) - 1
-    # numpy.histogram2d gives the same (a test holds both together), ten times slower.
+    # numpy.histogram2d gives the same (a test compares both), ten times slower.
     a, b = np.moveaxis(((lab[..., 1:] - AB_EDGES[0]) / AB_WIDTH).astype(np.intp).clip(0, bins - 1), -1, 0)
     counts = np.bincount((a * bins + b).ravel(), minlength=bins * bins)
     return counts.reshape(bins, bins) / lab[..., 0].size
@@ -101,18 +101,18 @@ def ab_histogram(lab: Float) -> NDArray[np.float64]:
 def histogram_distance(histogram: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
     """Return the Jensen-Shannon distance of two ab histograms: 0 the same palette, 1 no color in common.
 
-    It asks for the right amounts of the right colors, wherever they are in the photo; by SciPy, base 2
+    It compares the amounts of colors, wherever they are in the photo; by SciPy, base 2
     (Endres and Schindelin 2003).
     """
     from scipy.spatial.distance import jensenshannon
 
-    # Of two all but equal histograms SciPy takes the root of a rounding error, which may be below zero.
+    # For two nearly equal histograms SciPy takes the root of a rounding error, which may be negative.
     with np.errstate(invalid="ignore"):
         return float(np.nan_to_num(jensenshannon(histogram.ravel(), truth.ravel(), base=2)))
 
 
 class Coloring:
-    """A colored photo beside the true one, as the metrics see them; what several need is computed once.
+    """A colored photo and the true one, as the metrics need them; what several need is computed once.
 
     Raises:
         ValueError: the photos differ in shape.
@@ -141,24 +141,24 @@ class Coloring:
 
 @dataclass(frozen=True)
 class Metric:
-    """All that is said of one metric anywhere."""
+    """The full definition of one metric."""
 
     name: str
-    """In tables and files."""
+    """Its name in tables and files."""
     title: str
-    """What people call it."""
+    """Its display name."""
     explanation: str
     """What it means, in a line."""
     better: Literal["lower", "higher", "neither"]
     format: str
-    """Of a mean, as :func:`format` takes it."""
+    """The format of a mean, as :func:`format` takes it."""
     function: Callable[[Coloring], float] | None = None
     """Its value for one photo. None for a ratio, and for what only the stage ``evaluate`` can compute."""
     ratio: tuple[str, str] | None = None
-    """Of two columns of a table of judged photos: the sum of the first over the sum of the second."""
+    """Two columns of a table of judged photos: the metric is the sum of the first over that of the second."""
     unit: str = ""
     headline: bool = False
-    """Whether it stands in metrics.json, in the card, and in the first table of the report."""
+    """Whether it is in metrics.json, in the card, and in the first table of the report."""
     training: bool = False
     """Whether training measures it after each epoch, so that ``train.watch`` can name it."""
 
@@ -170,7 +170,7 @@ class Metric:
 
     @property
     def minus_gray_label(self) -> str:
-        """What its difference to the gray photo's is called on an axis."""
+        """The axis label of its difference from the gray photo's."""
         side = {"lower": "under 0 the model is better", "higher": "over 0 the model is better", "neither": ""}
         return f"{self.title} minus gray's{side[self.better] and f' ({side[self.better]})'}"
 
@@ -180,7 +180,7 @@ class Metric:
         return self.function is not None or self.ratio is not None
 
     def text(self, value: float, *, signed: bool = False) -> str:
-        """Return ``value`` as people read it; ``signed``, as a difference is, with a plus or minus."""
+        """Return ``value`` as text for people; with a plus or minus if ``signed``, as for a difference."""
         return format(value, f"{'+' if signed else ''}{self.format}")
 
 
@@ -313,13 +313,13 @@ METRICS: dict[str, Metric] = {
 """Every metric by its name, in the order of the tables."""
 
 DECISIVE = METRICS["ciede2000"]
-"""The metric that verdicts, the order of photos, kinds and the search of ``tune`` go by."""
+"""The metric that decides verdicts, the order of photos, kinds and the search of ``tune``."""
 
 OF_TRUTH: dict[str, Callable[[Coloring], float]] = {
     "colorfulness_truth": lambda it: colorfulness(it.truth),
     "chroma_truth": lambda it: float(chroma(it.true_lab).mean()),
 }
-"""What a table of judged photos has of the true photo alone; chroma is the mean over pixels."""
+"""Columns of a table of judged photos that depend on the true photo alone; chroma is the mean over pixels."""
 
 
 def of_photos() -> list[Metric]:
@@ -338,9 +338,9 @@ def of_training() -> list[Metric]:
 
 
 def judge(photo: Rgb, truth: Rgb, *, names: Collection[str] | None = None) -> dict[str, float]:
-    """Return the metrics of one coloring beside its true photo, and :data:`OF_TRUTH`, by name.
+    """Return the metrics of one coloring compared with its true photo, and :data:`OF_TRUTH`, by name.
 
-    ``names`` are those that are wanted; None: every one that has a function.
+    ``names`` selects some of them; None takes all that have a function.
 
     Raises:
         ValueError: the photos differ in shape.

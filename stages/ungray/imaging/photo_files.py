@@ -1,4 +1,4 @@
-"""Photo files of any kind in, colored photos out: lightness, transparency and what is said of it are kept.
+"""Reads photo files of any kind, writes colored ones: lightness, transparency and metadata are kept.
 
 >>> from pathlib import Path
 >>> from ungray.imaging import photo_files as files
@@ -29,18 +29,18 @@ from ungray.imaging.reading.raster import Raster, said, upright
 from ungray.imaging.upsampling import Gray, gray_levels
 
 BAND = 1 << 21
-"""Pixels of which colors are converted at once."""
+"""Pixels whose colors are converted at once."""
 
 
 @dataclass(frozen=True)
 class Photo:
     """A photo made gray.
 
-    ``gray`` uint16 (height, width), levels of the sRGB curve (a photo of 8 bits has every 257th, or between
-    them where it was colored); ``alpha`` uint8 or uint16 (height, width); ``metadata``: EXIF data, XMP and
-    resolution; ``bits`` 8 or 16; ``format`` a value of :data:`ungray.imaging.photos.FORMATS`; ``halved``: it
-    was a JPEG whose color has half the resolution (4:2:0), as most cameras write them; ``pages`` of its
-    file.
+    ``gray`` is uint16 (height, width), levels of the sRGB curve (multiples of 257 for an 8-bit gray photo,
+    also between them for a color photo); ``alpha`` is uint8 or uint16 (height, width); ``metadata`` has EXIF
+    data, XMP and resolution; ``bits`` is 8 or 16; ``format`` is a value of
+    :data:`ungray.imaging.photos.FORMATS`; ``halved`` is whether it was a JPEG whose color has half the
+    resolution (4:2:0), as most cameras write them; ``pages`` is the number of pages of its file.
     """
 
     gray: Gray
@@ -53,12 +53,12 @@ class Photo:
 
     @property
     def width(self) -> int:
-        """Pixels."""
+        """Width in pixels."""
         return self.gray.shape[1]
 
     @property
     def height(self) -> int:
-        """Pixels."""
+        """Height in pixels."""
         return self.gray.shape[0]
 
 
