@@ -65,28 +65,28 @@ class Photo:
 def read(content: bytes, page: int = 0) -> Photo:
     """Return the photo in a file.
 
-    Of an animation the first picture is taken, of a TIFF of several pages that of number ``page``, from 0.
-    Sixteen bits are kept of gray and RGB, with or without alpha; photos for print (CMYK) are taken at 8.
+    It is the first picture of an animation, and page ``page``, counted from 0, of a TIFF of several pages.
+    Gray and RGB keep 16 bits, with or without alpha; photos for print (CMYK) are reduced to 8.
 
     Raises:
-        PhotoError: not an image of a known format, of a kind that is not read, damaged or truncated, or too
-            many pixels; or there is no such page.
+        PhotoError: it is not an image of a known format, is of an unsupported kind, is damaged or truncated,
+            has too many pixels, or has no such page.
     """
     raster = photos.decode(content, page)
     try:
         return _from_raster(raster)
-    except Exception as error:  # of colors that cannot be converted, or for want of memory
+    except Exception as error:  # colors that cannot be converted, or a lack of memory
         raise photos.damaged(error) from None
 
 
 def from_image(image: Image.Image) -> Photo:
-    """Return what is in a Pillow image of any mode.
+    """Return the photo in a Pillow image of any mode.
 
-    One that was opened but not yet loaded is read from its file, as :func:`read` does. Integers (mode I) are
-    levels of 8 bits where none is above 255, else of 16; fractions (mode F) are in 0..1.
+    An image that was opened but not yet loaded is read from its file, as :func:`read` does. Integers (mode I)
+    are 8-bit levels if none is above 255, else 16-bit levels; floats (mode F) are in 0..1.
 
     Raises:
-        PhotoError: numbers that are no levels, or a file that is damaged.
+        PhotoError: its values are not valid levels, or its file is damaged.
     """
     if content := _file_of(image):
         return read(content)
@@ -141,7 +141,7 @@ def _from_raster(raster: Raster) -> Photo:
 
 
 def _file_of(image: Image.Image) -> bytes | None:
-    """Return the file of an image that was opened but not yet loaded, at its first picture; else None."""
+    """Return the file of an image that was opened, at its first picture, but not yet loaded; else None."""
     if not isinstance(image, ImageFile.ImageFile) or image.format not in photos.FORMATS or not image.tile:
         return None
     first = 1 if image.format == "PSD" else 0
@@ -151,14 +151,14 @@ def _file_of(image: Image.Image) -> bytes | None:
     try:
         image.fp.seek(0)
         return image.fp.read()
-    except OSError:  # of a stream that cannot go back
+    except OSError:  # a stream that cannot seek
         return None
     finally:
         image.fp.seek(place)
 
 
 def _numbers(image: Image.Image) -> NDArray[Any]:
-    """Return the gray levels of an image of integers or fractions, uint8 or uint16."""
+    """Return the gray levels of an image of integers or floats, uint8 or uint16."""
     values = np.asarray(image)
     if image.mode == "F":
         if not 0 <= np.min(values) <= np.max(values) <= 1:
@@ -173,10 +173,10 @@ def _numbers(image: Image.Image) -> NDArray[Any]:
 
 
 def from_array(pixels: NDArray[Any]) -> Photo:
-    """Return what is in an array, uint8 or uint16: (height, width), or 1 to 4 channels: gray or RGB, alpha.
+    """Return the photo in a uint8 or uint16 array: (height, width), or 1 to 4 channels: gray or RGB, alpha.
 
     Raises:
-        ArgumentError: another shape or type.
+        ArgumentError: it has another shape or type.
     """
     pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     shape = pixels.shape
@@ -195,17 +195,17 @@ def from_array(pixels: NDArray[Any]) -> Photo:
 
 
 def encode(photo: Photo, rgb: NDArray[Any], *, format: str, quality: int = 95) -> bytes:
-    """Return the colored ``photo`` as a file: what is said of it and its alpha kept, tagged sRGB.
+    """Return the colored ``photo`` as a file with its metadata and alpha, tagged sRGB.
 
     Args:
         photo: what was colored.
         rgb: its colors, sRGB, uint8 or uint16 (height, width, 3).
-        format: jpg, png, webp or tif; png and tif keep 16 bits. A JPEG has no alpha: it is laid on white;
-            it has color at full resolution, or at half if the photo had.
+        format: jpg, png, webp or tif; png and tif keep 16 bits. A JPEG has no alpha: the photo is composited
+            on white. Its color has full resolution, or half if the photo's had.
         quality: of jpg and webp, 1 to 100.
 
     Raises:
-        UngrayError: another format, or a photo too large for it.
+        UngrayError: the format is unknown, or the photo is too large for it.
     """
     return encoding.encode(
         rgb, format=format, alpha=photo.alpha, metadata=photo.metadata, quality=quality, halved=photo.halved
@@ -213,7 +213,7 @@ def encode(photo: Photo, rgb: NDArray[Any], *, format: str, quality: int = 95) -
 
 
 def _gray(raster: Raster) -> Gray:
-    """Return the gray levels of a photo of 8 bits, its colors converted in bands."""
+    """Return the gray levels of an 8-bit photo; its colors are converted in bands."""
     height, width = raster.colors.shape[:2]
     if raster.mode == "RGB" and not raster.profile:
         return gray_levels(raster.colors)

@@ -25,26 +25,27 @@ LIBRARIES = (
     *("imagecodecs", "numpy", "opencv-python", "pillow", "pillow-heif", "pillow-jxl-plugin", "simplejpeg"),
     "tifffile",
 )
-"""The packages that do so with it."""
+"""The packages that decide it, too."""
 
 
 def read_rgb(source: Path | bytes) -> Rgb:
     """Return a photograph as uint8 sRGB of shape (height, width, 3).
 
-    Decoded fully; the EXIF orientation is applied, more than 8 bits scaled to 8, an embedded color profile
-    converted to sRGB, transparency laid on white; of an animation or several pages the first is taken. A
-    profile that cannot be read, or is for another kind of photo, is ignored, as browsers do.
+    It is decoded fully; the EXIF orientation is applied, more than 8 bits are scaled to 8, an embedded color
+    profile is converted to sRGB, and transparency is composited on white. The first picture of an animation
+    or of several pages is read. A profile that cannot be read, or is for another kind of photo, is ignored,
+    as in browsers.
 
     Raises:
-        PhotoError: not an image of a known format, of a kind that is not read, damaged or truncated, or too
-            many pixels.
+        PhotoError: it is not an image of a known format, is of an unsupported kind, is damaged or truncated,
+            or has too many pixels.
     """
     content = source.read_bytes() if isinstance(source, Path) else source
     try:
         return _to_srgb(decode(content))
     except PhotoError:
         raise
-    except Exception as error:  # of colors that cannot be converted, or for want of memory
+    except Exception as error:  # colors that cannot be converted, or a lack of memory
         raise damaged(error) from None
 
 
@@ -75,10 +76,10 @@ def write_rgb(path: Path, rgb: Rgb, *, quality: int = 95) -> None:
 def encode_rgb(rgb: Rgb, *, suffix: str, quality: int = 95) -> bytes:
     """Return uint8 RGB (height, width, 3) as a file with the extension ``suffix`` (.jpg, .png, .webp).
 
-    JPEG keeps its color at full resolution (4:4:4), since color is what these photos are for.
+    JPEG keeps its color at full resolution (4:4:4), since color is what matters here.
 
     Raises:
-        UngrayError: another extension, or a photo too large for the format.
+        UngrayError: the extension is unknown, or the photo is too large for the format.
     """
     suffix = {".jpeg": ".jpg"}.get(suffix.lower(), suffix.lower())
     if suffix not in (".png", ".jpg", ".webp"):
@@ -92,7 +93,7 @@ def encode_rgb(rgb: Rgb, *, suffix: str, quality: int = 95) -> bytes:
 
 
 def codec_options(kind: str, quality: int, *, halved: bool = False) -> list[int]:
-    """Return OpenCV's options for writing a photo of a kind, jpg, png or webp.
+    """Return OpenCV's options for writing a photo as ``kind``: jpg, png or webp.
 
     ``halved``: a JPEG's color at half the resolution (4:2:0) instead of full (4:4:4).
     """

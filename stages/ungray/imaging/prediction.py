@@ -1,7 +1,7 @@
 """From gray photos to colors: every colored pixel of the command, the page and all stages is made here.
 
-A photo is made small, the network says its colors at that size, and they are brought up along edges while the
-lightness stays; see :mod:`ungray.imaging.upsampling`.
+A photo is scaled down, the network predicts its colors at that size, and they are upsampled along edges while
+the lightness stays; see :mod:`ungray.imaging.upsampling`.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from ungray.imaging.spreading import corrected
 from ungray.imaging.upsampling import apply_color, guided_fit, small_copy
 
 BATCH = 16
-"""Small copies that go through the network at once."""
+"""Number of small copies per run of the network."""
 
 SURE = 10.0
-"""Chroma of a prediction, Lab units, at which vivid colors are it times their saturation alone."""
+"""Chroma of a prediction, Lab units, at which vivid colors multiply it by their saturation alone."""
 
 MOST_GAIN = 3.0
-"""What vivid colors multiply a and b by at most."""
+"""The largest factor by which vivid colors multiply a and b."""
 
 
 @dataclass(frozen=True)
 class Vivid:
-    """How vivid colors follow from predicted ones, place by place.
+    """How vivid colors follow from predicted ones, pixel by pixel.
 
-    What learns by L1 or L2 predicts the median or mean of the colors that it holds possible, which is the
-    paler the less it can tell them apart: the chroma of a prediction says how sure the network is. So a and b
-    are multiplied by ``saturation`` times (chroma / 10) to the power of ``exponent``, at most 3: where it is
-    sure colors become strong, and what may well be gray stays so. With ``exponent`` 0 all are multiplied
-    alike.
+    A network trained with L1 or L2 predicts the median or mean of the colors that it considers possible, and
+    this is paler the less certain it is: the chroma of a prediction shows how certain the network is. So a
+    and b are multiplied by ``saturation`` times (chroma / 10) to the power of ``exponent``, at most 3:
+    certain colors become strong, and what may well be gray stays gray. With ``exponent`` 0 the factor is the
+    same for all.
     """
 
     saturation: float = 1.0
@@ -46,44 +46,44 @@ class Vivid:
 
     @property
     def changes_colors(self) -> bool:
-        """Whether vivid colors are others than those predicted."""
+        """Whether vivid colors differ from those predicted."""
         return self.exponent != 0 or round(self.saturation, 2) != 1
 
     def gain(self, chroma: Float) -> Float:
-        """Return what a and b are multiplied by, given the predicted chroma in Lab units, (height, width)."""
+        """Return the factor of a and b, given the predicted chroma in Lab units, both (height, width)."""
         relative = np.maximum(cv2.blur(chroma, (3, 3)), np.float32(0.01)) / np.float32(SURE)
         return np.minimum(np.float32(self.saturation) * relative**self.exponent, np.float32(MOST_GAIN))
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the network said of one photo: the colors, to be rendered at any saturation."""
+    """The predicted colors of one photo, which can be rendered at any saturation."""
 
     photo: Photo
     fits: Float
     """See :func:`ungray.imaging.upsampling.guided_fit`."""
 
     chroma: Float
-    """Of the prediction on the small copy, float32 (small height, small width), Lab units."""
+    """Chroma of the prediction on the small copy, float32 (small height, small width), Lab units."""
 
     vivid: Vivid = Vivid()
-    """What ``vivid=True`` makes of it."""
+    """How ``vivid=True`` changes the colors."""
 
     known: tuple[tuple[float, float], ...] = ()
-    """Places x, y that are known to have a color."""
+    """Points x, y that are known to have a color."""
 
     def render(self, *, saturation: float = 1.0, vivid: bool = False) -> NDArray[Any]:
         """Return the colored photo, sRGB (height, width, 3): uint8, or uint16 for a photo of 16 bits.
 
-        The lightness is the photo's own. The network is not asked again.
+        The lightness is the photo's own. The network is not run again.
 
         Args:
-            saturation: what the predicted colors are multiplied by; 0 gives the gray photo.
-            vivid: stronger colors, as strong as the model's maker found right; ``saturation`` counts on top.
+            saturation: the factor of the predicted colors; 0 gives the gray photo.
+            vivid: stronger colors, as calibrated for the model; ``saturation`` multiplies them further.
 
         Raises:
-            ArgumentError: ``saturation`` is negative or no number.
-            UngrayError: the network has predicted no numbers.
+            ArgumentError: ``saturation`` is negative or not a number.
+            UngrayError: the network predicted NaN or infinite values.
         """
         if not (is_number(saturation) and saturation >= 0):
             raise ArgumentError(f"saturation is {saturation}; it must be 0 (gray) or more, 1 is as predicted")
@@ -103,16 +103,16 @@ def predict(
     multiple: int,
     hints: Sequence[Float] | None = None,
 ) -> list[Prediction]:
-    """Ask a network for the colors of photos; those of one shape are asked for together.
+    """Predict the colors of photos; photos of one shape share runs of the network.
 
     Args:
         photos: of any size.
         predict_ab: the network.
-        working_size: short side in pixels of what it is shown; see
+        working_size: short side in pixels of the network's input; see
             :func:`~ungray.imaging.upsampling.small_size`.
-        multiple: both sides of that are multiples of this.
-        hints: of each photo, float32 (3, small height, small width), see :func:`ungray.hints.drawn`; None:
-            nothing is known of any.
+        multiple: both sides of the input are multiples of this.
+        hints: one array per photo, float32 (3, small height, small width), see :func:`ungray.hints.drawn`;
+            None if nothing is known of any.
     """
     copies = [small_copy(photo.gray, short_side=working_size, multiple=multiple) for photo in photos]
     shapes: dict[tuple[int, ...], list[int]] = {}

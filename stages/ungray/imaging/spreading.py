@@ -1,4 +1,4 @@
-"""Spreading hints: what a network's answer lacks at known places is made up for there and around."""
+"""Spreading hints: a network's prediction is corrected at known points and around them."""
 
 from __future__ import annotations
 
@@ -8,35 +8,36 @@ from numpy.typing import NDArray
 from ungray.imaging.color import Float
 
 EDGE = 3.0
-"""A step in lightness, Lab units, over which a correction passes on 1 / e as readily as over none."""
+"""A step in lightness, Lab units, across which a correction spreads 1 / e as strongly as without one."""
 
 HELD = 10.0
-"""How strongly a hint of weight 1 holds, where neighbors of one lightness hold each other with 1."""
+"""How strongly a hint of weight 1 holds, compared with 1 between neighbors of one lightness."""
 
 DOUBT = 0.05
-"""What a weight lacks of 1 for it to hold 1 / e as strongly."""
+"""By how much a weight is less than 1 if its hint holds 1 / e as strongly."""
 
 RANGE = 3e-5
-"""How strongly the answer is held where nothing is known: the smaller, the further a correction goes."""
+"""How strongly the prediction holds where nothing is known: the smaller, the farther a correction spreads."""
 
 
 def corrected(lightness: Float, ab: Float, hints: Float) -> Float:
-    """Return ``ab`` moved so that it meets ``hints``, and follows them as far as lightness is even.
+    """Return ``ab`` corrected so that it matches ``hints``, and follows them as far as lightness is even.
 
-    The difference between hints and answer is spread by weighted least squares: smooth where lightness is,
-    free to jump where that does, small where nothing is known (Farbman and others, "Edge-preserving
-    decompositions for multi-scale tone and detail manipulation", 2008; spreading colors along lightness goes
-    back to Levin and others 2004). A hint of weight 1 is met; one of 0.5 hardly counts beside the network.
+    The difference between hints and prediction is spread by weighted least squares: smooth where lightness is
+    smooth, free to jump where lightness jumps, small where nothing is known (Farbman and others,
+    "Edge-preserving decompositions for multi-scale tone and detail manipulation", 2008; spreading colors
+    along lightness goes back to Levin and others 2004). A hint of weight 1 is matched; one of 0.5 hardly
+    changes the prediction.
 
     Args:
         lightness: float32 (height, width), 0..100.
-        ab: the network's answer for it, float32 (height, width, 2), Lab units.
+        ab: the network's prediction for it, float32 (height, width, 2), Lab units.
         hints: see :func:`ungray.hints.drawn`, float32 (3, height, width).
 
     Returns:
         float32 (height, width, 2).
     """
-    if lightness.shape[1] > lightness.shape[0]:  # the system is solved row by row: the shorter, the quicker
+    if lightness.shape[1] > lightness.shape[0]:  # the system is solved row by row: short rows are faster
         turned = corrected(lightness.T, ab.swapaxes(0, 1), hints.swapaxes(1, 2))
         return turned.swapaxes(0, 1)
     weight = hints[2].astype(np.float64)
@@ -56,14 +57,14 @@ def _solved(
     down: NDArray[np.float64],
     right_side: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return x where ``total`` x minus its neighbors, weighted by ``across`` and ``down``, is ``right_side``.
+    """Solve for x: ``total`` * x minus its neighbors, weighted by ``across`` and ``down``, is ``right_side``.
 
-    Elimination row by row, exact: scipy's sparse solver takes as long, and 140 MB in an installation.
+    Exact elimination, row by row: SciPy's sparse solver takes as long, and 140 MB of an installation.
 
     Args:
         total: (height, width); more than the sum of the four weights.
         across: (height, width): the weight between a pixel and its right neighbor, 0 in the last column.
-        down: the same of the neighbor below, 0 in the last row.
+        down: the same for the neighbor below, 0 in the last row.
         right_side: (height, width, channels).
     """
     height, width = total.shape

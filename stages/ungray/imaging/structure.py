@@ -1,8 +1,7 @@
-"""Cheap looks at a photo's structure, before any decoder: files that are small and cost gigabytes or minutes.
+"""Cheap checks of a photo's structure before any decoder runs: small files can cost gigabytes or minutes.
 
-Only what no camera, scanner or editor writes is objected to. What passes, and comes from strangers, is still
-decoded within limits, see :mod:`ungray.imaging.decoding`: this is quicker, says more, and covers files of
-one's own.
+Only what no camera, scanner or editor writes is rejected. Untrusted files that pass are still decoded within
+limits, see :mod:`ungray.imaging.decoding`; these checks are faster, say more, and cover the user's own files.
 """
 
 from __future__ import annotations
@@ -13,35 +12,37 @@ import zlib
 from collections.abc import Iterable, Iterator
 
 MOST_SCANS = 100
-"""Of a JPEG, as libtiff has it. A progressive one has about ten; each goes over all pixels."""
+"""Largest number in a JPEG, as in libtiff. A progressive one has about ten; each covers all pixels."""
 
 MOST_SEGMENTS = 5_000
-"""Of a JPEG beside its scans. A color profile has up to 255, long XMP or a depth map some hundred."""
+"""Largest number in a JPEG besides scans. A color profile has up to 255, long XMP or a depth map hundreds."""
 
 MOST_CHUNKS = 5_000
-"""Of a PNG beside those of pixels, and, of pixels, so many and one more for each kilobyte of the file."""
+"""Largest number in a PNG besides those of pixels; those of pixels may be one more per kilobyte of the
+file."""
 
 MOST_PROFILES = 10
-"""Color profiles in a PNG, which may have one; each is unpacked."""
+"""Largest number of color profiles in a PNG, which may have one; each is unpacked."""
 
 SHARED = 16 << 20
-"""Bytes by which the values of a directory may exceed the file: some share bytes, damaged ones claim any."""
+"""Bytes by which a directory's values may exceed the file: some share bytes, damaged ones claim any
+number."""
 
 MOST_NUMBERS = 1_000_000
-"""Numbers in a directory; each becomes an object of Python. A fraction counts as ten."""
+"""Largest number of numbers in a directory; each becomes a Python object. A fraction counts as ten."""
 
 MOST_DIRECTORIES = 10_000
-"""Of a TIFF, which has one a page."""
+"""Largest number in a TIFF, which has one per page."""
 
 LARGE_TILE = 1 << 22
-"""Pixels that a tile of a TIFF may have where the photo has fewer."""
+"""Pixels that a tile of a TIFF may have even if the photo has fewer."""
 
 MOST_TEXT = 1 << 20
 """Bytes of a PNG's text that are unpacked, as Pillow does."""
 
 
 def objection(content: bytes) -> str:
-    """Say what is wrong with how a file is built; nothing if all is well, or its kind is unknown."""
+    """Return what is wrong with the structure of a file; empty if nothing is, or if its kind is unknown."""
     if content[:2] == b"\xff\xd8":
         return _jpeg(content)
     if content[:8] == b"\x89PNG\r\n\x1a\n":
@@ -67,7 +68,7 @@ def _jpeg(content: bytes) -> str:
     exif, place = b"", 2
     while place + 4 <= len(content):
         if content[place] != 0xFF:
-            found = AFTER_SCAN.search(content, place)  # as decoders do, on to the next marker
+            found = AFTER_SCAN.search(content, place)  # skip to the next marker, as decoders do
             if found is None:
                 break
             place = found.start()
@@ -125,7 +126,7 @@ def _png(content: bytes) -> str:
 
 
 def _chunks(content: bytes, place: int, order: str) -> Iterator[tuple[bytes, int, int]]:
-    """Yield kind, start and end of what a PNG's (big) or WebP's (little) chunks hold."""
+    """Yield kind, start and end of the contents of the chunks of a PNG (big) or WebP (little)."""
     while place + 8 <= len(content):
         if order == "big":
             size, kind = int.from_bytes(content[place : place + 4]), content[place + 4 : place + 8]
@@ -148,7 +149,7 @@ def _raw_profile(kind: bytes, text: bytes) -> bytes:
     if kind == b"iTXt":
         packed, value = value[:1] == b"\1", value[2:].partition(b"\0")[2].partition(b"\0")[2]
     elif packed:
-        value = value[1:]  # behind the method
+        value = value[1:]  # after the compression method
     try:
         if packed:
             value = zlib.decompressobj().decompress(value, MOST_TEXT)
@@ -180,7 +181,7 @@ SIZES = {
 """Bytes of a value by its type in TIFF and EXIF."""
 
 BYTES, FRACTIONS = {1, 2, 7}, {5, 10}
-"""Types that become one object whatever their length, and those that become dear ones."""
+"""Types that become one object whatever their length, and those that become expensive ones."""
 
 DIRECTORIES = {0x014A, 0x8769, 0x8825, 0xA005}
 """Tags that point to further directories: smaller copies, how it was taken, where, and interoperability."""
@@ -189,7 +190,7 @@ SIDES = {0x0100: "width", 0x0101: "height", 0x0142: "tile_width", 0x0143: "tile_
 
 
 def _tiff(content: bytes) -> str:
-    """Object to a TIFF, or to an EXIF block, which is built as one."""
+    """Return what is wrong with a TIFF, or with an EXIF block, which is built like one."""
     while content[:6] == b"Exif\0\0":
         content = content[6:]
     order = ORDERS.get(content[:2])
@@ -222,7 +223,7 @@ def _tiff(content: bytes) -> str:
 def _directory(
     content: bytes, entries: Iterable[tuple[int, int, int, bytes]], order: str
 ) -> tuple[str, list[int]]:
-    """Return what is wrong with a directory, and the places of those that it points to."""
+    """Return what is wrong with a directory, and the positions of those that it points to."""
     values = numbers = 0
     further: list[int] = []
     sides: dict[str, int] = {}
@@ -232,7 +233,7 @@ def _directory(
         if size * count <= len(inside):
             place, there = -1, count
         else:
-            # What lies beyond the end is not read; a damaged entry may claim any number.
+            # Nothing beyond the end is read; a damaged entry may claim any number.
             held = max(0, min(size * count, len(content) - place))
             values += held
             there = held // size
@@ -263,14 +264,14 @@ def _directory(
 
 
 def _number(content: bytes, place: int, format: str) -> int:
-    """Return a number at a place; 0 where the bytes end before."""
+    """Return the number at ``place``; 0 if the bytes end before."""
     if place < 0 or place + struct.calcsize(format) > len(content):
         return 0
     return int(struct.unpack_from(format, content, place)[0])
 
 
 RLE8, RLE4 = 1, 2
-"""Compressions of BMP that have runs, and jumps: each may leave 255 rows empty."""
+"""Compressions of BMP that have runs and jumps; a jump may leave 255 rows empty."""
 
 
 def _bmp(content: bytes) -> str:

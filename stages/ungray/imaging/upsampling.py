@@ -1,4 +1,5 @@
-"""Predicted color on gray photos: it is predicted small, brought up along edges, and lightness stays."""
+"""Predicted color on gray photos: it is predicted on a small copy and upsampled along edges; lightness
+stays."""
 
 from __future__ import annotations
 
@@ -19,18 +20,18 @@ Gray = NDArray[np.uint16]
 """A gray photo: levels of the sRGB curve, 0..65535."""
 
 NOISE = np.float32(1)
-"""Variance of lightness, or of ab, that says nothing."""
+"""Variance of lightness, or of ab, that counts as noise."""
 
 STRIP = 1 << 18
-"""Pixels that a thread works on at once."""
+"""Pixels that a thread processes at once."""
 
 
 def gray_levels(rgb: NDArray[np.uint8] | NDArray[np.uint16]) -> Gray:
     """Return the gray photo of the same lightness, as levels of the sRGB curve in 0..65535.
 
-    ``rgb`` is uint8 or uint16 sRGB (height, width, 3), or with a fourth channel that says nothing, or gray
-    levels (height, width); the result is uint16 (height, width), since with eight bits lightness would be
-    rounded twice.
+    ``rgb`` is uint8 or uint16 sRGB (height, width, 3), or with a fourth channel that is ignored, or gray
+    levels (height, width). The result is uint16 (height, width), since with 8 bits lightness would be rounded
+    twice.
     """
     if rgb.ndim == 2:
         return np.multiply(rgb, 257 if rgb.dtype == np.uint8 else 1, dtype=np.uint16)
@@ -46,8 +47,8 @@ def gray_levels(rgb: NDArray[np.uint8] | NDArray[np.uint16]) -> Gray:
 def gray_photo(rgb: Rgb) -> Rgb:
     """Return the gray photo of the same lightness, uint8 sRGB (height, width, 3), three equal channels.
 
-    This is what models are judged on: they are handed it instead of the true photo ``rgb``, uint8 sRGB of the
-    same shape.
+    Models are judged on it: they are given it instead of the true photo ``rgb``, uint8 sRGB of the same
+    shape.
     """
     return cv2.merge([cv2.convertScaleAbs(gray_levels(rgb), alpha=1 / 257)] * 3)  # type: ignore[return-value]
 
@@ -58,7 +59,7 @@ def small_copy(gray: Gray, *, short_side: int, multiple: int) -> Float:
     size = small_size(width, height, short_side=short_side, multiple=multiple)
     if min(height, width) > short_side:
         rows = np.empty((size[1], width), np.float32)
-        kernels.shrink_rows(np.ascontiguousarray(gray), rows)  # OpenCV is slow where both sides shrink
+        kernels.shrink_rows(np.ascontiguousarray(gray), rows)  # OpenCV is slow if both sides shrink
         levels: Any = cv2.resize(rows, size, interpolation=cv2.INTER_AREA)
     else:
         levels = cv2.resize(gray, size, interpolation=cv2.INTER_CUBIC).astype(np.float32)
@@ -68,16 +69,17 @@ def small_copy(gray: Gray, *, short_side: int, multiple: int) -> Float:
 
 
 def guided_fit(lightness: Float, ab: Float, *, radius: int = 3) -> Float:
-    """Return ab as a line in lightness around each pixel, so that it can be brought up along edges.
+    """Return ab as a line in lightness around each pixel, so that it can be upsampled along edges.
 
     A fast guided filter (He and Sun, 2015): in every window of 2 ``radius`` + 1 pixels ab is fitted as slope
-    times lightness plus offset, and the fits that a pixel takes part in are averaged, weighted by their
-    contrast (so that those of windows with an edge count at it). A filter alone would blur the prediction:
-    what the lines leave of it comes back in the share of ab's variance that lightness does not explain.
+    times lightness plus offset, and the fits of all windows with a pixel are averaged, weighted by their
+    contrast (so that at an edge the windows across it count most). The filter alone would blur the
+    prediction, so its residual is added back in proportion to the share of ab's variance that lightness does
+    not explain.
 
     Args:
         lightness: of the small copy, float32 (height, width) in 0..100.
-        ab: the network's answer for it, float32 (height, width, 2), Lab units.
+        ab: the network's prediction for it, float32 (height, width, 2), Lab units.
 
     Returns float32 (height, width, 4): slopes of a and b, offsets of a and b.
     """
@@ -85,7 +87,7 @@ def guided_fit(lightness: Float, ab: Float, *, radius: int = 3) -> Float:
     def mean(values: Any) -> Any:
         return cv2.blur(values, (2 * radius + 1,) * 2, borderType=cv2.BORDER_REFLECT)
 
-    centered: Float = lightness - np.float32(50)  # keeps the squares small, and with them their rounding
+    centered: Float = lightness - np.float32(50)  # keeps the squares small, and so their rounding errors
     mean_l = mean(centered)
     contrast = mean(centered * centered) - mean_l * mean_l + NOISE
     weights = mean(contrast)
@@ -115,12 +117,13 @@ def apply_color(
 ) -> NDArray[Any]:
     """Give a gray photo the colors that :func:`guided_fit` found on its small copy.
 
-    The lightness stays; where a color is beyond sRGB, its chroma is reduced and its hue kept. A mount or
-    frame around the photo stays gray, see :mod:`ungray.imaging.borders`, unless it holds one of the places x,
-    y that are ``known`` to have a color.
+    The lightness stays; if a color is outside sRGB, its chroma is reduced and its hue kept. A mount or frame
+    around the photo stays gray, see :mod:`ungray.imaging.borders`, unless it contains one of the points x, y
+    that are ``known`` to have a color.
 
-    ``gray`` is of :func:`gray_levels`, ``fits`` float32 (small height, small width, 4); ab is multiplied by
-    ``saturation``, 0 or more. Returned is sRGB (height, width, 3), uint8 or uint16 as ``bits`` say.
+    ``gray`` is from :func:`gray_levels`, ``fits`` is float32 (small height, small width, 4); ab is multiplied
+    by ``saturation``, 0 or more. The result is sRGB (height, width, 3), uint8 or uint16 according to
+    ``bits``.
     """
     height, width = gray.shape
     if not np.isfinite(fits).all():
@@ -152,10 +155,11 @@ def apply_color(
 
 
 def small_size(width: int, height: int, *, short_side: int, multiple: int) -> tuple[int, int]:
-    """Return width and height of the small copy: ``short_side`` scaled, long side at most four times that.
+    """Return width and height of the small copy: the short side ``short_side``, the long one at most 4 times
+    that.
 
-    A photo that is smaller stays as it is, but for one of less than half of that: a network is asked best at
-    the scale of what it has learned, and what is enlarged is blurred.
+    A smaller photo keeps its size, but is enlarged to half of ``short_side`` if it is smaller than that: a
+    network works best at the scale of its training photos, but enlarging blurs.
     """
     short_side = min(short_side, max(min(width, height), short_side // 2))
     scale = short_side / min(width, height)
@@ -170,7 +174,8 @@ def _gamut() -> Float:
 
 
 def _in_blocks(planes: Sequence[Any], width: int) -> Float:
-    """Return planes brought up to a width as (rows, blocks, planes * BLOCK); see :func:`pixels.paint`."""
+    """Return planes upsampled to ``width`` as (rows, blocks, planes * BLOCK); see
+    :func:`kernels.apply_color`."""
     rows, count = len(planes[0]), -(-width // kernels.BLOCK)
     blocks = np.empty((rows, count, len(planes), kernels.BLOCK), np.float32)
     across = np.zeros((rows, count * kernels.BLOCK), np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 MOST = 64_000
-"""Bytes that a JPEG has room for."""
+"""Bytes for which a JPEG has room."""
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 
@@ -17,24 +17,24 @@ OF_THE_FILE = {
     "http://ns.adobe.com/xap/1.0/": "Thumbnails",
     "http://ns.adobe.com/xmp/note/": "HasExtendedXMP",
 }
-"""Properties, by the address of their kind, that say how the pixels of a file lie, or show the old photo."""
+"""Properties, by namespace, that describe the pixel layout of a file, or show the original photo."""
 
 OF_OTHER_PICTURES = (
     "http://ns.adobe.com/hdr-gain-map/",
     "http://ns.apple.com/HDRGainMap/",
     "http://ns.google.com/photos/1.0/",
 )
-"""Kinds that speak of gain maps, depth maps and films behind the photo, which its copy has not."""
+"""Namespaces about gain maps, depth maps and videos after the photo, which its copy does not have."""
 
 
 def read(content: bytes | None) -> bytes | None:
-    """Return the XMP of a photo's file for its upright copy in sRGB, UTF-8; None where there is none.
+    """Return the XMP of a photo's file for its upright copy in sRGB, UTF-8; None if there is none.
 
-    What says how the pixels lay, thumbnails, and what speaks of pictures behind the photo are left out. None
-    are also XMP that is damaged, and more than :data:`MOST` bytes.
+    What describes the pixel layout, thumbnails, and what is about pictures after the photo are left out. None
+    also stands for damaged XMP, and for more than :data:`MOST` bytes.
     """
     if not isinstance(content, bytes) or len(content) > 4 * MOST or b"<!DOCTYPE" in content:
-        return None  # XMP has no entities of its own, which can grow a thousandfold
+        return None  # XMP defines no entities, which can grow a thousandfold
     from xml.dom import minidom  # not above: few photos need it
 
     try:
