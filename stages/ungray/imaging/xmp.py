@@ -35,7 +35,7 @@ def read(content: bytes | None) -> bytes | None:
     """
     if not isinstance(content, bytes) or len(content) > 4 * MOST or b"<!DOCTYPE" in content:
         return None  # XMP defines no entities, which can grow a thousandfold
-    from xml.dom import minidom  # not above: few photos need it
+    from xml.dom import minidom  # imported here: few photos need it
 
     try:
         document = minidom.parseString(content.strip(b"\0 \r\n\t"))

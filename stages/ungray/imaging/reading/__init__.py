@@ -1,1 +1,1 @@
-"""Photo files of many kinds read into one shape: all of their pixels, alpha, color profile, metadata."""
+"""Reads photo files of many kinds into one form: all of their pixels, alpha, color profile, metadata."""

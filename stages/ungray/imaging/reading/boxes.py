@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
-"""What a box of the kind uuid begins with if XMP follows."""
+"""What a box of the kind uuid begins with if it contains XMP."""
 
 
 def boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield kind and content of each box, as far as they are whole."""
+    """Yield kind and content of each box, up to the first damaged one."""
     at = 0
     while at + 8 <= len(content):
         length, kind, head = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8], 8
         if length == 1:
             length, head = int.from_bytes(content[at + 8 : at + 16], "big"), 16
-        end = at + length if length else len(content)  # none: to the end of the file
+        end = at + length if length else len(content)  # 0: to the end of the file
         if end < at + head:
             return
         yield kind, content[at + head : end]
@@ -23,7 +23,7 @@ def boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def said_by_jpeg2000(content: bytes) -> tuple[bytes | None, bytes | None]:
-    """Return the ICC profile and the XMP of a JPEG 2000 file; None where there is none."""
+    """Return the ICC profile and the XMP of a JPEG 2000 file; None for what it does not have."""
     profile = xmp = None
     for kind, inside in boxes(content):
         if kind == b"uuid" and inside[:16] == XMP:

@@ -1,4 +1,4 @@
-"""A photo's file in, a raster out: which decoder reads which kind, and what is asked of each."""
+"""From a photo's file to its raster: which decoder reads which kind, and with which options."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ungray.imaging.reading.formats import NAMES, PhotoError, check_pixels, dama
 from ungray.imaging.reading.raster import Pixels, Raster, said, upright
 
 RISKY = ("AVIF", "HEIF", "JPEG2000", "JXL", "PSD", "RAW")
-"""Kinds whose decoders are young or seldom used: they are read where a decoder's fall ends nothing else."""
+"""Kinds whose decoders are new or rarely used: they run in a process of their own, in case they crash."""
 
 
 def probe(content: bytes) -> tuple[str, int, int]:
     """Return format (a key of FORMATS), width and height in pixels, read from the header only.
 
-    Width and height may be those of a photo that lies on its side.
+    Width and height may be swapped if the photo is stored on its side.
 
     Raises:
-        PhotoError: not an image of a known format, of a kind that is not read, or too many pixels.
+        PhotoError: it is not an image of a known format, is of an unsupported kind, or has too many pixels.
     """
     try:
         kind = _kind(content)
@@ -44,20 +44,21 @@ def probe(content: bytes) -> tuple[str, int, int]:
         return kind, width, height
     except PhotoError:
         raise
-    except Exception as error:  # decoders of damaged and hostile files raise anything
+    except Exception as error:  # decoders raise anything for damaged and hostile files
         raise damaged(error) from None
 
 
 def decode(content: bytes, page: int = 0) -> Raster:
-    """Return the photo in a file; of a TIFF of several pages that one, of an animation the first picture.
+    """Return the photo in a file: page ``page`` of a TIFF of several pages, the first picture of an
+    animation.
 
-    It is read if all of its pixels are there and whole; nothing is filled in. What stands beside the pixels
-    (EXIF data, XMP, profile, an end mark) is left out where it is damaged. Kinds whose decoder might fall
-    (:data:`RISKY`) are read in a process of its own, see :mod:`ungray.imaging.decoding`.
+    All of its pixels must be present and intact; nothing is filled in. Other data (EXIF data, XMP, profile,
+    an end mark) are left out if they are damaged. Kinds whose decoder might crash (:data:`RISKY`) are read in
+    a separate process, see :mod:`ungray.imaging.decoding`.
 
     Raises:
-        PhotoError: not an image of a known format, of a kind that is not read, damaged or truncated, or too
-            many pixels; or there is no such page.
+        PhotoError: it is not an image of a known format, is of an unsupported kind, is damaged or truncated,
+            has too many pixels, or has no such page.
     """
     try:
         kind = _kind(content)
@@ -82,13 +83,13 @@ def decode(content: bytes, page: int = 0) -> Raster:
 
 
 def open_image(content: bytes, kind: str) -> ImageFile.ImageFile:
-    """Return a photo of a kind that Pillow reads, its header read and its size checked, not yet decoded.
+    """Return a photo of a kind that Pillow reads, with its header read and its size checked, not yet decoded.
 
     Raises:
-        PhotoError: damaged, or too many pixels.
+        PhotoError: it is damaged, or has too many pixels.
     """
     if kind == "HEIF":
-        import pillow_heif  # not above: few photos need it
+        import pillow_heif  # imported here: few photos need it
 
         pillow_heif.register_heif_opener()
     try:
@@ -101,7 +102,7 @@ def open_image(content: bytes, kind: str) -> ImageFile.ImageFile:
         raise PhotoError("more than 178 megapixels") from None
     check_pixels(image.width, image.height)
     if kind == "JPEG" and image.width * image.height > 1000 * len(content):
-        # An 8x8 block takes a bit at least; what is missing the decoder would fill with gray, at great cost.
+        # An 8x8 block takes at least a bit; the decoder would fill missing ones with gray, at great cost.
         raise PhotoError("damaged: too few bytes for its pixels")
     return image
 
@@ -144,7 +145,7 @@ def _by_pillow(content: bytes, kind: str) -> Raster:
         if kind == "JPEG2000":
             image.info["icc_profile"], image.info["xmp"] = boxes.said_by_jpeg2000(content)
         if kind == "HEIF":
-            orientation = 1  # it is set upright as it is read
+            orientation = 1  # its decoder sets it upright
         return Raster(
             format=str(image.format),
             mode=mode,
@@ -165,10 +166,10 @@ def _pixels(image: Image.Image, content: bytes) -> tuple[str, Pixels, Pixels | N
     if image.format == "PNG" and content[24] == 16:
         return _deep_png(image, content)
     if image.format == "PNG" and image.mode in ("1", "L") and "transparency" in image.info:
-        # One tone is marked, counted in the bits of the file.
+        # One tone is marked as transparent, in the bit depth of the file.
         tone = np.asarray(image.convert("L"))
         mark = image.info["transparency"]
-        if image.mode == "L":  # of one bit Pillow counts in 8
+        if image.mode == "L":  # for one bit Pillow already has it in 8
             mark = mark * 255 // (2 ** content[24] - 1)
         return "L", tone, np.where(tone == mark, 0, 255).astype(np.uint8)
     if image.mode.startswith("I;16"):
@@ -181,8 +182,8 @@ def _pixels(image: Image.Image, content: bytes) -> tuple[str, Pixels, Pixels | N
 
 
 def _deep_png(image: Image.Image, content: bytes) -> tuple[str, Pixels, Pixels | None]:
-    """Return a PNG of 16 bits, which Pillow has at 8 where it has color."""
-    import imagecodecs  # not above: few photos need it
+    """Return a 16-bit PNG, which Pillow reduces to 8 bits if it has color."""
+    import imagecodecs  # imported here: few photos need it
 
     found = imagecodecs.png_decode(content)
     found = found[..., None] if found.ndim == 2 else found
@@ -207,7 +208,7 @@ def _profile(image: Image.Image, *, gray: bool) -> bytes | None:
 
 
 def _own_dpi(image: Image.Image) -> tuple[Any, Any] | None:
-    """Return the resolution of a file's own header."""
+    """Return the resolution in a file's own header."""
     if isinstance(image, JpegImagePlugin.JpegImageFile) and image.info.get("jfif_unit") not in (1, 2):
         return None  # the resolution is EXIF's, or made up by Pillow
     given = image.info.get("dpi")
@@ -215,7 +216,7 @@ def _own_dpi(image: Image.Image) -> tuple[Any, Any] | None:
 
 
 def _said_by_photoshop(image: Image.Image) -> tuple[Image.Exif, int, bytes | None]:
-    """Return what a PSD says of itself: EXIF data and XMP are among its resources."""
+    """Return EXIF data, orientation and XMP of a PSD, which are among its resources."""
     resources = {number: data for number, _, data in image.resources}  # type: ignore[attr-defined]
     shell = Image.new("L", (1, 1))
     if 1058 in resources:
@@ -227,7 +228,7 @@ def _said_by_photoshop(image: Image.Image) -> tuple[Image.Exif, int, bytes | Non
 
 
 def split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Return a photo of 8 bits in mode L, RGB, CMYK or LAB, and its alpha in mode L, if it has any."""
+    """Return an 8-bit photo in mode L, RGB, CMYK or LAB, and its alpha in mode L, if it has any."""
     alpha = None
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")

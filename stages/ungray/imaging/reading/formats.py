@@ -1,4 +1,4 @@
-"""The kinds of photo files that are read, and how each is known: by its first bytes, or by its name."""
+"""The kinds of photo files that are read, and how each is recognized: by its first bytes, or by its name."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ FORMATS = {
     "PSD": "psd",
     "RAW": "raw",
 }
-"""The formats that are read, by Pillow's name (RAW: any camera's), and the file extension each gets."""
+"""The formats that are read, by Pillow's name (RAW: any camera's), and the file extension of each."""
 
 NAMES = "JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIC, JPEG 2000, JPEG XL, PSD"
-"""The formats that are read, for people; camera files besides, where rawpy is installed."""
+"""The formats that are read, as text for people; camera files are read, too, if rawpy is installed."""
 
 # fmt: off
 RAW_SUFFIXES = frozenset({
@@ -39,10 +39,10 @@ SUFFIXES = RAW_SUFFIXES | {
 # fmt: on
 
 MAX_PIXELS = 178_000_000
-"""A photo of more pixels is refused before it is decoded; just below where Pillow itself refuses."""
+"""A photo with more pixels is refused before it is decoded; just below Pillow's own limit."""
 
 TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-"""What a TIFF begins with; those with a plus are BigTIFF."""
+"""The first bytes of a TIFF; those with a plus are BigTIFF."""
 
 _HEADS = {
     b"\xff\xd8\xff": "JPEG",
@@ -62,7 +62,7 @@ _HEADS = {
     b"IIRS": "RAW",
     b"MMOR": "RAW",
     b"\0MRM": "RAW",  # Minolta
-    b"II\x1a\0\0\0HEAPCCDR": "RAW",  # Canon, of old
+    b"II\x1a\0\0\0HEAPCCDR": "RAW",  # older Canon
     **dict.fromkeys(TIFF_HEADS, "TIFF"),
 }
 
@@ -74,9 +74,9 @@ class PhotoError(UngrayError):
 
 
 def format_of(content: bytes) -> str | None:
-    """Return the format that the first bytes of a file are of, a key of :data:`FORMATS`; None: another.
+    """Return the format of a file by its first bytes, a key of :data:`FORMATS`; None if it is another.
 
-    A camera file that is a TIFF by its first bytes is taken for one here.
+    A camera file that begins like a TIFF counts as a TIFF here.
     """
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return "WEBP"
@@ -91,7 +91,7 @@ def format_of(content: bytes) -> str | None:
 
 
 def damaged(error: Exception) -> PhotoError:
-    """Return what to say of a photo whose decoder raised ``error``."""
+    """Return the error to raise for a photo whose decoder raised ``error``."""
     if isinstance(error, MemoryError):
         return PhotoError("needs more memory than there is")
     return PhotoError(f"damaged: {(str(error) or type(error).__name__).splitlines()[0]}")

@@ -1,4 +1,4 @@
-"""JPEG by simplejpeg, which tells when libjpeg drew gray in the place of data that are missing or damaged."""
+"""JPEG by simplejpeg, which reports when libjpeg fills in gray for data that are missing or damaged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ungray.imaging.reading.formats import PhotoError
 
 END = b"\xff\xd9"
-"""Its last two bytes, which some files lack though all of their pixels are there."""
+"""Its last two bytes, which some files lack although all of their pixels are present."""
 
 
 def pixels(content: bytes, colors: str) -> NDArray[np.uint8]:
@@ -17,14 +17,14 @@ def pixels(content: bytes, colors: str) -> NDArray[np.uint8]:
 
     Raises:
         PhotoError: pixels are missing or damaged.
-        ValueError: no JPEG, or of a kind that libjpeg does not know.
+        ValueError: it is not a JPEG, or of a kind that libjpeg does not know.
     """
     found = _decoded(content, colors)
     return found[..., 0] if colors == "GRAY" else found
 
 
 def check(content: bytes) -> None:
-    """Read a JPEG to its end, but draw it at an eighth of its size: quicker and smaller.
+    """Decode a JPEG to its end, but at an eighth of its size, which takes less time and memory.
 
     Raises:
         PhotoError: pixels are missing or damaged.
@@ -42,12 +42,12 @@ def _decoded(content: bytes, colors: str, **options: int) -> NDArray[np.uint8]:
     except ValueError as error:
         if is_damage(str(error)):
             raise PhotoError(f"damaged: {error}") from None
-        # A header that is not as it should be, or bytes between the parts: all pixels are there.
+        # An irregular header, or extra bytes between the parts: all pixels are present.
         return simplejpeg.decode_jpeg(content, colors, strict=False, **options)
 
 
 def is_damage(said: str) -> bool:
-    """Say whether a warning of libjpeg (jerror.h) means that pixels are missing or wrong; it has no codes."""
+    """Return whether a warning of libjpeg (jerror.h), which has no code, means missing or wrong pixels."""
     return said.startswith("Premature end") or (
         said.startswith("Corrupt JPEG data") and "extraneous bytes" not in said
     )

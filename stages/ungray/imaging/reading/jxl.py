@@ -15,14 +15,14 @@ from ungray.imaging.reading.raster import Raster, said, upright
 MARK = b"\xff\x0a"
 
 RATIOS = (None, (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
-"""Width to height, by the number that a header may have in the place of a width (ISO/IEC 18181-1)."""
+"""Width to height, by the number that a header may have instead of a width (ISO/IEC 18181-1)."""
 
 
 def dimensions(content: bytes) -> tuple[int, int]:
     """Return width and height in pixels, from the first bytes of the code stream.
 
     Raises:
-        PhotoError: they are not there.
+        PhotoError: the bytes do not have them.
     """
     bits = _Bits(_stream(content))
     small = bits.take(1)
@@ -37,11 +37,11 @@ def dimensions(content: bytes) -> tuple[int, int]:
 
 
 def read(content: bytes) -> Raster:
-    """Return the photo of a file, of an animation the first picture.
+    """Return the photo in a file, the first picture of an animation.
 
     Raises:
-        PhotoError: too many pixels, or damaged.
-        Exception: of the decoders' own kinds, for damaged data.
+        PhotoError: it has too many pixels, or is damaged.
+        Exception: any kind of the decoders, for damaged data.
     """
     import imagecodecs
     import pillow_jxl  # noqa: F401 - it makes itself known to Pillow
@@ -56,7 +56,7 @@ def read(content: bytes) -> Raster:
         exif, orientation = said(image)
         profile = image.info.get("icc_profile")
         if not getattr(image, "jpeg", False):
-            orientation = 1  # it is set upright as it is read
+            orientation = 1  # its decoder sets it upright
     colors: Any = found[..., :3] if channels == 3 else found[..., 0]
     alpha = found[..., channels] if found.shape[2] > channels else None
     return Raster(
@@ -71,7 +71,7 @@ def read(content: bytes) -> Raster:
 
 
 def _stream(content: bytes) -> bytes:
-    """Return the beginning of the code stream, behind its mark of two bytes."""
+    """Return the beginning of the code stream, after its mark of two bytes."""
     start = content if content[:2] == MARK else b""
     for kind, inside in () if start else boxes(content):
         if kind in (b"jxlc", b"jxlp"):
@@ -83,7 +83,7 @@ def _stream(content: bytes) -> bytes:
 
 
 class _Bits:
-    """Numbers out of bytes, the lowest bit first."""
+    """Reads numbers from bytes, the lowest bit first."""
 
     def __init__(self, content: bytes) -> None:
         self.left = int.from_bytes(content, "little")

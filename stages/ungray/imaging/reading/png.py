@@ -1,4 +1,4 @@
-"""PNG: its chunks are looked through before a decoder sees them."""
+"""PNG: its chunks are checked before a decoder sees them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ HEAD = b"\x89PNG\r\n\x1a\n"
 END = b"\0\0\0\0IEND\xaeB`\x82"
 
 CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"tRNS")
-"""Chunks without which the pixels are others than they were."""
+"""Chunks on which the pixels depend."""
 
 
 def mended(content: bytes) -> bytes:
-    """Return a PNG without those of its chunks that are damaged and only speak of the photo; with an end.
+    """Return a PNG without its damaged metadata chunks, and with an end.
 
-    The same bytes where there are none, as nearly always.
+    These are the same bytes if nothing is damaged, as nearly always.
 
     Raises:
-        PhotoError: a chunk of pixels is damaged or cut short.
+        PhotoError: a chunk on which pixels depend is damaged or truncated.
     """
     kept, at = [], len(HEAD)
     while at < len(content):

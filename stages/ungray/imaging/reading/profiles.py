@@ -1,4 +1,4 @@
-"""Colors of any ICC profile brought to sRGB, in 8 bits by Pillow's Little CMS, in 16 by imagecodecs'."""
+"""Converts colors of any ICC profile to sRGB, in 8 bits by Pillow's Little CMS, in 16 by imagecodecs'."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from PIL import Image, ImageCms
 from ungray.imaging.reading.raster import to_8_bits
 
 BAND = 1 << 18
-"""Pixels of 16 bits worked on at once."""
+"""16-bit pixels processed at once."""
 
 SRGB_PRIMARIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
 """x and y of white, red, green and blue."""
@@ -41,7 +41,7 @@ def of_gamma(gamma: float, primaries: tuple[float, ...] | None, *, gray: bool) -
         gray: whether the photo has one channel.
 
     Returns:
-        None where the levels are near those of sRGB, or the numbers are none that a display could have.
+        None if the levels are close to those of sRGB, or if no display could have these numbers.
     """
     import imagecodecs
 
@@ -58,7 +58,7 @@ def of_gamma(gamma: float, primaries: tuple[float, ...] | None, *, gray: bool) -
             primaries=[number for color in colors for number in (*color, 1.0)],
             gamma=1 / gamma,
         )
-    except (imagecodecs.CmsError, ValueError):  # of no color space
+    except (imagecodecs.CmsError, ValueError):  # the numbers give no color space
         return None
 
 
@@ -74,9 +74,9 @@ def to_srgb_image(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def to_srgb_deep(colors: NDArray[np.uint16], profile: bytes | None) -> NDArray[np.uint16]:
-    """Return gray (height, width) or RGB (height, width, 3) of 16 bits in sRGB.
+    """Return 16-bit gray (height, width) or RGB (height, width, 3) converted to sRGB.
 
-    It stays as it is if the profile is damaged or for another kind of photo. Gray comes out gray.
+    Colors stay as they are if the profile is damaged or for another kind of photo. Gray stays gray.
     """
     kind = {b"GRAY": "gray", b"RGB ": "rgb"}.get(profile[16:20]) if profile else None
     gray = colors.ndim == 2
@@ -111,7 +111,7 @@ def lab_to_srgb(lab: NDArray[np.float32], *, dtype: Any) -> NDArray[Any]:
 
 @lru_cache(maxsize=8)
 def _tones(profile: bytes) -> list[int]:
-    """Return what the 256 tones of gray with this profile are in sRGB; the same where that is near enough."""
+    """Return the sRGB levels of the 256 gray tones of a profile; the same tones if they are close enough."""
     tones = np.arange(256)
     found = to_8_bits(to_srgb_deep((tones * 257).astype(np.uint16)[None], profile))[0]
     return (found if np.abs(found - tones).max() > 1 else tones).tolist()
@@ -123,7 +123,7 @@ def _lab_profile() -> bytes:
 
 
 def _converted(pixels: NDArray[np.uint16], profile: bytes, kind: str) -> NDArray[np.uint16]:
-    """Return pixels, ``kind`` gray or rgb, in sRGB, by Little CMS; Pillow's use of it has 8 bits."""
+    """Return pixels, ``kind`` gray or rgb, in sRGB, by Little CMS; Pillow supports it for 8 bits only."""
     import imagecodecs
 
     return imagecodecs.cms_transform(
@@ -132,7 +132,7 @@ def _converted(pixels: NDArray[np.uint16], profile: bytes, kind: str) -> NDArray
         srgb_profile(),
         colorspace=kind,
         outcolorspace="rgb",
-        flags=imagecodecs.CMS.FLAGS.NOOPTIMIZE,  # its tables are off by ten levels of 8 bits in shadows
+        flags=imagecodecs.CMS.FLAGS.NOOPTIMIZE,  # its tables are off by ten 8-bit levels in shadows
     )
 
 
@@ -143,10 +143,10 @@ def _bands(pixels: NDArray[Any]) -> Iterator[slice]:
 
 @lru_cache(maxsize=8)
 def _to_srgb_from(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Return what converts photos of ``mode`` (L, RGB or CMYK) with this ICC profile to sRGB.
+    """Return the transform of photos of ``mode`` (L, RGB or CMYK) with this ICC profile to sRGB.
 
-    None if there is nothing to convert: the profile is sRGB itself to one level (as most are; conversion
-    costs four times what decoding does), is damaged, or is for another kind of photo.
+    None if nothing is to be converted: the profile is sRGB within one level (as most are; conversion costs
+    four times as much as decoding), is damaged, or is for another kind of photo.
     """
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -160,4 +160,4 @@ def _to_srgb_from(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | Non
 
 
 _COLORS = np.stack(np.meshgrid(*[np.arange(0, 256, 15)] * 3), axis=-1).reshape(18, -1, 3).astype(np.uint8)
-"""Colors all over sRGB, by which a profile is known to be sRGB."""
+"""Colors from all over sRGB, by which a profile is recognized as sRGB."""

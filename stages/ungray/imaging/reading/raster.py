@@ -1,4 +1,4 @@
-"""What a decoder gives: the pixels of a photo, and what its file says of them."""
+"""What a decoder returns: the pixels of a photo, and its metadata."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ TURNS: dict[int, Any] = {
     7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
     8: lambda pixels: pixels[:, ::-1].swapaxes(0, 1),
 }
-"""What sets a photo upright, by its orientation in EXIF."""
+"""Functions that set a photo upright, by its orientation in EXIF."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Raster:
     """A decoded photo, upright. Every pixel came out of the file: nothing was filled in.
 
-    ``format`` a key of :data:`ungray.imaging.reading.formats.FORMATS`; ``colors`` uint8 or uint16, (height,
-    width) in mode L or (height, width, channels) in mode RGB, CMYK or LAB, the two last of 8 bits; ``alpha``
-    of the same type (height, width); ``profile`` an ICC profile of the colors; ``exif`` as in the file, not
-    yet looked through; ``turned``: it was stored lying on its side; ``dpi`` of the file's own header; ``xmp``
-    as in the file; ``halved``: a JPEG whose color has half the resolution; ``pages`` that the file has.
+    ``format`` is a key of :data:`ungray.imaging.reading.formats.FORMATS`; ``colors`` are uint8 or uint16,
+    (height, width) in mode L or (height, width, channels) in mode RGB, CMYK or LAB, the last two with 8 bits;
+    ``alpha`` is of the same type, (height, width); ``profile`` is the ICC profile of the colors; ``exif`` and
+    ``xmp`` are as in the file, not yet checked; ``dpi`` is from the file's own header; ``turned`` is whether
+    it was stored lying on its side; ``halved`` is whether it was a JPEG whose color has half the resolution;
+    ``pages`` is the number of pages of the file.
     """
 
     format: str
@@ -51,19 +52,20 @@ class Raster:
 
 
 def upright(pixels: Any, orientation: int) -> Any:
-    """Return pixels, None too, set upright by the orientation in EXIF, 1 to 8; others change nothing."""
+    """Return pixels, or None, set upright by the orientation in EXIF, 1 to 8; other numbers change
+    nothing."""
     turn = TURNS.get(orientation)
     return pixels if turn is None or pixels is None else turn(pixels)
 
 
 def said(image: Image.Image) -> tuple[Image.Exif, int]:
-    """Return the EXIF data of an image and its orientation; where they are damaged, none and 1.
+    """Return the EXIF data of an image and its orientation; if they are damaged, empty data and 1.
 
-    Pillow looks for the orientation in XMP where EXIF data has none.
+    Pillow looks for the orientation in XMP if the EXIF data have none.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of damage
+            warnings.simplefilter("ignore")  # about damage
             exif = image.getexif()
             return exif, int(exif.get(ExifTags.Base.Orientation, 1))
     except Exception:  # damaged EXIF data raises anything
@@ -71,7 +73,7 @@ def said(image: Image.Image) -> tuple[Image.Exif, int]:
 
 
 def to_8_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return levels of 8 or 16 bits as levels of 8."""
+    """Return 8-bit or 16-bit levels as 8-bit levels."""
     if values.dtype == np.uint8:
         return values
     return np.asarray(cv2.LUT(np.ascontiguousarray(values), _TO_8_BITS))

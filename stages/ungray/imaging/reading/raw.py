@@ -1,4 +1,4 @@
-"""Camera files (raw) by LibRaw, where its Python package is installed: ``pip install ungray[raw]``."""
+"""Camera files (raw) by LibRaw, if its Python package is installed: ``pip install ungray[raw]``."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def dimensions(content: bytes) -> tuple[int, int]:
 
 
 def read(content: bytes) -> Raster:
-    """Return the photo that a camera file holds, upright, sRGB of 16 bits, in the camera's white balance.
+    """Return the photo in a camera file, upright, in 16-bit sRGB, with the camera's white balance.
 
     Raises:
-        PhotoError: rawpy is not installed, too many pixels, or the file is damaged.
+        PhotoError: rawpy is not installed, or the file is damaged or has too many pixels.
     """
     with _opened(content) as file:
         import rawpy

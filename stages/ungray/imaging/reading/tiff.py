@@ -1,4 +1,4 @@
-"""TIFF by tifffile and imagecodecs: any samples of up to 64 bits, any compression, each part whole."""
+"""TIFF by tifffile and imagecodecs: samples of up to 64 bits, any compression, every part complete."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ungray.imaging.reading import jpeg, profiles
 from ungray.imaging.reading.formats import PhotoError, check_pixels
 from ungray.imaging.reading.raster import Pixels, Raster, said, to_8_bits, upright
 
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it says of odd tags is of no use to a user
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its messages on odd tags are of no use to users
 
 MAX_PAGES = 10_000
 MAX_BYTES = 2_000_000_000
-"""Decoded; the largest photo that is read has fewer in 16 bits."""
+"""Largest decoded size; the largest photo that is read has fewer bytes in 16 bits."""
 
 KNEE = 0.8
 """Floating-point light up to here stays as it is; above, see :func:`_rolled_off`."""
@@ -35,7 +35,7 @@ CHANNELS: dict[int, int] = {
     PHOTOMETRIC.CIELAB: 3,
     PHOTOMETRIC.ICCLAB: 3,
 }
-"""The kinds of color that are read, and how many samples each has beside extra ones."""
+"""The kinds of color that are read, and the number of samples of each, without extra ones."""
 
 FORMS = {1: "", 2: "signed ", 3: "floating-point ", 4: "", 5: "complex ", 6: "complex "}
 """What samples are, by their SampleFormat."""
@@ -56,14 +56,14 @@ RISKY = (
     "PNG",
     "AVIF",
 )
-"""Compressions, by parts of their names, whose decoders are not as well tried as those of old."""
+"""Parts of the names of compressions whose decoders are less well tested than the old ones."""
 
 
 def look(content: bytes, page: int = 0) -> TiffPage:
     """Return the directory of the photo that is page ``page`` of a TIFF, counted from 0.
 
-    Pages are what is marked neither as a smaller copy nor as a mask, in the chain of directories and in those
-    below them; the largest one, where all are marked as copies.
+    Pages are the directories, in the chain and below it, that are marked neither as a smaller copy nor as a
+    mask; if all are marked, the largest one is the only page.
 
     Raises:
         PhotoError: there is no such page, or the structure is damaged.
@@ -90,7 +90,7 @@ def pages(content: bytes) -> list[TiffPage]:
             chain += [one for one in (directory, *(below or ())) if isinstance(one, TiffPage)]
     except PhotoError:
         raise
-    except Exception as error:  # of a damaged structure anything is raised
+    except Exception as error:  # a damaged structure raises anything
         raise PhotoError(f"damaged: a TIFF whose tags cannot be read ({_line(error)})") from None
     photos = [directory for directory in chain if not _is_copy(directory) and not _is_mask(directory)]
     photos = photos or sorted(chain, key=lambda one: one.imagewidth * one.imagelength)[-1:]
@@ -100,7 +100,7 @@ def pages(content: bytes) -> list[TiffPage]:
 
 
 def is_camera_file(content: bytes) -> bool:
-    """Say whether a TIFF is what a camera's sensor saw: DNG, NEF, CR2, ARW and others."""
+    """Return whether a TIFF holds what a camera's sensor saw: DNG, NEF, CR2, ARW and others."""
     first = TiffFile(io.BytesIO(content)).pages.first
     if 50706 in first.tags or content[8:10] == b"CR":  # DNGVersion; Canon
         return True
@@ -108,7 +108,7 @@ def is_camera_file(content: bytes) -> bool:
 
 
 def is_risky(content: bytes) -> bool:
-    """Say whether a photo of the TIFF is compressed in a way whose decoder might fall over."""
+    """Return whether any photo of the TIFF is compressed in a way whose decoder might crash."""
     return any(
         word in getattr(COMPRESSION(one.compression), "name", "")
         for one in pages(content)
@@ -120,11 +120,11 @@ def is_risky(content: bytes) -> bool:
 def read(content: bytes, page: int = 0) -> Raster:
     """Return page ``page`` of a TIFF; see :func:`look`.
 
-    Floating-point photos are in 0..1; light beyond 1 is rolled off below it. More than 8 bits give 16.
+    Floating-point photos are in 0..1; light above 1 is rolled off to below 1. More than 8 bits give 16.
 
     Raises:
-        PhotoError: a kind that is not read, too many pixels, or pixels that are missing or damaged.
-        Exception: of the decoders' own kinds, for damaged data.
+        PhotoError: it is of an unsupported kind, has too many pixels, or pixels are missing or damaged.
+        Exception: any kind of the decoders, for damaged data.
     """
     directory, count = look(content, page), len(pages(content))
     check_pixels(directory.imagewidth, directory.imagelength)
@@ -159,7 +159,7 @@ def _is_lab(directory: TiffPage) -> bool:
 
 
 def _check_kind(directory: TiffPage) -> None:
-    """Raise PhotoError, which says what it is, unless such TIFFs are read."""
+    """Raise PhotoError, which names the kind of the TIFF, if that kind is not read."""
     kind, samples, bits = directory.photometric, directory.samplesperpixel, directory.bitspersample
     if kind not in CHANNELS:
         name = PHOTOMETRIC(kind).name if kind in set(PHOTOMETRIC) else f"number {kind}"
@@ -199,9 +199,9 @@ def _check_kind(directory: TiffPage) -> None:
 
 
 def _samples(directory: TiffPage, content: bytes) -> NDArray[Any]:
-    """Return all samples of a directory, (height, width, samples), of the type that tifffile gives.
+    """Return all samples of a directory, (height, width, samples), in tifffile's dtype.
 
-    Every strip or tile must decode to all of the rows and columns that are its own.
+    Every strip or tile must decode to all of its rows and columns.
     """
     planes, _, height, width, channels = directory.shaped
     found = np.empty((planes, height, width, channels), directory.dtype)
@@ -219,7 +219,7 @@ def _samples(directory: TiffPage, content: bytes) -> NDArray[Any]:
         segment, (plane, _, top, left, _), _ = directory.decode(data, number, **tables)
         rows = min(directory.tilelength if directory.is_tiled else directory.rowsperstrip, height - top)
         columns = min(directory.tilewidth, width - left) if directory.is_tiled else width
-        # Of every part the decoder's own rows are counted: whatever it leaves out would be memory as it was.
+        # The decoded shape of every part is checked: what a decoder leaves out would be uninitialized.
         if segment is None or segment.shape[1] < rows or segment.shape[2] < columns:
             raise PhotoError("damaged: parts of its pixels are missing")
         _check_part(directory, data, number, segment.shape)
@@ -228,7 +228,7 @@ def _samples(directory: TiffPage, content: bytes) -> NDArray[Any]:
 
 
 def _check_part(directory: TiffPage, data: bytes, number: int, shape: tuple[int, ...]) -> None:
-    """Raise PhotoError if a strip's or tile's decoder filled in what was missing of its data."""
+    """Raise PhotoError if the decoder of a strip or tile filled in missing data."""
     if directory.compression in JPEGS and directory.bitspersample == 8:
         tables = directory.jpegtables
         jpeg.check(tables[:-2] + data[2:] if tables else data)
@@ -237,7 +237,7 @@ def _check_part(directory: TiffPage, data: bytes, number: int, shape: tuple[int,
 
 
 def _check_fax(directory: TiffPage, data: bytes, rows: int, columns: int) -> None:
-    """Raise PhotoError unless data of a fax hold so many rows; imagecodecs draws missing ones white."""
+    """Raise PhotoError unless fax data hold ``rows`` rows; imagecodecs fills in missing ones with white."""
     import imagecodecs
 
     if directory.fillorder == 2:
@@ -255,9 +255,9 @@ def _check_fax(directory: TiffPage, data: bytes, rows: int, columns: int) -> Non
 
 
 def _fax_lines(data: bytes, *, tagged: bool) -> int:
-    """Return how many lines stand in data of ITU-T T.4, each behind a mark of eleven zeros and a one.
+    """Return the number of lines in ITU-T T.4 data, each after a mark of eleven zeros and a one.
 
-    ``tagged``: a bit behind each mark tells how the line is coded. Marks with nothing between are the end.
+    ``tagged``: a bit after each mark says how the line is coded. Marks with nothing between are the end.
     """
     ones = np.flatnonzero(np.unpackbits(np.frombuffer(data, np.uint8)))
     marks = np.flatnonzero(np.diff(ones, prepend=-1) > 11)
@@ -269,10 +269,10 @@ def _fax_lines(data: bytes, *, tagged: bool) -> int:
 
 
 def _fax_file(directory: TiffPage, data: bytes, rows: int, columns: int) -> bytes:
-    """Return a TIFF of one strip, ``data`` as it came."""
+    """Return a TIFF of one strip, the unchanged ``data``."""
     tags = {256: columns, 257: rows, 258: 1, 259: directory.compression, 262: 0, 277: 1, 278: rows}
     written = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II")
-    for tag, value in (tags | {273: 0, 279: len(data)}).items():  # the strip lies behind the directory
+    for tag, value in (tags | {273: 0, 279: len(data)}).items():  # the strip follows the directory
         written[tag] = int(value)
     file = io.BytesIO()
     written.save(file)
@@ -282,7 +282,7 @@ def _fax_file(directory: TiffPage, data: bytes, rows: int, columns: int) -> byte
 def _colors(directory: TiffPage, samples: NDArray[Any]) -> tuple[str, Pixels, Pixels | None]:
     """Return mode, colors and alpha; see :class:`Raster`."""
     kind, channels = directory.photometric, CHANNELS[directory.photometric]
-    extra = [int(one) for one in directory.extrasamples] or [2]  # a fourth sample of which nothing is said
+    extra = [int(one) for one in directory.extrasamples] or [2]  # an undeclared extra sample is alpha
     place = next((at for at, one in enumerate(extra) if one in (1, 2)), None)
     alpha = None
     if place is not None and samples.shape[2] > channels:
@@ -304,10 +304,10 @@ def _colors(directory: TiffPage, samples: NDArray[Any]) -> tuple[str, Pixels, Pi
 
 
 def _levels(directory: TiffPage, values: NDArray[Any]) -> Pixels:
-    """Return samples as levels of 8 bits, where they have 8 or fewer, else of 16."""
+    """Return samples as 8-bit levels if they have at most 8 bits, else as 16-bit levels."""
     bits = directory.bitspersample
     if values.dtype.kind == "f":
-        # Not of floats over 0..255, or 0..65535, whose white nobody can tell.
+        # Floats in 0..255 or 0..65535 are refused: nobody can tell which value is white.
         if not np.median(values) <= 1:
             raise PhotoError("floating-point values beyond 0..1; save it with 8 or 16 bits")
         values = values.astype(np.float32)
@@ -325,29 +325,29 @@ def _levels(directory: TiffPage, values: NDArray[Any]) -> Pixels:
 
 
 def _rolled_off(light: NDArray[Any]) -> NDArray[Any]:
-    """Return light of 0 and more in 0..1: highlights beyond 1 are drawn nearer, the brighter still brighter.
+    """Return light, 0 or more, in 0..1: highlights above 1 are compressed, and brighter ones stay brighter.
 
-    A photo without any stays as it is.
+    A photo without such highlights stays as it is.
     """
     if not light.size or light.max() <= 1:
         return light
     above = light > KNEE
     over = (light[above] - KNEE) / (1 - KNEE)
     light = light.copy()
-    # x / (1 + x), of slope 1 where it starts and still rising ten stops further up; of infinity 1.
+    # x / (1 + x): slope 1 at the start, still rising ten stops further up, and 1 at infinity.
     light[above] = 1 - (1 - KNEE) / (1 + over)
     return light
 
 
 def _from_palette(directory: TiffPage, indices: NDArray[Any]) -> Pixels:
     palette = np.asarray(directory.colormap)
-    if palette.max() < 256:  # some write levels of 8 bits where the standard wants 16
+    if palette.max() < 256:  # some programs write 8-bit levels where the standard wants 16
         palette = palette * 257
     return to_8_bits(palette.astype(np.uint16).T)[indices.astype(np.intp)]
 
 
 def _from_lab(directory: TiffPage, samples: NDArray[Any]) -> Pixels:
-    """Return CIE Lab, or ICC's coding of it, as RGB of 8 or 16 bits (TIFF 6.0, section 23; TechNote 4)."""
+    """Return CIE Lab, or ICC's encoding of it, as RGB of 8 or 16 bits (TIFF 6.0, section 23; TechNote 4)."""
     bits = directory.bitspersample
     if samples.dtype.kind == "f":
         lab = samples.astype(np.float32)
@@ -367,7 +367,7 @@ def _from_lab(directory: TiffPage, samples: NDArray[Any]) -> Pixels:
 
 
 def _divided(colors: Pixels, alpha: Pixels) -> Pixels:
-    """Return colors that alpha was multiplied into as they were before."""
+    """Return colors as they were before alpha was multiplied into them."""
     top = np.iinfo(colors.dtype).max
     divided = np.empty_like(colors)
     for row, part in enumerate(alpha.astype(np.uint32)):
