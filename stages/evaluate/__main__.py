@@ -4,11 +4,11 @@ Examples:
 
   python -m stages.evaluate
   dvc metrics show
-  dvc metrics diff                                    the workspace beside the last commit
+  dvc metrics diff                                    the workspace vs. the last commit
   python -m stages.evaluate compare A B --photos DIR  two models, or another program's colorings
   python -m stages.evaluate pareto A B C               error against colorfulness, at several saturations
   python -m stages.evaluate sets A slides=DIR sea=DIR a model on photographs from elsewhere, set by set
-  python -m stages.evaluate hints A --photos DIR      what known colors at some places are worth
+  python -m stages.evaluate hints A --photos DIR      how much known colors at some points help
 """
 
 import json

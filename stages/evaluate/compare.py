@@ -29,7 +29,7 @@ from ungray.quality import TOO_FEW
 from ungray.system.terminal import tell
 
 DOC = """\
-Hold A against B on the color photos in DIR: each colors their gray versions, and is judged beside the
+Compare A with B on the color photos in DIR: each colors their gray versions, and is judged by the
 truth. A and B are models of ungray (.safetensors), or folders with the colorings that any other program made
 of those photos, under the same names (extension and size may differ). Photos that look alike count as one
 piece of evidence, and so do those that `prepare` has put into one group. Examples:

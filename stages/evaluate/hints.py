@@ -29,8 +29,8 @@ from ungray.system.progress import Bar
 from ungray.system.terminal import tell
 
 DOC = """\
-Show what hints are worth: color the photos in DIR with 0, 1, 2, 5, 10, 20, 50 and 100 hints at random places,
-each with the true color, and judge them beside the gray photo and beside the simplest method, the same hints
+Show how much hints help: color the photos in DIR with 0, 1, 2, 5, 10, 20, 50 and 100 hints at random points,
+each with the true color, and compare them with the gray photo and with the simplest method, the same hints
 spread over the gray photo along its lightness (Levin, Lischinski, Weiss 2004). Writes hints.csv and hints.png
 and prints the table. Example:
 

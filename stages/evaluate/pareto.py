@@ -24,8 +24,8 @@ from ungray.system.terminal import tell
 DOC = """\
 Judge every MODEL on the same photos, as it is and with its a and b times each constant of --saturation, and
 show CIEDE2000 against colorfulness as a ratio to the truth's. More color times a constant is the trivial
-remedy against pale colors: the first MODEL with its constants is the line that every other one is held
-against, at the same colorfulness. Writes pareto.csv and pareto.png and prints the table. Examples:
+remedy against pale colors: the first MODEL with its constants is the line that every other one is
+compared with, at the same colorfulness. Writes pareto.csv and pareto.png and prints the table. Examples:
 
   python -m stages.evaluate pareto runs/l1/colorizer.safetensors runs/classes/colorizer.safetensors
   python -m stages.evaluate pareto L1=old.safetensors GAN=new.safetensors --photos ~/photos --saturation 1 2

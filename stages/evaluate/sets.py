@@ -25,8 +25,8 @@ from ungray.system.progress import Bar
 from ungray.system.terminal import tell
 
 DOC = """\
-Judge a model on sets of color photos, a folder each, beside their gray versions: what it is worth on
-photographs unlike its own. Each set is a row, and so is the mean over sets, in which each counts alike. With
+Judge a model on sets of color photos, one folder per set, against their gray versions: how good it is on
+photographs unlike its own. Each set is a row, and so is the mean over sets, which weights them equally. With
 --vivid its vivid colors are judged. Examples:
 
   python -m stages.evaluate sets data/base/colorizer.safetensors slides=~/slides outdoor=~/outdoor
