@@ -365,8 +365,7 @@ def _straight(at: NDArray[np.float64], depth: NDArray[np.float64], *, tolerance:
 
 
 def _in_pixels(side: _Side, edge: Edge, columns: NDArray[np.intp]) -> Edge:
-    """Return an edge found in samples at ``columns`` with pixel accuracy: where half of the step is
-    reached."""
+    """Return an edge, found in samples at ``columns``, to a pixel: where half of the step is reached."""
     step, width = side.step, side.pixels.shape[1]
     reach = 3 * step + 3
     at, depth = [], []

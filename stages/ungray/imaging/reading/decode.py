@@ -49,8 +49,7 @@ def probe(content: bytes) -> tuple[str, int, int]:
 
 
 def decode(content: bytes, page: int = 0) -> Raster:
-    """Return the photo in a file: page ``page`` of a TIFF of several pages, the first picture of an
-    animation.
+    """Return the photo in a file: page ``page`` of a TIFF, or the first picture of an animation.
 
     All of its pixels must be present and intact; nothing is filled in. Other data (EXIF data, XMP, profile,
     an end mark) are left out if they are damaged. Kinds whose decoder might crash (:data:`RISKY`) are read in
