@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from ungray.system.limits import cores, limits, number_in
+from ungray.system.cgroups import cores, limits, number_in
 
 LOOK_SECONDS = 0.5
 """How long to observe the CPU use of other programs."""

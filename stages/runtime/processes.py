@@ -20,7 +20,7 @@ import cv2
 from stages.runtime import scheduler
 from ungray.errors import UngrayError
 from ungray.imaging import decoding
-from ungray.system.limits import cores
+from ungray.system.cgroups import cores
 from ungray.system.progress import Bar
 from ungray.system.terminal import take_charge
 

@@ -12,10 +12,8 @@ from stages.scrape.manifest import Attempt, keep
 from stages.scrape.params import Params
 from ungray.errors import UngrayError
 from ungray.imaging.reading.formats import NAMES, SUFFIXES
+from ungray.system.limits import MAX_BYTES
 from ungray.system.progress import Bar
-
-MAX_BYTES = 2_000_000_000
-"""Larger files are refused: they could not be processed and might not fit into memory."""
 
 
 def gather(params: Params, raw: Path) -> Iterator[Attempt]:

@@ -34,7 +34,7 @@ from concurrent.futures import Future
 import imagecodecs
 
 from stages.storage.shards import Shards
-from ungray.system.limits import cores
+from ungray.system.cgroups import cores
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from stages.params import Machine
 from ungray.errors import UngrayError
 from ungray.system import memory
-from ungray.system.limits import cores
+from ungray.system.cgroups import cores
 
 FABRIC_PRECISION: dict[str, Any] = {"bf16": "bf16-mixed", "fp32": "32-true"}
 

@@ -19,7 +19,7 @@ from ungray.imaging.color import Float, Rgb
 from ungray.imaging.prediction import BATCH, Prediction, predict
 from ungray.imaging.upsampling import gray_photo
 from ungray.networks.base import Colorizer
-from ungray.system.limits import cores
+from ungray.system.cgroups import cores
 
 MAX_PHOTOS = 300
 """Largest number of val photos for the metrics; CIEDE2000 takes milliseconds per photo."""

@@ -38,8 +38,8 @@ from stages.prepare import build
 from stages.prepare.geometry import angles
 from stages.prepare.split import split
 from ungray.imaging import photos
+from ungray.system.cgroups import cores
 from ungray.system.files import sha256
-from ungray.system.limits import cores
 
 ROOT = Path(__file__).parents[2]
 ENOUGH = 0.75

@@ -5,11 +5,11 @@ import sys
 import time
 
 from stages.doctor import machine
-from ungray.system import limits
+from ungray.system import cgroups
 
 
 def test_a_containers_memory_is_what_is_told(tmp_path, monkeypatch):
-    narrow = limits.Limits(cores=1.0, memory=10**9, memory_used=4 * 10**8)
+    narrow = cgroups.Limits(cores=1.0, memory=10**9, memory_used=4 * 10**8)
     monkeypatch.setattr(machine, "limits", lambda: narrow)
     has = machine.describe({".cache": tmp_path / "not/there/yet"})
     assert has["memory"] == {"total": 10**9, "free": 6 * 10**8, "limited_by_container": True}
@@ -31,4 +31,4 @@ def test_other_programs_at_work_are_seen(tmp_path):
         time.sleep(0.3)
         busy = machine.describe({"here": tmp_path})["busy"]
         at_work.kill()
-    assert 0.2 < busy <= limits.cores() + 0.1
+    assert 0.2 < busy <= cgroups.cores() + 0.1

@@ -23,15 +23,13 @@ from ungray.cli.summary import Result
 from ungray.errors import UngrayError
 from ungray.imaging import exif, photo_files, photos
 from ungray.system.files import whole_file
+from ungray.system.limits import MAX_BYTES
 from ungray.system.progress import Bar
 from ungray.system.terminal import FULL, write_out
 
 if TYPE_CHECKING:
     from ungray.colorizer import Colorizer
 
-MAX_BYTES = 2_000_000_000
-"""Larger files are refused: the largest photo that is accepted has fewer bytes, even uncompressed in 16
-bits."""
 
 PIXELS_AT_ONCE = 100_000_000
 """Largest total of pixels in progress, so that memory does not grow with the number of jobs."""

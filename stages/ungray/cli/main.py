@@ -8,8 +8,9 @@ import sys
 from collections.abc import Callable
 
 from ungray.cli.outputs import UsageError
-from ungray.imaging.reading.formats import MAX_PIXELS, NAMES
+from ungray.imaging.reading.formats import NAMES
 from ungray.system.console import run_command
+from ungray.system.limits import MAX_PIXELS
 from ungray.system.terminal import Parser
 
 EXAMPLES = """examples:

@@ -76,7 +76,7 @@ def _color(to_do: list[Task], chosen: Namespace, summary: Summary) -> dict[str, 
     from ungray.colorizer import Colorizer
     from ungray.imaging import decoding
     from ungray.system import memory
-    from ungray.system.limits import cores
+    from ungray.system.cgroups import cores
 
     # ungray.imaging.photos switches it off too, but not for several threads at once.
     warnings.simplefilter("ignore", DecompressionBombWarning)

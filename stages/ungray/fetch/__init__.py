@@ -35,8 +35,9 @@ from ungray.fetch.addresses import Resolve, is_public, look_up
 from ungray.fetch.hosts import Hosts, host_name, web_address
 from ungray.fetch.responses import FetchError, TryLaterError, body, check_status, opt_out
 from ungray.imaging.decoding import Decoder
-from ungray.imaging.photos import MAX_PIXELS, PhotoError
+from ungray.imaging.photos import PhotoError
 from ungray.system.files import sha256, whole_file
+from ungray.system.limits import MAX_PIXELS
 
 MAX_REDIRECTS = 5
 

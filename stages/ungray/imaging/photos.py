@@ -12,11 +12,11 @@ from ungray.errors import UngrayError
 from ungray.imaging.color import Rgb
 from ungray.imaging.reading import profiles
 from ungray.imaging.reading.decode import decode, probe
-from ungray.imaging.reading.formats import FORMATS, MAX_PIXELS, PhotoError, damaged
+from ungray.imaging.reading.formats import FORMATS, PhotoError, damaged
 from ungray.imaging.reading.raster import Raster, to_8_bits
 from ungray.system.files import whole_file
 
-__all__ = ["CODE", "FORMATS", "LIBRARIES", "MAX_PIXELS", "PhotoError", "Rgb", "damaged", "decode", "probe"]
+__all__ = ["CODE", "FORMATS", "LIBRARIES", "PhotoError", "Rgb", "damaged", "decode", "probe"]
 
 CODE = (Path(__file__), Path(__file__).parent / "structure.py", Path(__file__).parent / "reading")
 """The code that decides which pixels a photo has."""

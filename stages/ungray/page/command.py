@@ -21,12 +21,11 @@ import psutil
 from ungray.errors import UngrayError
 from ungray.system import memory
 from ungray.system.console import run_command
+from ungray.system.limits import MAX_UPLOAD_BYTES, MAX_UPLOAD_PIXELS
 from ungray.system.terminal import Parser, say, tell
 
 HOST = "127.0.0.1"
 PORT = 8430
-MAX_BYTES = 64_000_000
-MAX_PIXELS = 100_000_000
 QUEUE = 32
 PREFIX = "colorize-serve-"
 
@@ -57,10 +56,13 @@ def main(arguments: Sequence[str]) -> None:
         help="a model to offer: base, mine (trained here) or a file; may be repeated, the first is selected",
     )
     parser.add_argument(
-        "--max-bytes", type=_count, default=MAX_BYTES, help="largest file of a photo (default: %(default)s)"
+        "--max-bytes",
+        type=_count,
+        default=MAX_UPLOAD_BYTES,
+        help="largest file of a photo (default: %(default)s)",
     )
     parser.add_argument(
-        "--max-pixels", type=_count, default=MAX_PIXELS, help="largest photo (default: %(default)s)"
+        "--max-pixels", type=_count, default=MAX_UPLOAD_PIXELS, help="largest photo (default: %(default)s)"
     )
     parser.add_argument(
         "--queue", type=_count, default=QUEUE, help="how many requests may wait (default: %(default)s)"
@@ -85,8 +87,8 @@ def serve(
     *,
     host: str = HOST,
     port: int | None = None,
-    max_bytes: int = MAX_BYTES,
-    max_pixels: int = MAX_PIXELS,
+    max_bytes: int = MAX_UPLOAD_BYTES,
+    max_pixels: int = MAX_UPLOAD_PIXELS,
     queue: int = QUEUE,
     browser: bool = True,
 ) -> None:

@@ -21,9 +21,9 @@ from skimage import data
 
 from ungray.cli import batch
 from ungray.cli.main import main
-from ungray.imaging import photos
 from ungray.imaging.photos import read_rgb
 from ungray.system import memory
+from ungray.system.limits import MAX_PIXELS
 
 ROOT = Path(__file__).parents[3]
 UNKNOWN = (
@@ -268,7 +268,7 @@ def test_help_has_examples_and_imports_nothing_heavy():
     assert not imported & {"torch", "numpy", "cv2", "PIL", "tqdm", "httpx", "onnxruntime", "pandas", "gradio"}
     assert "colorize scans/ -o colored/" in shown.stdout
     assert all(len(line) <= 110 for line in shown.stdout.splitlines())
-    assert f"up to {photos.MAX_PIXELS / 1e6:.0f} megapixels" in " ".join(shown.stdout.split())
+    assert f"up to {MAX_PIXELS / 1e6:.0f} megapixels" in " ".join(shown.stdout.split())
 
 
 def test_where_all_is_done_no_model_is_loaded(colorize, scans, tmp_path):

@@ -10,8 +10,8 @@ import tifffile
 from PIL import Image, ImageCms, JpegImagePlugin
 
 from ungray.errors import UngrayError
-from ungray.imaging import photos
 from ungray.imaging.photos import PhotoError, probe, read_rgb, write_rgb
+from ungray.system.limits import MAX_PIXELS
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -300,7 +300,7 @@ def test_a_picture_that_claims_too_many_pixels_is_refused_before_it_is_decoded(w
 
 
 def test_a_photo_of_less_than_the_limit_is_not_refused_for_its_size():
-    side = int(photos.MAX_PIXELS**0.5)
+    side = int(MAX_PIXELS**0.5)
     assert probe(png(side, side)) == ("PNG", side, side)
 
 

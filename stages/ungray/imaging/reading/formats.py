@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ungray.errors import UngrayError
+from ungray.system.limits import MAX_PIXELS
 
 FORMATS = {
     "JPEG": "jpg",
@@ -37,9 +38,6 @@ SUFFIXES = RAW_SUFFIXES | {
 }
 """Extensions by which photos are found in folders and by patterns."""
 # fmt: on
-
-MAX_PIXELS = 178_000_000
-"""A photo with more pixels is refused before it is decoded; just below Pillow's own limit."""
 
 TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """The first bytes of a TIFF; those with a plus are BigTIFF."""

@@ -15,12 +15,11 @@ from tifffile import COMPRESSION, PHOTOMETRIC, TIFF, TiffFile, TiffPage
 from ungray.imaging.reading import jpeg, profiles
 from ungray.imaging.reading.formats import PhotoError, check_pixels
 from ungray.imaging.reading.raster import Pixels, Raster, said, to_8_bits, upright
+from ungray.system.limits import MAX_BYTES
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its messages on odd tags are of no use to users
 
 MAX_PAGES = 10_000
-MAX_BYTES = 2_000_000_000
-"""Largest decoded size; the largest photo that is read has fewer bytes in 16 bits."""
 
 KNEE = 0.8
 """Floating-point light up to here stays as it is; above, see :func:`_rolled_off`."""

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from ungray.system import limits
+from ungray.system import cgroups
 
 
 def _group(folder, **files):
@@ -25,7 +25,7 @@ def test_version_2_the_narrowest_of_the_groups_around_counts(tmp_path):
         memory__stat="anon 1000\ninactive_file 500\n",
     )
     # The file cache gives way when memory is wanted.
-    assert limits.limits(root, own) == limits.Limits(cores=2.5, memory=4000, memory_used=2500)
+    assert cgroups.limits(root, own) == cgroups.Limits(cores=2.5, memory=4000, memory_used=2500)
 
 
 def test_version_1_with_its_number_for_no_limit(tmp_path):
@@ -39,22 +39,22 @@ def test_version_1_with_its_number_for_no_limit(tmp_path):
         memory__usage_in_bytes="5000\n",
         memory__stat="total_inactive_file 1000\n",
     )
-    assert limits.limits(root, own) == limits.Limits(cores=1.5, memory=8000, memory_used=4000)
+    assert cgroups.limits(root, own) == cgroups.Limits(cores=1.5, memory=8000, memory_used=4000)
 
 
 def test_in_a_container_the_group_is_the_top_folder(tmp_path):
     root, own = tmp_path / "cgroup", tmp_path / "own"
     own.write_text("0::/../../somewhere/else\n")
     _group(root, cpu__max="100000 100000\n", memory__max="max\n")
-    assert limits.limits(root, own) == limits.Limits(cores=1.0, memory=None, memory_used=None)
+    assert cgroups.limits(root, own) == cgroups.Limits(cores=1.0, memory=None, memory_used=None)
 
 
 def test_no_control_groups_no_limits(tmp_path):
-    none = limits.Limits(cores=None, memory=None, memory_used=None)
-    assert limits.limits(tmp_path, tmp_path / "missing") == none
+    none = cgroups.Limits(cores=None, memory=None, memory_used=None)
+    assert cgroups.limits(tmp_path, tmp_path / "missing") == none
     (tmp_path / "own").write_text("1:cpu:/\n")
     _group(tmp_path / "cpu", cpu__cfs_quota_us="-1\n", cpu__cfs_period_us="100000\n")
-    assert limits.limits(tmp_path, tmp_path / "own") == none
+    assert cgroups.limits(tmp_path, tmp_path / "own") == none
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,6 @@ def test_cores_are_those_that_both_the_process_and_its_groups_have(tmp_path, mon
     own.write_text("0::/\n")
     _group(tmp_path / "cgroup", cpu__max=f"{quota} 100000\n")
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
-    monkeypatch.setattr(limits, "CGROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(limits, "OWN_CGROUPS", own)
-    assert limits.cores() == usable
+    monkeypatch.setattr(cgroups, "CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(cgroups, "OWN_CGROUPS", own)
+    assert cgroups.cores() == usable
