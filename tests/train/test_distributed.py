@@ -22,12 +22,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ungray import networks
-from ungray.system.console import run_command
-from ungray.networks.unet import UNet
 from stages.params import Machine
 from stages.train.params import Params
 from stages.train.run import run
+from ungray import networks
+from ungray.networks.unet import UNet
+from ungray.system.console import run_command
 
 
 class Plain(UNet):
@@ -52,7 +52,7 @@ def main():
     result = run(params, machine, prepared=prepared, report=Path("report"))
     if result.first_process:
         networks.save_model(Path("m.safetensors"), result.model)
-        print("LOG", json.dumps(result.place.log))
+        print("LOG", json.dumps(result.state.log))
 
 
 run_command(main)
