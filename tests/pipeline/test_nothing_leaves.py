@@ -83,7 +83,7 @@ def came(tmp_path_factory):
         "environment": {
             "HOME": str(top / "home"),
             "PATH": clone.environment["PATH"],
-            "PYTHONPATH": str(clone.path),
+            "PYTHONPATH": clone.environment["PYTHONPATH"],
             "PYTHONUNBUFFERED": "1",
         },
         "commands": [
