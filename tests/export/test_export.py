@@ -22,6 +22,7 @@ from ungray import Colorizer, networks
 from ungray.errors import UngrayError
 from ungray.imaging.color import rgb_to_lab
 from ungray.imaging.metrics import ciede2000, headline
+from ungray.imaging.prediction import Vivid
 from ungray.networks import Model
 from ungray.page.models import about
 
@@ -204,7 +205,7 @@ def test_the_card_of_a_training_that_kept_nothing_says_so_first_and_the_page_say
     assert second.startswith("- Worse than the gray photo: ")
     assert "Nothing of this training was kept. 1 files from folder" in text
     model = SimpleNamespace(
-        path=Path("mine.onnx"), configuration={"architecture": "unet"}, provenance=told, vivid=1.3,
+        path=Path("mine.onnx"), configuration={"architecture": "unet"}, provenance=told, vivid=Vivid(1.3),
         quality=quality(),
     )  # fmt: skip
     said = about(model)

@@ -461,7 +461,7 @@ def test_damaged_labels_of_flowers_are_named(name, flowers_folder, scrape):
 
 def test_labels_and_split_that_contradict_each_other_are_named(flowers_folder, scrape):
     savemat(flowers_folder / "imagelabels.mat", {"labels": np.array([[1, 1]])})
-    assert "not there" in said(scrape, "flowers102", dataset_folder=str(flowers_folder))
+    assert "do not exist" in said(scrape, "flowers102", dataset_folder=str(flowers_folder))
 
 
 def test_a_dataset_folder_outside_must_be_absolute(scrape_params):

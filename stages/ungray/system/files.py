@@ -96,10 +96,14 @@ def _put(folder: Path, path: Path, *, old: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
+    try:  # not looked at first: another process may move a folder there in between
         path.unlink(missing_ok=True)
+    except IsADirectoryError:
+        shutil.rmtree(path, ignore_errors=True)
+    except PermissionError:  # what macOS says of a folder
+        if not path.is_dir():
+            raise
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager
