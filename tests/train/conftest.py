@@ -9,6 +9,22 @@ from stages.train.run import run
 from ungray.networks import save_model
 
 
+def trained_model(tiny, prepared, report, **changes):
+    params = tiny["train"].model_copy(update=changes)
+    result = run(params, tiny["machine"], prepared=prepared, report=report)
+    shutil.rmtree(result.work)
+    return result.model
+
+
+def model_bytes(model, path):
+    save_model(path, model)
+    return path.read_bytes()
+
+
+def files(folder):
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     """An empty folder to work in, with its own working cache."""

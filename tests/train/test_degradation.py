@@ -1,5 +1,4 @@
 import os
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -16,11 +15,12 @@ from stages import params as params_file
 from stages.train import losses, objective
 from stages.train.degradation import EFFECTS, Degradation
 from stages.train.params import Effect
-from stages.train.run import run
 from ungray.errors import UngrayError
 from ungray.imaging.color import lab_to_rgb
 from ungray.imaging.upsampling import gray_photo
-from ungray.networks import save_model
+
+from .conftest import files, model_bytes
+from .conftest import trained_model as train
 
 ROOT = Path(__file__).parents[2]
 SIDE = 128
@@ -37,22 +37,6 @@ def here(tmp_path, monkeypatch):
     """An empty folder to work in, with its own working cache."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def train(tiny, prepared, report, **changes):
-    params = tiny["train"].model_copy(update=changes)
-    result = run(params, tiny["machine"], prepared=prepared, report=report)
-    shutil.rmtree(result.work)
-    return result.model
-
-
-def model_bytes(model, path):
-    save_model(path, model)
-    return path.read_bytes()
-
-
-def files(folder):
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def gray(rgb):

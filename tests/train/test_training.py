@@ -1,5 +1,4 @@
 import os
-import shutil
 import signal
 
 import numpy as np
@@ -9,28 +8,13 @@ import torch
 from stages.storage.tables import read
 from stages.train import data, losses, objective
 from stages.train.data import batches, load_pixels
-from stages.train.run import run
 from stages.train.signals import stoppable
 from stages.train.validation import Validation
 from ungray.errors import UngrayError
-from ungray.networks import save_model
 from ungray.system.files import main_checkout
 
-
-def train(tiny, prepared, report, **changes):
-    params = tiny["train"].model_copy(update=changes)
-    result = run(params, tiny["machine"], prepared=prepared, report=report)
-    shutil.rmtree(result.work)
-    return result.model
-
-
-def model_bytes(model, path):
-    save_model(path, model)
-    return path.read_bytes()
-
-
-def files(folder):
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+from .conftest import files, model_bytes
+from .conftest import trained_model as train
 
 
 @pytest.fixture(scope="module")
