@@ -6,19 +6,27 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export NO_ALBUMENTATIONS_UPDATE := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help env colorize wheel repro accept recipe tune check test benchmark doctor lint pull clean-cache constraints
+.PHONY: help env colorize wheel repro accept recipe tune check test benchmark doctor lint pull clean-cache clean-experiments constraints
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
+
+# An update leaves out pip's lines on the hundreds of packages that are there already. A first installation has no pipe,
+# since pip draws its progress bars on a terminal only.
+PIP_INSTALL = -u -m pip install --constraint .constraints.txt
+NEW_ONLY = $(if $(wildcard $@),| sed '/^Requirement already satisfied/d')
+PIPEFAIL = $(if $(wildcard $@),set -o pipefail;)
+%/installed: SHELL := bash
 
 env: $(VENV)/installed  ## make the environment in .venv
 
 $(VENV)/installed: pyproject.toml .constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: Python 3.11 or newer is needed, $(PYTHON) is older; try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
-	@echo "Installing PyTorch, DVC and all else into $(VENV): about 7 GB on the disk, some minutes; later runs start at once."
+	@echo $(if $(wildcard $@),"Updating $(VENV): pyproject.toml or .constraints.txt has changed.", \
+		"Installing PyTorch, DVC and all else into $(VENV): about 7 GB on the disk, some minutes; later runs start at once.")
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --constraint .constraints.txt --editable '.[dev]'
+	$(PIPEFAIL) $(VENV)/bin/python $(PIP_INSTALL) --editable '.[dev]' $(NEW_ONLY)
 	@touch $@
 
 colorize: $(LIGHT)/installed  ## the command colorize and its page alone, base model included: no torch, no DVC
@@ -29,7 +37,7 @@ $(LIGHT)/installed: pyproject.toml stages/export/wheel.py .constraints.txt data/
 		{ echo "error: Python 3.11 or newer is needed, $(PYTHON) is older; try: make colorize PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(LIGHT)
 	@rm -rf build
-	$(LIGHT)/bin/python -m pip install --constraint .constraints.txt '.[page]'
+	$(PIPEFAIL) $(LIGHT)/bin/python $(PIP_INSTALL) '.[page,film]' $(NEW_ONLY)
 	@touch $@
 
 wheel: $(LIGHT)/installed  ## build dist/ungray-*.whl, the base model inside
@@ -43,9 +51,10 @@ data/base/colorizer.safetensors data/base/colorizer.onnx: | $(VENV)/installed
 
 # The first time on a machine every stage really runs, even those whose results came with the clone; after that only
 # what has changed.
-repro: $(VENV)/installed data/base/colorizer.safetensors data/base/colorizer.onnx  ## run the whole workflow as params.yaml says, and show the metrics
+repro: $(VENV)/installed data/base/colorizer.safetensors data/base/colorizer.onnx  ## run the whole workflow as params.yaml says; PRESET=quick|good|best, FROM=nothing
 	@python -m stages.params
-	dvc repro $(if $(wildcard .cache/reproduced),,--force)
+	$(if $(PRESET)$(FROM),@python -m stages.presets $(or $(PRESET),good) $(if $(FROM),--from $(FROM)) $(SET),dvc repro) \
+		$(if $(wildcard .cache/reproduced),,--force)
 	@mkdir -p .cache && touch .cache/reproduced
 	@python -m stages.export verdict
 	@git diff --quiet && echo "Nothing that Git tracks has changed: there is nothing to add or commit." || \
@@ -66,10 +75,10 @@ QUICK := test_params.py test_command.py test_workflow.py storage recipes pipelin
 	ungray/networks/test_networks.py ungray/system/test_files.py ungray/cli/test_where.py ungray/test_arguments.py
 
 check: $(VENV)/installed lint  ## style, types and the quick tests, in two minutes
-	python -m pytest -q -n 2 --dist loadfile -m 'not pipeline and not browser and not benchmark' $(addprefix tests/,$(QUICK))
+	python -m pytest -q -n 2 --dist loadgroup -m 'not pipeline and not browser and not benchmark' $(addprefix tests/,$(QUICK))
 
 test: $(VENV)/installed lint  ## run every check and test
-	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 benchmark: $(VENV)/installed  ## time the stages, colorize and its page; PHOTOS=folder takes real photos too
 	python tests/benchmarks/cost.py $(if $(PHOTOS),--photos $(PHOTOS))
@@ -94,6 +103,9 @@ pull: $(VENV)/installed  ## fetch the shipped data and models
 
 clean-cache:  ## empty the working cache (.cache): costs time, nothing else
 	rm -rf .cache
+
+clean-experiments: $(VENV)/installed  ## remove what killed experiments left in .dvc/tmp
+	@python -m stages.recipes.clean
 
 constraints: $(VENV)/installed  ## write .constraints.txt anew from what is installed
 	python -m pip freeze --exclude-editable > .constraints.txt

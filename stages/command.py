@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pkgutil
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ungray.system.console import run_command
@@ -17,20 +18,18 @@ TIMINGS = Path("reports/timings.json")
 """How many seconds each stage took when it last ran here. No output of a stage: it differs in every run."""
 
 
-Tool = Callable[[Sequence[str]], None]
-
-
 def run_stage(
-    name: str, main: Callable[[], None], *, doc: str | None, tools: Mapping[str, Tool] | None = None
+    name: str, main: Callable[[], None], *, doc: str | None, tools: Mapping[str, str] | None = None
 ) -> None:
     """Run the stage ``name`` as a command; ``--help`` prints ``doc``.
 
     If the first argument names one of ``tools``, which are sub-commands run by hand, that tool is called with
-    the other arguments instead. The stage's duration is written to :data:`TIMINGS`.
+    the other arguments instead. A tool is written ``module:function`` and is imported when it is called for,
+    because what it needs may take seconds to import. The stage's duration is written to :data:`TIMINGS`.
     """
     arguments = sys.argv[1:]
     if tools and arguments and arguments[0] in tools:
-        return run_command(lambda: tools[arguments[0]](arguments[1:]))
+        return run_command(lambda: pkgutil.resolve_name(tools[arguments[0]])(arguments[1:]))
     Parser(prog=f"python -m stages.{name}", description=doc).parse_args()
 
     def timed() -> None:

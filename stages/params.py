@@ -93,7 +93,7 @@ def load(section: str, model: type[S], *, path: Path = Path("params.yaml")) -> S
 
 def load_all(path: Path = Path("params.yaml"), *, changes: Sequence[str] = ()) -> dict[str, Section]:
     """Return every section of ``path`` by name, with ``changes`` (section.key=value); see :func:`load`."""
-    content = read(path)
+    content = read_yaml(path)
     for change in changes:
         put(content, *setting(change))
     return check(content, origin=str(path))
@@ -127,7 +127,7 @@ def check(content: dict[str, Any], *, origin: str) -> dict[str, Section]:
     return sections
 
 
-def read(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
     """Return the content of the YAML file ``path``, which must be a mapping; nothing else is checked.
 
     Raises:

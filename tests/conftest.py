@@ -15,6 +15,8 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 # spinning, on cores that other tests use.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# The hundreds of processes that tests start would each compile our modules anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import pytest
 from ruamel.yaml import YAML
@@ -65,10 +67,20 @@ The first of them compiles what the clones of the second take along.
 """
 
 
+SHARED = ("repro", "judged")
+"""Fixtures that take half a minute: whatever needs one of them is run by one process, which makes it once."""
+
+
 def pytest_collection_modifyitems(items):
-    """Begin with the folders that take longest; within and after them the order stays."""
+    """Begin with the folders that take longest; within and after them the order stays.
+
+    A process is given whole files, but for the tests that share a costly fixture (``--dist loadgroup``).
+    """
     rank = {ROOT / "tests" / folder: number for number, folder in enumerate(LONG)}
     items.sort(key=lambda item: rank.get(item.path.parent, len(LONG)))
+    for item in items:
+        shared = [name for name in SHARED if name in item.fixturenames]
+        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else str(item.path)))
 
 
 @pytest.fixture(autouse=True)
@@ -157,7 +169,7 @@ def packed(prepared, tmp_path):
 
 @pytest.fixture(scope="session")
 def judged(tiny, prepared, tmp_path_factory):
-    """A folder in which ``python -m stages.evaluate`` judged an untrained model beside another such one.
+    """A folder in which the stage evaluate judged an untrained model beside another such one.
 
     Its test photos are of a query whose name is an attack on web pages.
     """
@@ -165,6 +177,7 @@ def judged(tiny, prepared, tmp_path_factory):
     import pandas as pd
     import torch
 
+    from stages.evaluate.__main__ import main as evaluate
     from stages.storage.tables import read, write
     from ungray import networks
     from ungray.imaging.grids import write_jpeg
@@ -199,8 +212,31 @@ def judged(tiny, prepared, tmp_path_factory):
     for epoch in range(3):
         tile = np.full((120, 180, 3), 40 + 80 * epoch, np.uint8)
         write_jpeg(plots / f"images/grid/{epoch:04}.jpg", tile)
-    subprocess.run(
-        [sys.executable, "-m", "stages.evaluate"],
-        cwd=top, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    write_jpeg(plots / "images/learning.jpg", tile)
+    # In this process, which has PyTorch: tests/evaluate/test_stage.py compares it with another one.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(top)
+        evaluate()
     return top
+
+
+@pytest.fixture(scope="session")
+def hinted(tmp_path_factory):
+    """The path of a model that takes hints, .safetensors, whose hints do something; the .onnx beside it."""
+    import torch
+
+    from stages.export.to_onnx import write_onnx
+    from ungray import networks
+
+    torch.manual_seed(0)
+    network = networks.build(
+        {"architecture": "lite_unet", "working_size": 64, "decoder": [16, 16, 8, 8], "hints": True}
+    )
+    for layer in (network.encoder.stem_hints, *network.merge_hints):
+        torch.nn.init.normal_(layer.weight, std=0.5)
+    with torch.no_grad():
+        network.head.weight *= 0.1
+    path = tmp_path_factory.mktemp("hinted") / "model.safetensors"
+    networks.save_model(path, networks.Model(network.eval(), {}))
+    write_onnx(path.with_suffix(".onnx"), networks.load_model(path), opset=18)
+    return path

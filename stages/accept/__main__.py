@@ -19,7 +19,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from stages.accept.trial import Side, finish, first_difference, take_photos
-from stages.params import load_all, read
+from stages.params import load_all, read_yaml
 from ungray.errors import UngrayError
 from ungray.system.console import run_command
 from ungray.system.files import sha256
@@ -33,10 +33,10 @@ def main() -> None:
     """Try the stages whose code changed, and commit those whose outputs have the same bytes."""
     Parser(prog="python -m stages.accept", description=__doc__).parse_args()
     load_all()
-    pipeline = read(Path("dvc.yaml"))["stages"]
+    pipeline = read_yaml(Path("dvc.yaml"))["stages"]
     status = _status(Path())
     if not status.keys() & pipeline.keys():
-        tell("accept: nothing to do, dvc.lock has the code of today")
+        tell("accept: nothing to do; dvc.lock is up to date with the code")
         return
     refused = {stage: reason for stage in pipeline if (reason := _other_change(stage, status.get(stage, [])))}
     code = _code()
@@ -53,7 +53,7 @@ def main() -> None:
         done = _run("dvc", "commit", "--force", *accepted)
         if done.returncode:
             raise UngrayError(f"accept: dvc commit failed: {done.stderr.strip().splitlines()[-1]}")
-        tell(f"accept: dvc.lock has today's code of {', '.join(accepted)}")
+        tell(f"accept: dvc.lock is updated to today's code of {', '.join(accepted)}")
     refused |= {stage: reason for stage, reason in found.items() if reason}
     for stage in pipeline:
         if stage in refused:
@@ -67,12 +67,12 @@ def _try(tried: list[str], pipeline: dict[str, Any], folder: Path) -> dict[str, 
 
     Each stage gets the outputs of the earlier code, so that a stage that differs does not affect later ones.
     """
-    lock = read(Path("dvc.lock"))["stages"]
+    lock = read_yaml(Path("dvc.lock"))["stages"]
     made = {name for stage in pipeline for name in _outputs(pipeline[stage])}
     listed = {dep["path"] for entry in lock.values() for dep in entry.get("deps", [])}
     inputs = {name for name in listed - made if not name.startswith(CODE)}
     before, now = (Side(folder / name, inputs=inputs) for name in ("before", "now"))
-    from_sample = read(Path("params.yaml"))["scrape"]["source"] == "sample"
+    from_sample = read_yaml(Path("params.yaml"))["scrape"]["source"] == "sample"
     if not from_sample:
         take_photos(now.folder, Path(MANIFEST), Path(RAW))
     found = {}
@@ -82,7 +82,7 @@ def _try(tried: list[str], pipeline: dict[str, Any], folder: Path) -> dict[str, 
         if stage == "scrape" and not from_sample:
             before.take(outputs, now)
             if stage in tried:
-                found[stage] = "its photos come from elsewhere; that run has them in the cache, and is quick"
+                found[stage] = "its photos are not the sample; that run takes them from the cache"
             continue
         earlier = _earlier_code(stage, lock[stage], folder) if stage in tried else None
         if stage in tried and earlier is None:

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 from ruamel.yaml import YAML
 
-from stages.params import read
+from stages.params import read_yaml
 from stages.storage import tables
 from ungray.errors import UngrayError
 
@@ -65,7 +65,7 @@ class Side:
 
     def start(self, stage: str, code: Path) -> subprocess.Popen[str]:
         """Start ``stage`` with the code of the checkout ``code`` and a reduced version of its params."""
-        content = small(read(code / "params.yaml"))
+        content = small(read_yaml(code / "params.yaml"))
         YAML().dump(content, self.folder / "params.yaml")
         environment = os.environ | {"PYTHONPATH": str(code), "OMP_NUM_THREADS": "1"}
         return subprocess.Popen(
@@ -136,10 +136,10 @@ def first_difference(outputs: Iterable[str], before: Path, now: Path) -> str:
     names = list(outputs)
     files = sorted({file for folder in (before, now) for name in names for file in _files(folder, name)})
     if not files:
-        raise UngrayError(f"accept: {', '.join(names)} hold no file in the trial; nothing was committed")
+        raise UngrayError(f"accept: {', '.join(names)} contain no files in the trial; nothing was committed")
     for file in files:
         if not all((folder / file).exists() for folder in (before, now)):
-            return f"{file} is made by one of them only"
+            return f"{file} is written by only one of the two versions"
         if (before / file).read_bytes() != (now / file).read_bytes():
             return f"{file} differs"
     return ""

@@ -7,17 +7,19 @@ and precision of params.yaml. Nothing is written. Examples:
   python -m stages.doctor -S train.architecture=cnn -S train.working_size=256
   python -m stages.doctor -S machine.precision=fp32 --photos 50000 --seconds 10
   python -m stages.doctor --json
+  python -m stages.doctor check            whether a long training makes sense, in about a minute
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from stages.doctor import caches, machine, page
+from stages.doctor import caches, check, machine, page
 from stages.params import Machine, load_all
 from ungray.errors import UngrayError
 from ungray.system.console import run_command
@@ -26,11 +28,13 @@ from ungray.system.terminal import Parser, tell, write_out
 
 MOST_SECONDS = 600
 
-MEND = "`pip check` names packages that do not fit together, `rm -rf .venv && make env` mends it"
+MEND = "`pip check` lists packages that conflict; `rm -rf .venv && make env` fixes it"
 
 
 def main() -> None:
     """Run the command."""
+    if sys.argv[1:2] == ["check"]:
+        return check.run(sys.argv[2:])
     options = _options()
     if options.photos is not None and options.photos < 1:
         raise UngrayError(f"--photos {options.photos} is not allowed: it must be 1 or more")
@@ -62,7 +66,7 @@ def _add_cost(found: dict[str, Any], sections: dict[str, Any], options: argparse
     params, where = sections["train"], sections["machine"]
     assert isinstance(where, Machine)
     free = found["machine"]["memory"]["free"]
-    photos = plan.collection(Path("data/prepared"), given=options.photos)
+    photos = plan.photo_counts(Path("data/prepared"), given=options.photos)
     busy = found["machine"]["busy"]
     measured = cost.cost(params, where, seconds=options.seconds, free_memory=free, busy=busy)
     planned = plan.plan(params, photos, measured)

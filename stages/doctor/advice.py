@@ -7,7 +7,7 @@ from typing import Any
 
 from stages.doctor.cost import Cost
 from stages.doctor.page import duration, filesize
-from stages.doctor.plan import Collection, Plan
+from stages.doctor.plan import PhotoCounts, Plan
 from stages.params import Machine
 from stages.train.params import Params
 
@@ -30,12 +30,14 @@ def machine_advice(machine: dict[str, Any], caches: dict[str, Any]) -> list[str]
         )
     working = sum(entry["bytes"] for name, entry in caches.items() if name.startswith(".cache/"))
     if machine["disk_free"][".cache"] < max(working, 5 * GIB) and working > GIB / 10:
-        said.append(f"little disk is left; `make clean-cache` frees {filesize(working)}, at no cost but time")
+        said.append(
+            f"the disk is almost full; `make clean-cache` frees {filesize(working)}, at no cost but time"
+        )
     return said
 
 
 def cost_advice(
-    params: Params, machine: Machine, has: dict[str, Any], *, cost: Cost, photos: Collection, plan: Plan
+    params: Params, machine: Machine, has: dict[str, Any], *, cost: Cost, photos: PhotoCounts, plan: Plan
 ) -> list[str]:
     """Return advice about the training that params.yaml describes, based on its measured cost."""
     said = [
@@ -46,17 +48,17 @@ def cost_advice(
     ]
     if machine.devices * machine.nodes > 1:
         said.append(
-            f"measured on one of {machine.devices * machine.nodes} devices: all of them take less time"
+            f"measured on one of {machine.devices * machine.nodes} devices; all together take less time"
         )
     if photos.source == "assumed":
         said.append(
             f"nothing is prepared yet, so {photos.train} train photos and copies are assumed; "
-            "--photos N says how many, `dvc repro prepare` makes them"
+            "--photos N sets another number, `dvc repro prepare` prepares them"
         )
     if plan.minutes > LONG_MINUTES:
         said.append(
-            f"this training takes about {duration(plan.minutes)}; it can be stopped and goes on when started "
-            "again, and train.minutes ends it, its learning rate shaped to that, after as long as you have"
+            f"this training takes about {duration(plan.minutes)}; it can be interrupted and resumes when "
+            "started again; train.minutes limits its time, and the learning rate adapts to that"
         )
     return [sentence for sentence in said if sentence]
 
@@ -66,7 +68,7 @@ def _precision(machine: Machine, has: dict[str, Any], cost: Cost) -> str:
     if cost.device == "cpu" and cost.precision == "fp32":
         if native:
             return (
-                "machine.precision is fp32, but this processor multiplies bf16 natively: auto takes that and "
+                "machine.precision is fp32, but this processor multiplies bf16 natively: auto uses that and "
                 "should be faster; `-S machine.precision=bf16` shows by how much"
             )
         return (
@@ -88,8 +90,8 @@ def _threads(has: dict[str, Any], cost: Cost) -> str:
     busy += f"for the slowest thread: {cost.threads} threads do {cost.photos_per_second:.3g} photos a second "
     busy += f"now, one does {single:.3g}"
     if single > cost.photos_per_second:
-        return f"{busy}: set machine.threads to 1 for as long as that lasts"
-    return f"{busy}; machine.threads sets how many there are"
+        return f"{busy}: set machine.threads to 1 while that lasts"
+    return f"{busy}; machine.threads sets the number of threads"
 
 
 def _memory(params: Params, has: dict[str, Any], cost: Cost) -> str:
@@ -114,7 +116,7 @@ def _disk(has: dict[str, Any], cost: Cost, plan: Plan) -> str:
     if free > ROOM * needed:
         return ""
     return (
-        f"training wants {filesize(needed)} in .cache (decoded photos, checkpoint) and {filesize(free)} are "
+        f"training needs {filesize(needed)} in .cache (decoded photos, checkpoint) and {filesize(free)} are "
         "free "
         "on that disk: free some, or make .cache a link to a larger one"
     )

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from stages.doctor.machine import BUSY, peak_memory
 from stages.params import Machine
-from stages.train.device import start_fabric
+from stages.train.devices import start_fabric
 from stages.train.loop import Photos, Training
 from stages.train.params import Params
 from stages.train.progress import NoProgress
@@ -112,7 +112,7 @@ def cost(params: Params, machine: Machine, *, seconds: float, free_memory: int, 
         found = here.recv()
     except EOFError:
         raise UngrayError(
-            "doctor: the training that was tried died, most likely for want of memory; "
+            "doctor: the trial training was killed, most likely because memory ran out; "
             f"lower train.batch_size = {params.batch_size} or train.working_size = {params.working_size}"
         ) from None
     finally:
@@ -256,14 +256,9 @@ def _photos(params: Params) -> Photos:
     side = params.working_size
     blocks = np.random.default_rng(params.seed).integers(0, 256, (8, 8, 3)).astype(np.uint8)
     photo: NDArray[np.uint8] = np.asarray(cv2.resize(blocks, (side, side), interpolation=cv2.INTER_CUBIC))
-    degradation = None
-    if params.degradation:
-        from stages.train.degradation import Degradation  # albumentations takes seconds to import
-
-        degradation = Degradation(params.degradation_effects, share=params.degradation, seed=params.seed)
-    return Photos(
+    return Photos.drawn(
+        params,
         train=[np.broadcast_to(photo, (GENERATED, side, side, 3))],
         files=["a generated photo"] * GENERATED,
         val=np.broadcast_to(photo, (params.batch_size, side, side, 3)),
-        degradation=degradation,
     )

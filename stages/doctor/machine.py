@@ -40,7 +40,7 @@ def describe(places: dict[str, Path]) -> dict[str, Any]:
     """
     import torch
 
-    from stages.train.device import multiplies_bf16
+    from stages.train.devices import multiplies_bf16
 
     allowed = limits()
     processor = torch.cpu.get_capabilities()

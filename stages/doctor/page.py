@@ -10,7 +10,7 @@ from stages.train.params import Params
 
 if TYPE_CHECKING:  # they import torch, which may be what is broken
     from stages.doctor.cost import Cost
-    from stages.doctor.plan import Collection, Plan
+    from stages.doctor.plan import PhotoCounts, Plan
 
 
 def machine_lines(machine: dict[str, Any], caches: dict[str, Any]) -> list[str]:
@@ -31,10 +31,10 @@ def machine_lines(machine: dict[str, Any], caches: dict[str, Any]) -> list[str]:
     lines += [
         _line(name, f"{filesize(entry['bytes'])} in {entry['files']} files") for name, entry in caches.items()
     ]
-    return lines if caches else [*lines, _line("none", "nothing was run here yet")]
+    return lines if caches else [*lines, _line("none", "no stage has run here yet")]
 
 
-def cost_lines(params: Params, machine: Machine, *, cost: Cost, photos: Collection, plan: Plan) -> list[str]:
+def cost_lines(params: Params, machine: Machine, *, cost: Cost, photos: PhotoCounts, plan: Plan) -> list[str]:
     """Return the lines on what the training costs."""
     pace = f"{cost.photos_per_second:.3g} photos a second"
     if cost.measured_batch != params.batch_size:
@@ -63,7 +63,7 @@ def cost_lines(params: Params, machine: Machine, *, cost: Cost, photos: Collecti
 
 def advice_lines(advice: list[str]) -> list[str]:
     """Return the lines of advice, one sentence each."""
-    return ["Advice", *(f"  - {sentence}" for sentence in advice or ["nothing stands in the way"])]
+    return ["Advice", *(f"  - {sentence}" for sentence in advice or ["none: training can start"])]
 
 
 def _threads(cost: Cost) -> str:
@@ -77,7 +77,7 @@ def _line(name: str, text: str) -> str:
 def _cores(cores: dict[str, Any], busy: float) -> str:
     text = f"{cores['usable']} usable of {cores['installed']}"
     text += f", {busy:.1f} of them busy with other programs" if busy >= BUSY else ""
-    return f"{text}: the container has time on {cores['quota']:g}" if cores["quota"] else text
+    return f"{text}, of which the container may use {cores['quota']:g}" if cores["quota"] else text
 
 
 def _bf16(machine: dict[str, Any]) -> str:

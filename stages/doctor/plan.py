@@ -15,7 +15,7 @@ ASSUMED = 2000
 
 
 @dataclass(frozen=True)
-class Collection:
+class PhotoCounts:
     """The photos of an epoch."""
 
     train: int
@@ -42,7 +42,7 @@ class Plan:
     """Size of the decoded photos in the working cache, in bytes."""
 
 
-def collection(prepared: Path, *, given: int | None) -> Collection:
+def photo_counts(prepared: Path, *, given: int | None) -> PhotoCounts:
     """Return the photos of an epoch: ``given`` photos, else those in ``prepared``, else an assumption."""
     index = prepared / "index.csv"
     if given is None and index.exists():
@@ -50,12 +50,12 @@ def collection(prepared: Path, *, given: int | None) -> Collection:
         train, val = (table[table["split"] == split] for split in ("train", "val"))
         if not (train.empty or val.empty):
             weight = float(((train["size"] / val["size"].iloc[0]) ** 2).sum())
-            return Collection(len(train), weight, len(val), "prepared", sharded="shard" in table)
+            return PhotoCounts(len(train), weight, len(val), "prepared", sharded="shard" in table)
     count = ASSUMED if given is None else given
-    return Collection(count, count, max(1, count // 10), "assumed" if given is None else "given")
+    return PhotoCounts(count, count, max(1, count // 10), "assumed" if given is None else "given")
 
 
-def plan(params: Params, photos: Collection, cost: Cost) -> Plan:
+def plan(params: Params, photos: PhotoCounts, cost: Cost) -> Plan:
     """Return the time and disk space of training on ``photos`` at the pace of ``cost``, within ``params``."""
     validation = photos.val / cost.validated_per_second / 60
     epoch = photos.weight / cost.photos_per_second / 60 + validation

@@ -51,16 +51,14 @@ def candidate(path: Path) -> Candidate:
 
     def find(photo: Photo) -> Rgb:
         if photo.path.stem not in ready:
-            raise UngrayError(
-                f"{path} has no coloring of {photo.path.name}; put one there, or take the photo away"
-            )
+            raise UngrayError(f"{path} has no coloring of {photo.path.name}; add one, or remove the photo")
         colored = _read(ready[photo.path.stem])
         (height, width), (true_height, true_width) = colored.shape[:2], photo.truth.shape[:2]
         # With sides cut to multiples of 16 or 32, as many networks require, it is still the same photo.
         if abs(np.log(width * true_height / (height * true_width))) > 0.1:
             raise UngrayError(
-                f"{ready[photo.path.stem]} is of another shape than {photo.path}: {width}x{height} pixels "
-                "is not the whole photo"
+                f"{ready[photo.path.stem]} has another shape than {photo.path}: {width}x{height} pixels "
+                "are not the whole photo"
             )
         return _resized(colored, true_width, true_height)
 
@@ -75,7 +73,7 @@ def by_name(folder: Path) -> dict[str, Path]:
     """
     found = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
     if not found:
-        raise UngrayError(f"{folder} is no folder with photos in it ({NAMES})")
+        raise UngrayError(f"{folder} is not a folder with photos ({NAMES})")
     names: dict[str, Path] = {}
     for path in found:
         if path.stem in names:
@@ -96,9 +94,9 @@ def load_photo(path: Path, *, short_side: int) -> Photo:
     if 0 < scale < 1:
         truth = _resized(truth, round(width * scale), round(height * scale))
     if min(truth.shape[:2]) < LEAST_SIDE:
-        raise UngrayError(f"{path} has sides of less than {LEAST_SIDE} pixels; take it away")
+        raise UngrayError(f"{path} has sides of less than {LEAST_SIDE} pixels; remove it")
     if np.ptp(truth, axis=-1).max() < LEAST_SIDE:
-        raise UngrayError(f"{path} has no color to judge by; take it away")
+        raise UngrayError(f"{path} has no color to judge by; remove it")
     return Photo(path, truth, gray_photo(truth))
 
 
@@ -149,7 +147,9 @@ def without_known(paths: Mapping[str, Path]) -> dict[str, Path]:
     known = _prepared(list(paths.values()), "base_knows")
     left = {name: path for (name, path), mark in zip(paths.items(), known, strict=True) if mark != "yes"}
     if not left:
-        raise UngrayError(f"the base model was trained on all {len(paths)} photos, so none can judge")
+        raise UngrayError(
+            f"the base model was trained on all {len(paths)} photos, so none is left to judge by"
+        )
     if len(left) < len(paths):
         tell(f"left out {len(paths) - len(left)} of {len(paths)} photos: the base model was trained on them")
     return left

@@ -141,5 +141,5 @@ def _curves(path: Path, curves: Mapping[str, pd.DataFrame]) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("epoch")
         axes.set_ylabel("loss, in the network's own units")
-        axes.set_title("Loss by epoch, beside the gray photo's")
+        axes.set_title("Loss by epoch, vs. the gray photo's")
         axes.legend()

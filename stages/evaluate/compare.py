@@ -87,14 +87,14 @@ def sentence(summary: pd.DataFrame, params: Params) -> str:
     """Return the verdict, by the decisive metric, in one sentence."""
     (row,) = summary[summary["figure"] == DECISIVE.name].to_dict("records")
     ours, theirs, gray = (DECISIVE.text(row[name]) for name in ("a", "b", "gray"))
-    beside = f"{DECISIVE.title} {ours} beside {theirs}, gray's {gray}"
+    means = f"{DECISIVE.title} {ours} vs. {theirs}, gray's {gray}"
     words = {
         "better": "A is better than B",
         "worse": "A is worse than B",
-        "can't tell": "which is better can't be told",
-        TOO_FEW: f"too few photos to tell: {row['groups']} that differ, {params.min_groups} wanted",
+        "can't tell": "no measurable difference between A and B",
+        TOO_FEW: f"too few photos to tell: {row['groups']} different ones, {params.min_groups} needed",
     }
-    return f"{words[str(row['a_is'])]}: {beside}"
+    return f"{words[str(row['a_is'])]}: {means}"
 
 
 def candidates_grid(

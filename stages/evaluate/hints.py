@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 
@@ -32,13 +34,18 @@ DOC = """\
 Show how much hints help: color the photos in DIR with 0, 1, 2, 5, 10, 20, 50 and 100 hints at random points,
 each with the true color, and compare them with the gray photo and with the simplest method, the same hints
 spread over the gray photo along its lightness (Levin, Lischinski, Weiss 2004). Writes hints.csv and hints.png
-and prints the table. Example:
+and prints the table. With --at worst the points are, one after another, those where the model without hints
+errs most, as a person would choose them. Examples:
 
   python -m stages.evaluate hints data/base/colorizer.safetensors --photos data/prepared/test --most 100
+  python -m stages.evaluate hints data/base/colorizer.safetensors --photos data/prepared/test --at worst
 """
 
 NUMBERS = (0, 1, 2, 5, 10, 20, 50, 100)
 """The numbers of hints that are judged."""
+
+WORST = 20
+"""The largest number of points where a model errs most."""
 
 JUDGED = ("psnr", "ciede2000")
 """The metrics of each coloring."""
@@ -56,9 +63,10 @@ def hints(arguments: Sequence[str]) -> None:
     parser.add_argument("--photos", metavar="DIR", type=Path, required=True, help="photos in true color")
     parser.add_argument(
         "--most", type=at_least(1, "--most", "photos"), default=100,
-        help="judge so many of them, evenly spaced (100)",
+        help="number of photos to judge, evenly spaced (100)",
     )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=1, help="of the places (1)")
+    parser.add_argument("--at", choices=["random", "worst"], default="random", help="where they are (random)")
+    parser.add_argument("--seed", type=int, default=1, help="of the random points (1)")
     options = parser.parse_args(arguments)
     params = load("evaluate", Params)
     colorizer = Colorizer.load(options.model)
@@ -66,7 +74,8 @@ def hints(arguments: Sequence[str]) -> None:
         raise UngrayError(f"{options.model} takes no hints: it was trained with train.hints.share: 0")
     paths = list(by_name(options.photos).values())
     chosen = np.linspace(0, len(paths) - 1, min(len(paths), options.most)).round().astype(int)
-    judged = judge_hints(colorizer, [paths[number] for number in chosen], seed=options.seed)
+    worst = options.at == "worst"
+    judged = judge_hints(colorizer, [paths[number] for number in chosen], seed=options.seed, worst=worst)
     table = hints_table(judged, params)
     tables.write(judged.round(5), options.output / "photos.csv")
     tables.write(table, options.output / "hints.csv")
@@ -75,13 +84,16 @@ def hints(arguments: Sequence[str]) -> None:
         partial.write_text(json.dumps(quality, indent=2) + "\n")
     draw_hints(options.output / "hints.png", table)
     tell(*table.to_string(index=False, na_rep="").split("\n"))
-    tell(f"{options.output}/hints.png shows it, {options.output}/photos.csv has each photo")
+    tell(f"{options.output}/hints.png is the chart, {options.output}/photos.csv has each photo")
 
 
-def judge_hints(colorizer: Colorizer, paths: Sequence[Path], *, seed: int) -> pd.DataFrame:
+def judge_hints(
+    colorizer: Colorizer, paths: Sequence[Path], *, seed: int, worst: bool = False
+) -> pd.DataFrame:
     """Judge ``colorizer``, diffusion and the gray photo with each of :data:`NUMBERS` of hints.
 
-    The points of a photo follow from ``seed`` and its rank; fewer hints are a subset of more.
+    The points of a photo follow from ``seed`` and its rank, or with ``worst`` from the model's errors; then
+    they are at most :data:`WORST`. Fewer hints are a subset of more.
 
     Returns:
         One row per photo, method and number of hints: file, method, hints, ciede2000, psnr, and at_hints, the
@@ -91,8 +103,11 @@ def judge_hints(colorizer: Colorizer, paths: Sequence[Path], *, seed: int) -> pd
     for rank, path in enumerate(Bar(paths, desc="hints", unit="photo")):
         loaded = load_photo(path, short_side=256)
         truth, gray, lab = loaded.truth, loaded.gray, rgb_to_lab(loaded.truth)
-        known = places(truth, count=max(NUMBERS), seed=[seed, rank])
-        for number in NUMBERS:
+        if worst:
+            known = worst_places(truth, colorizer.colorize(gray))
+        else:
+            known = places(truth, count=max(NUMBERS), seed=[seed, rank])
+        for number in [number for number in NUMBERS if number <= len(known)]:
             made = {
                 MODEL: colorizer.colorize(gray, hints=known[:number]),
                 RIVAL: _diffused(gray, known[:number]),
@@ -109,14 +124,34 @@ def places(truth: Rgb, *, count: int, seed: Sequence[int]) -> list[Hint]:
     """Return ``count`` hints at random points of ``truth``, uint8 RGB, with its colors there."""
     draws = np.random.default_rng(seed)
     height, width = truth.shape[:2]
+    at = zip(draws.integers(0, width, count), draws.integers(0, height, count), strict=True)
+    return [_hint_at(truth, int(x), int(y)) for x, y in at]
+
+
+def worst_places(truth: Rgb, colored: Rgb) -> list[Hint]:
+    """Return :data:`WORST` hints with the colors of ``truth`` where ``colored`` differs most, worst first.
+
+    The difference is that of a and b around a point; two points are at least a twelfth of the short side
+    apart. Both photos are uint8 RGB.
+    """
+    height, width = truth.shape[:2]
+    side = min(height, width)
+    missing = (rgb_to_lab(truth) - rgb_to_lab(colored))[..., 1:]
+    error: Any = cv2.GaussianBlur(np.hypot(*np.moveaxis(missing, -1, 0)), (0, 0), side / 40)
     found = []
-    for x, y in zip(draws.integers(0, width, count), draws.integers(0, height, count), strict=True):
-        around = truth[
-            max(0, y - WINDOW // 2) : y + WINDOW // 2 + 1, max(0, x - WINDOW // 2) : x + WINDOW // 2 + 1
-        ]
-        color = "#" + "".join(f"{round(level):02x}" for level in around.reshape(-1, 3).mean(axis=0))
-        found.append(Hint(x=float(x), y=float(y), color=color))
+    for _ in range(WORST):
+        y, x = (int(place) for place in np.unravel_index(error.argmax(), error.shape))
+        found.append(_hint_at(truth, x, y))
+        cv2.circle(error, (x, y), max(1, side // 12), -1.0, cv2.FILLED)
     return found
+
+
+def _hint_at(truth: Rgb, x: int, y: int) -> Hint:
+    """Return a hint with the mean color of ``truth`` around a point."""
+    reach = WINDOW // 2
+    around = truth[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1]
+    color = "#" + "".join(f"{round(level):02x}" for level in around.reshape(-1, 3).mean(axis=0))
+    return Hint(x=float(x), y=float(y), color=color)
 
 
 def hints_table(judged: pd.DataFrame, params: Params) -> pd.DataFrame:
@@ -129,7 +164,7 @@ def hints_table(judged: pd.DataFrame, params: Params) -> pd.DataFrame:
     rows = []
     figures = judged.pivot(index="file", columns=["method", "hints"], values=[*JUDGED, "at_hints"])
     groups = pd.Series(figures.index, figures.index)
-    for number in NUMBERS:
+    for number in sorted(judged["hints"].unique()):
         row: dict[str, float | None] = {"hints": number}
         for figure in JUDGED:
             for method in (MODEL, RIVAL, GRAY):

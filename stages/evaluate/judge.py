@@ -16,7 +16,7 @@ from stages.evaluate.methods import Colorize
 from ungray.imaging import metrics, photos
 from ungray.imaging.color import Rgb, rgb_to_lab
 from ungray.imaging.upsampling import gray_photo
-from ungray.networks.base import Colorizer
+from ungray.networks.base import Network
 from ungray.system.progress import Bar
 
 
@@ -34,7 +34,7 @@ class Judgment:
 
 
 def judge(
-    methods: Mapping[str, Colorize], network: Colorizer, *, test: pd.DataFrame, prepared: Path
+    methods: Mapping[str, Colorize], network: Network, *, test: pd.DataFrame, prepared: Path
 ) -> Judgment:
     """Judge ``methods`` on the photos of ``test``, rows of index.csv, one photo in memory at a time."""
     rows, sums = [], {name: np.zeros(()) for name in (*methods, "truth")}
@@ -52,7 +52,7 @@ def judge(
 
 
 @torch.inference_mode()
-def raw_errors(network: Colorizer, truth: Rgb) -> dict[str, float]:
+def raw_errors(network: Network, truth: Rgb) -> dict[str, float]:
     """Return L1 and MSE of the network's own RGB, in 0..1, at its working size, as earlier work reports."""
     side = network.working_size
     small = cv2.resize(truth, (side, side), interpolation=cv2.INTER_AREA)

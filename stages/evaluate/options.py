@@ -52,7 +52,7 @@ def named(
         if not equals or Path(text).exists():
             name, rest = name_of(Path(text).resolve()), text
         if not name or name in paths or name in taken:
-            why = f"the name {name!r} is taken" if name else "it has no name"
+            why = f"the name {name!r} is already used" if name else "it has no name"
             raise UngrayError(f"{text}: {why}; give it another, as in OTHER={rest}")
         paths[name] = Path(rest).expanduser()
     return paths

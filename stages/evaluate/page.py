@@ -51,6 +51,7 @@ def page(
     *,
     prepared: Path,
     reports: Path,
+    learning: Path,
     names: Mapping[str, str],
     base: Model | None = None,
 ) -> str:
@@ -62,7 +63,8 @@ def page(
         params: those by which it was judged.
         origins: the table of :func:`~stages.evaluate.origins.origins_table`.
         prepared: where the test photos are.
-        reports: where the folders grids and charts and the film have been written.
+        reports: where the folders grids and charts have been written.
+        learning: the tall progress grid of training.
         names: the photos' names at their sources, by file name without extension.
         base: the base model, whose training is shown next to the model's.
     """
@@ -99,7 +101,7 @@ def page(
         charts=[
             {"data": _data(reports / f"charts/{name}.png"), "alt": text} for name, text in CHART_TEXTS.items()
         ],
-        film=_data(reports / "film.webp"),
+        learning=_data(learning),
         kinds=[
             _kind(title, found.kinds[kind], kind, baselines, names) for kind, title in KIND_TITLES.items()
         ],
@@ -227,7 +229,7 @@ def _slider(row: pd.Series, colorize: Colorize, prepared: Path, names: Mapping[s
 
 
 def _data(path: Path) -> str:
-    kind = {".png": "image/png", ".webp": "image/webp"}[path.suffix]
+    kind = {".png": "image/png", ".jpg": "image/jpeg"}[path.suffix]
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 

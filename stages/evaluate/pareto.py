@@ -50,7 +50,7 @@ def pareto(arguments: Sequence[str]) -> None:
     )
     parser.add_argument(
         "--saturation", metavar="FACTOR", type=float, nargs="+", default=[1.0, 1.3, 1.6, 2.0],
-        help="what a and b are multiplied by (1 1.3 1.6 2)",
+        help="factors of a and b (1 1.3 1.6 2)",
     )  # fmt: skip
     options = parser.parse_args(arguments)
     for factor in options.saturation:
@@ -69,7 +69,7 @@ def pareto(arguments: Sequence[str]) -> None:
     tables.write(table, options.output / "pareto.csv")
     draw_pareto(options.output / "pareto.png", table)
     tell(*markdown(table).split("\n"))
-    tell(f"{options.output}/pareto.png shows it, {options.output}/pareto.csv has the intervals")
+    tell(f"{options.output}/pareto.png is the chart, {options.output}/pareto.csv has the intervals")
 
 
 def judge_saturations(
@@ -127,5 +127,5 @@ def _test_photos(prepared: Path) -> dict[str, Path]:
     index = tables.read(prepared / "index.csv", made_by="prepare")
     test = index[(index["split"] == "test") & (index["copy"] == 0)]
     if test.empty:
-        raise UngrayError(f"{prepared} has no test photo; `dvc repro --force prepare` makes it anew")
+        raise UngrayError(f"{prepared} has no test photos; `dvc repro --force prepare` makes them again")
     return {str(file): prepared / str(file) for file in test["file"]}

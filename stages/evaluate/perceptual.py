@@ -38,7 +38,7 @@ def load(params: Params, *, photos: int) -> dict[str, Measure]:
         UngrayError: the package or its weights are not available, or FID has fewer than two photos.
     """
     if params.fid and photos < 2:
-        raise UngrayError("evaluate.fid wants two test photos at least; set it to false, or add photos")
+        raise UngrayError("evaluate.fid needs at least two test photos; set it to false, or add photos")
     wanted = {"fid": (params.fid, _inception), "lpips": (params.lpips, _alex)}
     return {name: _had(name, load) for name, (asked, load) in wanted.items() if asked}
 
@@ -99,6 +99,6 @@ def _had(name: str, load: Callable[[], Measure]) -> Measure:
     except (ImportError, OSError, HTTPException, RuntimeError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UngrayError(
-            f"evaluate.{name}: its package or weights cannot be had here ({reason}); "
+            f"evaluate.{name}: its package or weights are not available ({reason}); "
             "`pip install -e '.[perceptual]'`, let the machine reach the network once, or set it to false"
         ) from None

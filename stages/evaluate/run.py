@@ -65,7 +65,7 @@ def run(
     originals = index[index["copy"] == 0]
     every_test, train = (originals[originals["split"] == split] for split in ("test", "train"))
     if every_test.empty:
-        raise UngrayError(f"{prepared} has no test photo; `dvc repro --force prepare` makes it anew")
+        raise UngrayError(f"{prepared} has no test photos; `dvc repro --force prepare` makes them again")
     test = every_test[~candidates.known_to_base(every_test)]
     if test.empty:
         raise UngrayError(

@@ -67,7 +67,7 @@ def model_card(
         f"{parameter_count(network) / 1e6:.2f} million parameters, short side {network.working_size} pixels. "
         "Written from the JSON in the model's file; do not edit.",
         "## How good it is",
-        _sentences(lines(quality, provenance)) or "Not known: nothing was judged.",
+        _sentences(lines(quality, provenance)) or "Not known: the model was not evaluated.",
         *([_test_table(quality["test"])] if "test" in quality else []),
         *_sets("On photographs from elsewhere", "set", quality.get("elsewhere", [])),
         *_sets("By kind of photo", "kind", quality.get("kinds", [])),
@@ -238,18 +238,16 @@ def _vivid(provenance: Mapping[str, Any]) -> list[str]:
     vivid = provenance.get("vivid")
     if not vivid:
         return []
-    # Models of earlier versions use the other spelling.
-    colorful = vivid.get("colorfulness_ratio", vivid.get("colourfulness_ratio"))
     exponent = vivid.get("exponent", 0.0)
     if not Vivid(vivid["saturation"], exponent).changes_colors:
-        return ["## Vivid", "The same colors as without: livelier ones were not found right on val photos."]
+        return ["## Vivid", "The same as the plain colors: stronger ones were worse on the val photos."]
     metric = METRICS["ciede2000"]
     return [
         "## Vivid",
         f"Vivid colors are those above times {vivid['saturation']:.2f}"
         + (f" (chroma / {SURE:g})^{exponent:g}, at most {MOST_GAIN:g}" if exponent else "")
         + ". On val photos they are "
-        f"{colorful:.2f} times as colorful as the truth, at a {metric.title} of "
+        f"{vivid['colorfulness_ratio']:.2f} times as colorful as the truth, at a {metric.title} of "
         f"{metric.text(vivid['ciede2000'])}; the gray photo's is {metric.text(vivid['ciede2000_gray'])}.",
     ]
 
@@ -258,9 +256,16 @@ def _start(provenance: Mapping[str, Any], configuration: Mapping[str, Any]) -> s
     start = provenance.get("start")
     if not start or start["new"] == "all":
         weights = configuration.get("weights", "random")
-        return "From nothing" if weights == "random" else f"From an encoder that knows {weights}"
+        return "From nothing" if weights == "random" else f"From an encoder pretrained on {weights}"
     new = f", new layers: {', '.join(start['new'])}" if start["new"] else ""
-    return f"From the base model (SHA-256 {start['sha256'][:16]}{new})"
+    mean = provenance.get("averaged")
+    averaged = (
+        f", then averaged: {mean['share']:g} of these weights, {1 - mean['share']:g} of those of "
+        f"{mean['sha256'][:16]}"
+        if mean
+        else ""
+    )
+    return f"From the base model (SHA-256 {start['sha256'][:16]}{new}){averaged}"
 
 
 def _interface(about: Mapping[str, Any]) -> list[str]:
@@ -270,8 +275,8 @@ def _interface(about: Mapping[str, Any]) -> list[str]:
         for name, put in puts.items()
     ]
     return [
-        f"What `colorizer.onnx` takes and gives; height and width are multiples of {about['multiple']}, and "
-        f"best with a short side of {about['working_size']} pixels. The same stands in its metadata, as "
+        f"Inputs and outputs of `colorizer.onnx`: height and width are multiples of {about['multiple']}, and "
+        f"best with a short side of {about['working_size']} pixels. The same is in its metadata, as "
         "`interface`.",
         _table(["tensor", "type", "shape", "what it is"], rows),
         "Without ungray, `python color.py colorizer.onnx photo.jpg colored.png` (`ungray` itself keeps edges "

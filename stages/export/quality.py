@@ -35,12 +35,12 @@ def verdict(arguments: Sequence[str]) -> None:
     """Run the tool ``python -m stages.export verdict``."""
     parser = Parser(
         prog="python -m stages.export verdict",
-        description="Say how good a model is beside gray, by its ONNX file.",
+        description="Say how good a model is, compared with the gray photos, from its ONNX file.",
     )
     parser.add_argument("model", nargs="?", type=Path, default=MODELS / "colorizer.onnx", help=".onnx")
     about = {entry.key: entry.value for entry in load_onnx(parser.parse_args(arguments).model).metadata_props}
     said = lines(json.loads(about.get("quality", "{}")), json.loads(about.get("provenance", "{}")))
-    tell(*(f"{sentence[0].upper()}{sentence[1:]}." for sentence in said or ["how good it is is not known"]))
+    tell(*(f"{sentence[0].upper()}{sentence[1:]}." for sentence in said or ["its quality is not known"]))
 
 
 def quality(arguments: Sequence[str]) -> None:
@@ -68,14 +68,14 @@ def quality(arguments: Sequence[str]) -> None:
         partial.write_text(
             model_card(model, title=options.title, notes=notes), encoding="utf-8", newline="\n"
         )
-    tell(f"{options.folder}: {', '.join(model.quality) or 'nothing'} in its files; model_card.md says it")
+    tell(f"{options.folder}: {', '.join(model.quality) or 'nothing'} written to its files and model_card.md")
 
 
 def _part(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UngrayError(f"{path} is no JSON that evaluate wrote ({error})") from None
+        raise UngrayError(f"{path} is not a quality.json of evaluate ({error})") from None
     if not isinstance(found, dict) or not found.keys() <= set(PARTS):
-        raise UngrayError(f"{path} is no JSON that evaluate wrote: it may have {', '.join(PARTS)}")
+        raise UngrayError(f"{path} is not a quality.json of evaluate, which may contain {', '.join(PARTS)}")
     return found

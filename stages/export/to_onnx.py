@@ -18,36 +18,45 @@ from torch import Tensor, nn
 from ungray.errors import UngrayError
 from ungray.imaging.color import Float
 from ungray.networks import Model, predictor
-from ungray.networks.base import AB_SCALE, Colorizer
+from ungray.networks.base import AB_SCALE, Network
 from ungray.system.files import whole_file
 
 SMALL = 1024
 """Tensors with at most this many values stay in fp32."""
 
 
-class _PredictAb(nn.Module):
-    def __init__(self, network: Colorizer) -> None:
+class _Exported(nn.Module):
+    def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, lightness: Tensor, hints: Tensor | None = None) -> Tensor:
+    def forward(self, lightness: Tensor, hints: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
+        if self.network.feature_channels:
+            return self.network.predict_with_features(lightness, hints)
         return self.network.predict_ab(lightness, hints)
 
 
-def interface(network: Colorizer) -> dict[str, Any]:
+def interface(network: Network) -> dict[str, Any]:
     """Return the inputs and outputs of the ONNX file of ``network``, as JSON values."""
     inputs = {"lightness": (1, "L of CIELAB under D65, 0 (black) to 100 (white)")}
     if network.takes_hints:
         inputs["hints"] = (3, "a and b in Lab units, and a weight 0 to 1; all 0 where no color is known")
     outputs = {"ab": (2, "a and b of CIELAB under D65, in Lab units, about -110 to 110")}
+    about: dict[str, dict[str, Any]] = {
+        way: {
+            name: {"type": "float32", "shape": ["batch", channels, "height", "width"], "meaning": meaning}
+            for name, (channels, meaning) in puts.items()
+        }
+        for way, puts in (("inputs", inputs), ("outputs", outputs))
+    }
+    if network.feature_channels:
+        about["outputs"]["features"] = {
+            "type": "float32",
+            "shape": ["batch", network.feature_channels, "height / 16", "width / 16"],
+            "meaning": "the encoder's features: places that look alike have nearly one direction",
+        }
     return {
-        **{
-            way: {
-                name: {"type": "float32", "shape": ["batch", channels, "height", "width"], "meaning": meaning}
-                for name, (channels, meaning) in puts.items()
-            }
-            for way, puts in (("inputs", inputs), ("outputs", outputs))
-        },
+        **about,
         "multiple": network.MULTIPLE,
         "working_size": network.working_size,
     }
@@ -64,7 +73,7 @@ def load_onnx(path: Path) -> onnx.ModelProto:
     try:
         return onnx.load(str(path))
     except DecodeError as error:
-        raise UngrayError(f"{path} is damaged or no ONNX file ({error})") from None
+        raise UngrayError(f"{path} is damaged or not an ONNX file ({error})") from None
 
 
 def describe_onnx(content: onnx.ModelProto, model: Model) -> None:
@@ -106,13 +115,13 @@ def write_onnx(path: Path, model: Model, *, opset: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
         program = torch.onnx.export(
-            _PredictAb(network).eval(),
+            _Exported(network).eval(),
             examples,
             dynamo=True,
             opset_version=opset,
             verbose=False,
             input_names=names,
-            output_names=["ab"],
+            output_names=["ab", *(["features"] if network.feature_channels else [])],
             dynamic_shapes={name: {0: torch.export.Dim("batch"), 2: height, 3: width} for name in names},
         )
     assert program is not None
@@ -131,6 +140,8 @@ def check_onnx(path: Path, model: Model, lightnesses: list[Float], *, tolerance:
     If predictions exceed the range of colors, as those of a network with little training do, the difference
     is divided by the factor of the excess, because rounding errors grow with the values.
 
+    Features, if there are any, are not compared: they steer only which places are matched.
+
     Raises:
         UngrayError: the difference is over ``tolerance``.
     """
@@ -148,7 +159,7 @@ def check_onnx(path: Path, model: Model, lightnesses: list[Float], *, tolerance:
     if worst > tolerance:
         raise UngrayError(
             f"export: ONNX differs from torch by {worst:.3g} in ab, export.tolerance allows "
-            f"{tolerance:g}; raise it, or report a fault"
+            f"{tolerance:g}; raise it, or report a bug"
         )
     return worst
 

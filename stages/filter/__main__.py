@@ -12,7 +12,6 @@ from pathlib import Path
 from stages.command import run_stage
 from stages.filter import measurements, report, verdicts
 from stages.filter.params import Params
-from stages.filter.review import command as review
 from stages.filter.review.decisions import Decisions
 from stages.params import Machine, load
 from stages.storage import blocklist, tables
@@ -47,4 +46,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage("filter", main, doc=__doc__, tools={"review": review.main})
+    run_stage("filter", main, doc=__doc__, tools={"review": "stages.filter.review.command:main"})

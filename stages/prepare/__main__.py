@@ -61,4 +61,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage("prepare", main, doc=__doc__, tools={"hashes": train_hashes.write})
+    run_stage("prepare", main, doc=__doc__, tools={"hashes": "stages.prepare.train_hashes:write"})

@@ -27,6 +27,7 @@ photo. From them `prepare` knows which test photos that model was trained on, an
 out. Run it where the model was trained, after the model was copied to its folder:
 
   python -m stages.prepare hashes data/base
+  python -m stages.prepare hashes data/base --add    # trained further from the base: keep those, too
 """
 
 
@@ -72,7 +73,9 @@ def write(arguments: Sequence[str]) -> None:
         description=DOC,
     )
     parser.add_argument("base", metavar="FOLDER", type=Path, help="the folder of the base model")
-    folder = parser.parse_args(arguments).base
+    parser.add_argument("--add", action="store_true", help="keep the hashes that the file holds already")
+    options = parser.parse_args(arguments)
+    folder = options.base
     if not folder.is_dir():
         raise UngrayError(f"{folder} is not a folder; name that of the base model, such as data/base")
     index = tables.read(Path("data/prepared/index.csv"), made_by="prepare")
@@ -85,6 +88,12 @@ def write(arguments: Sequence[str]) -> None:
             "`dvc repro prepare` updates both"
         )
     hashes = np.unique(np.array([int(value, 16) for value in phashes], np.uint64))
+    before = read(folder) if options.add else None
+    if before is not None:
+        hashes = np.union1d(hashes, before)
+    elif options.add:
+        raise UngrayError(f"{folder / FILE} is missing, so there are no hashes to add to; leave out --add")
     with whole_file(folder / FILE) as partial, partial.open("wb") as file:
         np.save(file, hashes)
-    tell(f"prepare: {folder / FILE}: {len(hashes)} hashes of {len(train)} train photos")
+    more = " and those before" if options.add else ""
+    tell(f"prepare: {folder / FILE}: {len(hashes)} hashes, of {len(train)} train photos{more}")

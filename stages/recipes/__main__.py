@@ -11,9 +11,9 @@ it is experiment NAME-2, NAME-3 and so on. Examples:
 import shlex
 import subprocess
 import sys
-from itertools import chain, count
 from pathlib import Path
 
+from stages.recipes.experiments import unused
 from stages.recipes.overlay import apply, command, description, names, overrides
 from ungray.system.console import run_command
 from ungray.system.terminal import Parser, tell
@@ -36,20 +36,10 @@ def main() -> None:
         return
     found = overrides(asked.name, asked.settings)
     apply(found, Path("params.yaml"))
-    line = command(_unused(asked.name), found)
+    line = command(unused(asked.name), found)
     tell(shlex.join(line))
     if not asked.dry_run:
         sys.exit(subprocess.run(line, check=False).returncode)
-
-
-def _unused(name: str) -> str:
-    """Return ``name``, with a number if an experiment on this commit has that name: DVC would refuse it."""
-    listed = subprocess.run(
-        ["dvc", "exp", "list", "--name-only"], capture_output=True, text=True, check=False
-    ).stdout.split()  # empty if DVC fails; the run itself then reports why
-    return next(
-        free for free in chain([name], (f"{name}-{number}" for number in count(2))) if free not in listed
-    )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from stages.params import check, put, read, setting
+from stages.params import Section, check, put, read_yaml, setting
 from ungray.errors import UngrayError
 
 FOLDER = Path(__file__).parent
@@ -21,42 +21,50 @@ PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_/.-]*( [A-Za-z0-9_/.-]+)*")
 NOT_TEXT = {"true", "false", "null", "nan", "inf"}
 
 
-def names() -> list[str]:
-    """Return the names of all recipes, sorted."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+def names(folder: Path = FOLDER) -> list[str]:
+    """Return the names of all recipes in ``folder``, sorted."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
-def description(name: str) -> str:
+def description(name: str, folder: Path = FOLDER) -> str:
     """Return the description of a recipe: the first line of its file."""
-    return (FOLDER / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+    return (folder / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
 
 
-def overrides(name: str, more: Sequence[str]) -> dict[str, Any]:
+def overrides(name: str, more: Sequence[str], folder: Path = FOLDER) -> dict[str, Any]:
     """Return the values that recipe ``name`` sets, by dotted key; ``more``, each "key=value", override them.
+
+    Recipes are the YAML files in ``folder``; those in ``stages/presets`` are called presets.
 
     Raises:
         UngrayError: there is no such recipe, or one of ``more`` is no "key=value".
     """
-    if name not in names():
-        near = difflib.get_close_matches(name, names(), n=1)
+    known = names(folder)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
         meant = f"; did you mean {near[0]}?" if near else "; there are"
-        raise UngrayError(f"no recipe {name!r}{meant} {'' if near else ', '.join(names())}".rstrip())
-    found = dict(_flat(read(FOLDER / f"{name}.yaml")))
+        kind = "recipe" if folder == FOLDER else "preset"
+        raise UngrayError(f"no {kind} {name!r}{meant} {'' if near else ', '.join(known)}".rstrip())
+    found = dict(_flat(read_yaml(folder / f"{name}.yaml")))
     found |= dict(setting(text) for text in more)
     return found
 
 
-def apply(found: Mapping[str, Any], params: Path) -> None:
-    """Check that the file ``params``, overridden by ``found``, is valid and that the files it names exist.
+def apply(found: Mapping[str, Any], params: Path) -> dict[str, Section]:
+    """Return all sections of the file ``params``, overridden by ``found``, which is not written.
+
+    They are checked: values are valid and the files that they name exist.
 
     Raises:
         UngrayError: they are not; see :func:`stages.params.check`.
     """
-    content = copy.deepcopy(read(params))
+    content = copy.deepcopy(read_yaml(params))
     for key, value in found.items():
         put(content, key, value)
-    for checked in check(content, origin=str(params)).values():
+    sections = check(content, origin=str(params))
+    for checked in sections.values():
         checked.check_environment()
+    return sections
 
 
 def command(name: str, found: Mapping[str, Any]) -> list[str]:

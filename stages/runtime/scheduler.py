@@ -133,7 +133,7 @@ class Pool:
         if not _is_safe(address):
             raise UngrayError(
                 f"{self.title}: {address}, of the scheduler {self.address}, is open to the network, and "
-                "everybody who can connect to it can run code there; start scheduler and workers with "
+                "anyone who can connect to it can run code there; start scheduler and workers with "
                 "`--host 127.0.0.1`, or use tls://"
             )
 
@@ -191,12 +191,12 @@ def check_address(address: str) -> None:
         valid = False
     if not valid:
         raise UngrayError(
-            f"machine.scheduler: {address} is no address of a Dask scheduler; write tcp://127.0.0.1:8786 for "
-            "this machine, tls://HOST:8786 for another one"
+            f"machine.scheduler: {address} is not the address of a Dask scheduler; write "
+            "tcp://127.0.0.1:8786 for this machine, tls://HOST:8786 for another one"
         )
     if not _is_safe(address):
         raise UngrayError(
-            f"machine.scheduler: {address} is not of this machine alone, and everybody who can connect to a "
+            f"machine.scheduler: {address} is not limited to this machine, and anyone who can connect to a "
             "scheduler can run code there; use tls:// with certificates (stages/runtime/README.md)"
         )
 

@@ -15,10 +15,9 @@ import pandas as pd
 
 from stages.command import run_stage
 from stages.params import load
-from stages.scrape import blocklist, gather, last_commit, manifest, summary
+from stages.scrape import blocking, gather, last_commit, manifest, summary
 from stages.scrape.params import Params
-from stages.storage import cache
-from stages.storage.tables import read, write
+from stages.storage import cache, tables
 from ungray.system.files import whole_folder
 from ungray.system.terminal import tell
 
@@ -28,7 +27,7 @@ MANIFEST = Path("data/manifest.csv")
 def main() -> None:
     """Run the stage."""
     params = load("scrape", Params)
-    taken_out = blocklist.TakenOut.here()
+    taken_out = blocking.TakenOut.here()
     with whole_folder(Path("data/raw")) as raw:
         attempts = gather.run(params, raw, taken_out=taken_out)
     manifest.write(attempts, MANIFEST)
@@ -40,13 +39,13 @@ def main() -> None:
     cached_rows = cache.folder("scrape", "before") / "rows.csv"
     message = summary.left(_before(cached_rows), attempts, cached=params.source in ("bing", "urls"))
     tell(*([message] if message else []))
-    write(read(MANIFEST, made_by="scrape")[["source", "query", "status"]], cached_rows)
+    tables.write(tables.read(MANIFEST, made_by="scrape")[["source", "query", "status"]], cached_rows)
 
 
 def _before(cached_rows: Path) -> pd.DataFrame:
     """Return source, query and status of the rows of the last run, else of the last commit, else none."""
     if cached_rows.exists():
-        return read(cached_rows, made_by="scrape")
+        return tables.read(cached_rows, made_by="scrape")
     last = last_commit.read()
     return last.manifest if last else pd.DataFrame(columns=["source", "query", "status"])
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.scrape import blocklist
-from stages.storage import tables
+from stages.storage import blocklist, tables
 from ungray.errors import UngrayError
 from ungray.imaging import decoding, duplicates, photos
 from ungray.system.files import sha256
@@ -74,15 +73,15 @@ class Collection:
         try:
             likes = self.near(duplicates.phash(decoding.limited(photos.read_rgb, content)))
         except photos.PhotoError as error:
-            raise UngrayError(f"{name} is no photo of this collection: {error}") from None
+            raise UngrayError(f"{name} is not a photo of this collection: {error}") from None
         if likes and not near:
             raise UngrayError(
-                f"{name} is no photo of this collection, but looks like "
+                f"{name} is not a photo of this collection, but looks like "
                 f"{', '.join(f'{self.title(other)} ({bits} bits of 64)' for other, bits in likes.items())}; "
                 "name what you mean, or add --near"
             )
         if not likes:
-            raise UngrayError(f"{name} is no photo of this collection, and none looks like it")
+            raise UngrayError(f"{name} is not a photo of this collection, and none looks like it")
         return set(likes)
 
     def near(self, phash: str) -> dict[str, int]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.scrape import last_commit
-from stages.scrape.blocklist import REASON, TakenOut
+from stages.scrape.blocking import REASON, TakenOut
 from stages.scrape.journal import Entry, Journal, begin, open_journal
 from stages.scrape.manifest import Attempt, keep, take_back
 from stages.scrape.params import Params

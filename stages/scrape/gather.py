@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from stages.scrape import bing_search, cifar10, downloads, flowers102, folder, sample, urls
-from stages.scrape.blocklist import TakenOut, refuse
+from stages.scrape.blocking import TakenOut, refuse
 from stages.scrape.manifest import Attempt
 from stages.scrape.params import Params
 from stages.scrape.source import Link, Source

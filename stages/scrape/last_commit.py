@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from stages.scrape import blocklist
+from stages.scrape import blocking
 from stages.scrape.params import Params
 from ungray.fetch import blob_path
 from ungray.system.files import sha256, whole_file
@@ -43,7 +43,7 @@ def read() -> LastCommit | None:
         section = YAML(typ="safe", pure=True).load(params)["scrape"]
         table = pd.read_csv(io.StringIO(manifest), dtype=str, keep_default_na=False)
         table["rank"] = pd.to_numeric(table["rank"])
-        redacted = (table["url"] == "") & (table["reason"] == blocklist.REASON)
+        redacted = (table["url"] == "") & (table["reason"] == blocking.REASON)
         table["url"] = table["url"].mask(redacted, REDACTED + table["sha256"])
         return LastCommit(Params.model_validate(section), table)
     except (YAMLError, ValidationError, ValueError, KeyError, TypeError):

@@ -54,7 +54,7 @@ def left(before: pd.DataFrame, attempts: Sequence[Attempt], *, cached: bool) -> 
         return ""
     named = ", ".join(queries[:5]) + (" ..." if queries[5:] else "")
     photos, asked = _count(len(gone), "photo", "photos"), _count(len(queries), "query", "queries")
-    return f"{photos} of {asked} no longer asked ({named}) left data/raw" + (
+    return f"{photos} of {asked} no longer asked for ({named}) left data/raw" + (
         "; the cache keeps them" if cached else ""
     )
 

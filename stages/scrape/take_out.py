@@ -16,9 +16,10 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from stages.params import load_all
-from stages.scrape import blocklist, traces
-from stages.scrape.blocklist import Remembered
+from stages.scrape import blocking, traces
+from stages.scrape.blocking import Remembered
 from stages.scrape.collection import Collection
+from stages.storage import blocklist
 from ungray.system.console import run_command
 from ungray.system.terminal import Parser, tell
 
@@ -71,7 +72,7 @@ def take_out(names: Sequence[str], *, near: bool, dry_run: bool) -> None:
     found = traces.find(meant)
     if not dry_run:
         addresses = traces.addresses(meant)
-        blocklist.add({checksum: _remembered(collection, checksum, addresses) for checksum in meant})
+        blocking.add({checksum: _remembered(collection, checksum, addresses) for checksum in meant})
         traces.remove(found, meant)
     would = "would be " if dry_run else ""
     rows = ", ".join(f"{count} of {path}" for path, count in found.rows.items()) or "none"

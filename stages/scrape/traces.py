@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from stages.scrape import redaction
-from stages.scrape.blocklist import REASON, STAYING
+from stages.scrape.blocking import REASON, STAYING
 from stages.scrape.redaction import redact
 from stages.storage import tables
 
@@ -39,8 +39,9 @@ MIXED = (
 SHOWN = {
     "reports/filter": ("train", "val", "test", ""),
     "dvc_plots": ("train", "val", "test", ""),
+    ".cache/check": ("train",),  # of `python -m stages.doctor check`
     "reports/train/plots/images": ("val",),
-    "reports/film.webp": ("val",),
+    "reports/film.webp": ("val",),  # of earlier versions
     "reports/grids": ("test",),
     "reports/compare": ("test",),
     "reports/report.html": ("val", "test"),

@@ -100,4 +100,4 @@ def _decoded(cell: str) -> Sketch:
     try:
         return np.frombuffer(base64.b64decode(cell), "<u4").astype(np.uint32)
     except (ValueError, binascii.Error):
-        raise UngrayError(f"{BLOCKED}: damaged words; `git checkout {BLOCKED}` restores them") from None
+        raise UngrayError(f"{BLOCKED}: damaged column words; `git checkout {BLOCKED}` restores it") from None

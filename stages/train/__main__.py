@@ -8,6 +8,7 @@ Interrupted by Ctrl-C or killed, it resumes at its last checkpoint when it is st
   dvc exp run -S train.epochs=1000 -S train.minutes=30 -S train.ema=0.999 -S train.keep=best
   dvc exp run -S train.schedule=stable -S train.epochs=1000 -S train.minutes=240   extends one of 120 minutes
   dvc exp run -S train.architecture=cnn -S train.working_size=256
+  python -m stages.train average data/base data/models -o mean.safetensors   mean of two models
 """
 
 import shutil
@@ -16,13 +17,15 @@ from pathlib import Path
 from stages.command import run_stage
 from stages.params import Machine, load
 from stages.train.params import Params
-from stages.train.run import run
-from ungray import networks
 
 
 def main() -> None:
     """Run the stage."""
     params, machine = load("train", Params), load("machine", Machine)
+    # PyTorch takes seconds to import: a bad value is reported before.
+    from stages.train.run import run
+    from ungray import networks
+
     result = run(params, machine, prepared=Path("data/prepared"), report=Path("reports/train"))
     if result.first_process:
         networks.save_model(Path("data/models/colorizer.safetensors"), result.model)
@@ -31,4 +34,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage("train", main, doc=__doc__)
+    run_stage("train", main, doc=__doc__, tools={"average": "stages.train.average:run"})

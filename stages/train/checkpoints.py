@@ -1,4 +1,10 @@
-"""Saves all of a training, so that it can be killed at any time and resumes with the same result."""
+"""Saves all of a training, so that it can be killed at any time and resumes with the same result.
+
+With the schedule ``stable`` a longer training also begins where the learning rate of a shorter one fell: when
+the rate begins to fall, the checkpoint is copied in the working cache, keyed by every setting that the
+weights depend on, except the training's length. A later, longer training begins there and gives the same
+bytes as if it had taken all steps itself.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +12,24 @@ import copy
 import io
 import json
 import pickle
+import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 
-from stages.train import distributed
+from stages.storage import cache
+from stages.train import schedule
+from stages.train.devices import gathered
 from stages.train.objective import Objective
+from stages.train.params import Params
 from stages.train.state import OF_EACH_PROCESS, Best, Ema, State
-from ungray.system.files import sha256, whole_file
-from ungray.system.terminal import say
+from ungray.system.files import sha256, whole_file, whole_folder
+from ungray.system.terminal import say, tell
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 UNREADABLE = (
     RuntimeError, KeyError, TypeError, ValueError, IndexError, EOFError, OSError, pickle.UnpicklingError,
@@ -25,6 +37,12 @@ UNREADABLE = (
 
 DIGITS = 64
 """Length of the checksum at the start of a checkpoint; PyTorch itself does not notice damaged weights."""
+
+HOW_LONG = {f"train.{name}" for name in ("epochs", "steps", "minutes", "decay")}
+"""Settings that have no effect on a training before the learning rate falls."""
+
+TILES = "tiles-*.npz"
+"""Files of the photos in progress grids, next to a checkpoint."""
 
 
 class Checkpoint:
@@ -49,7 +67,7 @@ class Checkpoint:
             **{name: getattr(state, name) for name in OF_EACH_PROCESS},
             "generators": _generators(self._fabric.device),
         }
-        ranks = distributed.gathered(self._fabric, mine)
+        ranks = gathered(self._fabric, mine)
         if not self._fabric.is_global_zero:
             return
         saved = {
@@ -100,7 +118,7 @@ class Checkpoint:
         aside = self.path.with_suffix(".damaged")
         self.path.replace(aside)
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        say(f"train: the checkpoint is damaged ({reason}), now {aside}; training starts afresh")
+        say(f"train: the checkpoint is damaged ({reason}) and now {aside}; training starts over")
 
 
 def write(path: Path, saved: dict[str, Any]) -> None:
@@ -120,7 +138,7 @@ def read(path: Path) -> dict[str, Any]:
     """
     content = memoryview(path.read_bytes())
     if bytes(content[:DIGITS]) != sha256(content[DIGITS:]).encode():
-        raise ValueError("its checksum is another")
+        raise ValueError("its checksum does not match")
     saved: dict[str, Any] = torch.load(io.BytesIO(content[DIGITS:]), map_location="cpu", weights_only=True)
     return saved
 
@@ -140,10 +158,56 @@ def report_differences(work: Path, settings: dict[str, Any]) -> None:
             changed = sorted(name for name in settings | theirs if settings.get(name) != theirs.get(name))
             say(
                 f"train: the checkpoint in {newest.parent} is of a training with other {', '.join(changed)} "
-                "and is left aside; training starts afresh"
+                "and is not used; training starts over"
             )
     with whole_file(own) as partial:
         partial.write_text(json.dumps(settings, indent=2))
+
+
+def legs_folder(work: Path, settings: dict[str, Any]) -> Path:
+    """Return the folder of saved states of trainings with these ``settings``, whatever their length.
+
+    ``work`` is the folder of one of these trainings in the working cache.
+    """
+    shared = {name: value for name, value in settings.items() if name not in HOW_LONG}
+    return work.parent.with_name("legs") / cache.fingerprint(shared)
+
+
+def keep_leg(checkpoint: Path, legs: Path, *, step: int) -> None:
+    """Copy ``checkpoint`` and its progress grids to ``legs``, as the state after ``step`` steps."""
+    with whole_folder(legs / str(step)) as kept:
+        for path in [checkpoint, *checkpoint.parent.glob(TILES)]:
+            shutil.copy2(path, kept)
+
+
+def begin_leg(
+    params: Params, checkpoint: Path, legs: Path, *, fingerprint: str, batches_an_epoch: int
+) -> None:
+    """Copy the longest usable state in ``legs`` to ``checkpoint``, where this training begins, and report it.
+
+    A state is usable if the learning rate of this training begins to fall after it. So repeating the same
+    training takes all of its steps again. Does nothing if there is a checkpoint.
+    """
+    if params.schedule != "stable" or checkpoint.exists():
+        return
+    most = schedule.most_steps(params, batches_an_epoch)
+    for kept in sorted(legs.glob("[0-9]*"), key=lambda path: -int(path.name)):
+        if schedule.lr_factor(params, int(kept.name), most) < 1:
+            continue
+        try:
+            saved = read(kept / checkpoint.name)
+        except UNREADABLE as error:
+            say(f"train: {kept} is damaged ({error}) and is not used")
+            continue
+        state = saved["state"]
+        if params.minutes and state["seconds"] >= 60 * params.minutes * (1 - params.decay):
+            continue
+        for path in kept.glob(TILES):
+            shutil.copy2(path, checkpoint.parent)
+        state["planned_steps"] = 0  # it was that of the shorter training
+        write(checkpoint, saved | {"fingerprint": fingerprint})
+        tell(f"train: the first {kept.name} steps are those of a shorter training with the same settings")
+        return
 
 
 def _generators(device: torch.device) -> dict[str, torch.Tensor]:

@@ -6,40 +6,35 @@ import io
 import math
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import IO, TypeVar
 
 import cv2
+import imagecodecs
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stages.runtime.processes import map_photos
 from stages.storage import cache
+from stages.storage.shards import Shards
 from ungray.errors import UngrayError
 from ungray.imaging import photos
-from ungray.system.files import whole_file
-
-if TYPE_CHECKING:
-    pass
-
-
-from concurrent.futures import Future
-
-import imagecodecs
-
-from stages.storage.shards import Shards
 from ungray.system.cgroups import cores
+from ungray.system.files import whole_file
+from ungray.system.progress import Bar
 
 T = TypeVar("T")
 
 AHEAD = 2
 """Number of batches that are ready, or being read, while the network works on another one."""
+
+DECODED = 256
+"""Number of photos that are decoded before they are written."""
 
 Pixels = NDArray[np.uint8]
 """uint8 RGB (photos, size, size, 3), possibly larger than memory."""
@@ -57,12 +52,25 @@ def load_pixels(index: pd.DataFrame, prepared: Path, *, size: int, workers: int)
         # Written sequentially: on a full disk, a memory map would end in a bus error.
         with whole_file(path) as unfinished, unfinished.open("wb") as file:
             write_header(file, shape)
-            decoded = map_photos(partial(_decode, size=size), files, workers=workers, title="decode")
-            for number, photo in enumerate(decoded):
-                if isinstance(photo, str):
-                    raise UngrayError(f"{files[number]}: {photo}; run `dvc repro --force prepare`")
+            for photo in decoded(files, size=size, workers=workers):
                 file.write(photo.tobytes())
     return np.load(path, mmap_mode="r")
+
+
+def decoded(files: Sequence[Path], *, size: int, workers: int) -> Iterator[Pixels]:
+    """Yield the photos in ``files`` at (size, size, 3), decoded by ``workers`` threads, 0 for one per core.
+
+    Raises:
+        UngrayError: a photo is missing or damaged.
+    """
+    with (
+        ThreadPoolExecutor(workers or cores(), thread_name_prefix="decode") as pool,
+        Bar(total=len(files), desc="decode", unit="photo") as bar,
+    ):
+        for start in range(0, len(files), DECODED):
+            for photo in pool.map(partial(_decode, size=size), files[start : start + DECODED]):
+                bar.update()
+                yield photo
 
 
 def pixels_path(index: pd.DataFrame, size: int) -> Path:
@@ -178,11 +186,11 @@ def resized(rgb: Pixels, *, size: int) -> Pixels:
     return cv2.resize(rgb, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)  # type: ignore[return-value]
 
 
-def _decode(path: Path, *, size: int) -> Pixels | str:
+def _decode(path: Path, *, size: int) -> Pixels:
     try:
         return resized(photos.read_rgb(path), size=size)
     except (photos.PhotoError, OSError) as error:
-        return str(error)
+        raise UngrayError(f"{path}: {error}; run `dvc repro --force prepare`") from None
 
 
 MIXED = 4

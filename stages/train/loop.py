@@ -5,40 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 
 from stages.params import Machine
-from stages.train import distributed, schedule
-from stages.train.checkpoints import Checkpoint
-from stages.train.data import Pixels, ahead, batch_count, mixed_batches
-from stages.train.failures import check_loss, check_val, memory_named
-from stages.train.legs import keep
+from stages.train import devices, schedule
+from stages.train.checkpoints import Checkpoint, keep_leg
+from stages.train.data import Pixels, Streamed, ahead, batch_count, mixed_batches
+from stages.train.hints import Hints
 from stages.train.objective import build_objective
 from stages.train.params import Params
 from stages.train.progress import NoProgress
 from stages.train.schedule import Clock
-from stages.train.signals import stoppable
 from stages.train.state import Best, Ema, State
+from stages.train.stopping import check_loss, check_val, memory_named, stoppable
 from stages.train.validation import Validation
-from ungray.networks.base import Colorizer
+from ungray.networks.base import Network
 
 if TYPE_CHECKING:
-    from stages.train.data import Streamed
-    from stages.train.degradation import Degradation
-    from stages.train.hints import Hints
-    from stages.train.tones import Tones
+    from lightning_fabric import Fabric
+
+    from stages.train.augmentation import Augmentation
 
 OnEpoch = Callable[[int, dict[str, float]], None]
-
-
-class EndedError(Exception):
-    """Raised by an ``on_epoch`` callback: the training ends and will not be resumed."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +43,23 @@ class Photos:
     files: Sequence[str]
     """Names of the train photos, in the order of ``train``, size after size."""
     val: Pixels
-    degradation: Degradation | None
+    augmentation: Augmentation | None = None
     """Applied to the network's view of the train photos, if given; val photos are not changed."""
-    tones: Tones | None = None
-    """Also applied to it, before ``degradation``, if given."""
     hints: Hints | None = None
     """Makes hints of the train photos' colors for the network, if given."""
+
+    @classmethod
+    def drawn(
+        cls, params: Params, *, train: Sequence[Pixels | Streamed], files: Sequence[str], val: Pixels
+    ) -> Self:
+        """Return these photos with the augmentation and the hints that ``params`` ask for."""
+        augmentation = None
+        if params.tones or params.degradation:
+            from stages.train.augmentation import Augmentation  # albumentations takes seconds to import
+
+            augmentation = Augmentation(params)
+        hints = Hints(params.hints, seed=params.seed) if params.network().get("hints") else None
+        return cls(train=train, files=files, val=val, augmentation=augmentation, hints=hints)
 
 
 class Training:
@@ -63,14 +67,14 @@ class Training:
 
     ``checkpoint`` is written as often as ``machine`` says, when training is interrupted, and before the
     learning rate of the schedule ``stable`` falls; in that case it is copied to ``legs`` too, see
-    :mod:`stages.train.legs`.
+    :mod:`stages.train.checkpoints`.
     """
 
     def __init__(
         self,
         params: Params,
         machine: Machine,
-        network: Colorizer,
+        network: Network,
         *,
         photos: Photos,
         fabric: Fabric,
@@ -125,18 +129,18 @@ class Training:
             if self.params.start_from == "base" and not state.before:
                 state.before = self.validate(self.shown)
                 self.best.consider(self.shown, state)
-            self.progress.start(state, self.shown, steps=self.steps)
+            self.progress.start(state, self.shown, steps=state.planned_steps)
             threads = torch.get_num_threads()
             if not self.is_over() and self.fabric.device.type == "cpu" and threads not in state.threads:
                 state.threads.append(threads)
             while not self.is_over():
                 self._train_epoch(stop)
-                distributed.share_buffers(self.fabric, self.shown)
+                devices.share_buffers(self.fabric, self.shown)
                 last_step = min((state.epoch + 1) * self.batches_an_epoch, self.steps) - 1
                 measured = self.validate(self.shown)
                 self._save_if_due(stop)  # no later step would handle it after the last epoch
                 state.end_epoch(
-                    distributed.summed(self.fabric, {"photos": state.photos, **state.sums}),
+                    devices.summed(self.fabric, {"photos": state.photos, **state.sums}),
                     measured,
                     learning_rate=self.params.lr * schedule.lr_factor(self.params, last_step, self.steps),
                 )
@@ -175,24 +179,29 @@ class Training:
 
     def _keep_leg(self) -> None:
         """Save the state that a longer training can begin from."""
-        self.clock.save(self.checkpoint)
+        self._save()
         if self.legs and self.fabric.is_global_zero:
-            keep(self.checkpoint.path, self.legs, step=self.step)
+            keep_leg(self.checkpoint.path, self.legs, step=self.step)
         self.clock.pause()
 
     def _save_if_due(self, stop: list[int]) -> None:
         """Save a checkpoint if one is due; end the training if a signal asked for it."""
-        stopping, due = distributed.any_of(self.fabric, bool(stop), self.clock.checkpoint_is_due())
+        stopping, due = devices.any_of(self.fabric, bool(stop), self.clock.checkpoint_is_due())
         if stopping or due:
-            self.clock.save(self.checkpoint)
+            self._save()
         if stopping:
             raise KeyboardInterrupt
+
+    def _save(self) -> None:
+        self.state.seconds = self.clock.seconds()
+        self.checkpoint.save(self.state)
+        self.clock.saved()
 
     def _train_step(self, batch: Tensor, numbers: NDArray[np.int64]) -> None:
         """Take one step on a global batch, the photos ``numbers`` as uint8 RGB (batch, height, width, 3)."""
         state, params = self.state, self.params
         factor = schedule.lr_factor(params, self.step, self.steps)
-        shares = distributed.shares(
+        shares = devices.shares(
             len(batch),
             ranks=self.fabric.world_size,
             rank=self.fabric.global_rank,
@@ -221,19 +230,19 @@ class Training:
     def _drawn(self, photos: Tensor, numbers: NDArray[np.int64]) -> tuple[Tensor | None, Tensor | None]:
         """Return what the network sees instead of ``photos``, and their hints; each None if not used."""
         epoch, source = self.state.epoch, self.photos
-        seen = source.tones.batch(photos, numbers=numbers, epoch=epoch) if source.tones else None
-        if source.degradation:
-            seen = source.degradation.batch(photos if seen is None else seen, numbers=numbers, epoch=epoch)
-        return seen, source.hints.batch(photos, numbers=numbers, epoch=epoch) if source.hints else None
+        return (
+            source.augmentation.batch(photos, numbers=numbers, epoch=epoch) if source.augmentation else None,
+            source.hints.batch(photos, numbers=numbers, epoch=epoch) if source.hints else None,
+        )
 
     def _planning_is_due(self) -> bool:
         due = schedule.planning_is_due(self.params, step=self.step, seconds=self.clock.seconds())
-        return distributed.any_of(self.fabric, due)[0]
+        return devices.any_of(self.fabric, due)[0]
 
     def _plan(self) -> None:
         """Fix the total number of steps by the pace so far, and show it."""
         params, state = self.params, self.state
-        distributed.share_buffers(self.fabric, self.shown)
+        devices.share_buffers(self.fabric, self.shown)
         seconds = self.clock.seconds_of(lambda: self.validate(self.shown))
         self.objective.train()
         planned = schedule.plan_steps(

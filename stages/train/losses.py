@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from stages.train.data import Pixels, to_rgb
 from stages.train.params import Params
-from ungray.networks.base import AB_SCALE, Colorizer
+from ungray.networks.base import AB_SCALE, Network
 from ungray.networks.classes import AbClasses
 
 if TYPE_CHECKING:
@@ -29,14 +29,14 @@ PRIOR_PHOTOS = 500
 """Largest number of train photos used to measure how frequent each color class is."""
 
 
-def build_loss(params: Params, network: Colorizer) -> Loss:
+def build_loss(params: Params, network: Network) -> Loss:
     """Return the loss that ``params`` name, for outputs and targets of ``network``."""
     if params.loss in LOSSES:
         return LOSSES[params.loss]
     return COLOR_LOSSES[params.loss](params, network)
 
 
-def measure_prior(network: Colorizer, train: Sequence[Pixels | Streamed]) -> None:
+def measure_prior(network: Network, train: Sequence[Pixels | Streamed]) -> None:
     """Set the prior of a network that predicts color classes: how frequent each class is.
 
     It is measured on the network's targets for at most 500 photos, evenly spaced in the first array of
@@ -54,7 +54,7 @@ def measure_prior(network: Colorizer, train: Sequence[Pixels | Streamed]) -> Non
     classes.set_prior(network.ab_of(torch.cat(targets)))
 
 
-def _chroma_l1(params: Params, network: Colorizer) -> Loss:
+def _chroma_l1(params: Params, network: Network) -> Loss:
     """Return L1 with a higher weight for colored pixels, plus the difference in chroma.
 
     In the plain mean a large gray sky outweighs a red coat, so a pixel's weight rises with its true chroma.
@@ -74,7 +74,7 @@ def _chroma_l1(params: Params, network: Colorizer) -> Loss:
     return loss
 
 
-def _class_loss(params: Params, network: Colorizer) -> Loss:
+def _class_loss(params: Params, network: Network) -> Loss:
     """Return cross-entropy with the soft-encoded truth and a higher weight for rare colors.
 
     The method is that of Zhang, Isola and Efros (2016). The L1 of the distribution's mean is added, so that
@@ -100,14 +100,14 @@ def _class_loss(params: Params, network: Colorizer) -> Loss:
 LOSSES: dict[str, Loss] = {"l1": functional.l1_loss, "mse": functional.mse_loss}
 """Losses that need only outputs and targets, by name in params.yaml."""
 
-COLOR_LOSSES: dict[str, Callable[[Params, Colorizer], Loss]] = {
+COLOR_LOSSES: dict[str, Callable[[Params, Network], Loss]] = {
     "chroma_l1": _chroma_l1,
     "classes": _class_loss,
 }
 """Makers of losses that need the network to get colors, by name in params.yaml."""
 
 
-def _classes(network: Colorizer) -> AbClasses | None:
+def _classes(network: Network) -> AbClasses | None:
     found = getattr(network, "classes", None)
     return found if isinstance(found, AbClasses) else None
 

@@ -10,11 +10,10 @@ discriminator sees both lightness and color, and the loss ``train.loss`` on the 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
@@ -22,9 +21,12 @@ from torch.optim import Optimizer
 from stages.train.data import to_rgb
 from stages.train.losses import build_loss
 from stages.train.params import Params
-from ungray.networks.base import AB_SCALE, Colorizer
+from ungray.networks.base import AB_SCALE, Network
 from ungray.networks.discriminator import Discriminator
 from ungray.networks.lab import rgb_to_lab
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -43,10 +45,10 @@ class Objective(ABC):
     :meth:`state_dict`.
     """
 
-    network: Colorizer
+    network: Network
     """The network that is validated, shown and saved."""
 
-    def __init__(self, params: Params, network: Colorizer, fabric: Fabric) -> None:
+    def __init__(self, params: Params, network: Network, fabric: Fabric) -> None:
         self.params, self.network, self.fabric = params, network, fabric
         self.loss = build_loss(params, network)
         """Takes the network's outputs and targets; returns the batch mean, in the network's own units."""
@@ -155,7 +157,7 @@ class Regression(Objective):
         return {"loss": loss.detach()}
 
 
-def build_objective(params: Params, network: Colorizer, fabric: Fabric) -> Objective:
+def build_objective(params: Params, network: Network, fabric: Fabric) -> Objective:
     """Return the objective that ``params`` describe; ``network`` is the colorizer in it."""
     if params.adversarial.weight:
         return Adversarial(params, network, fabric)
@@ -194,7 +196,7 @@ class Adversarial(Objective):
     2017): a discriminator that is always right teaches nothing, and colors collapse.
     """
 
-    def __init__(self, params: Params, network: Colorizer, fabric: Fabric) -> None:
+    def __init__(self, params: Params, network: Network, fabric: Fabric) -> None:
         super().__init__(params, network, fabric)
         self.discriminator = Discriminator()
         self.critic, self.critic_optimizer = self.set_up(self.discriminator, lr=params.adversarial.lr)

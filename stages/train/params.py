@@ -54,7 +54,7 @@ class ResNet18Params(Section):
 
 
 Effect = Literal["sepia", "blur", "grain", "fading", "borders", "scratches"]
-"""Effects of age on scanned photos; see :mod:`stages.train.degradation`."""
+"""Effects of age on scanned photos; see :mod:`stages.train.augmentation`."""
 
 CLASSIFIERS = ("unet", "lite_unet")
 """Architectures that can predict color classes."""
@@ -117,6 +117,7 @@ class Params(Section):
     resnet18: ResNet18Params
     start_from: Literal["base", "nothing"]
     base: str = Field(min_length=1, description="a folder")
+    freeze_batch_norm: bool
     loss: Literal["l1", "mse", "chroma_l1", "classes"]
     chroma_l1: ChromaL1Params
     classes: ClassesParams
@@ -150,8 +151,8 @@ class Params(Section):
     def _loss_fits_network(self) -> Self:
         if self.loss == "classes" and self.architecture not in CLASSIFIERS:
             raise UngrayError(
-                f"train.loss = 'classes' needs train.architecture = {' or '.join(CLASSIFIERS)}, which can "
-                f"say how likely each color is, not {self.architecture}"
+                f"train.loss = 'classes' needs train.architecture = {' or '.join(CLASSIFIERS)}, which "
+                f"predict color classes, not {self.architecture}"
             )
         return self
 

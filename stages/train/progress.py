@@ -22,13 +22,13 @@ from ungray.imaging.metrics import DECISIVE
 from ungray.imaging.prediction import predict
 from ungray.imaging.upsampling import gray_photo
 from ungray.networks import predictor
-from ungray.networks.base import Colorizer
+from ungray.networks.base import Network
 from ungray.system.files import whole_file
 from ungray.system.progress import Bar
 from ungray.system.terminal import tell
 
 if TYPE_CHECKING:
-    from stages.train.degradation import Degradation
+    from stages.train.augmentation import Augmentation
 
 
 FIRST_DIGITS = {1, 2, 5}
@@ -44,16 +44,16 @@ class ProgressGrids:
         work: Path,
         val: pd.DataFrame,
         prepared: Path,
-        degradation: Degradation | None,
+        augmentation: Augmentation | None,
     ) -> None:
         self._work = work
         # Names are checksums, so the first ones are as good as a random sample.
         chosen = val.sort_values("photo").head(params.grid_photos)
         self._truths = [photos.read_rgb(prepared / file) for file in chosen["file"]]
         self._degraded = [
-            _degraded(truth, degradation, params, number)
+            _degraded(truth, augmentation, params, number)
             for number, truth in enumerate(self._truths)
-            if degradation
+            if augmentation and params.degradation
         ]
 
     @staticmethod
@@ -62,7 +62,7 @@ class ProgressGrids:
         digits = str(epoch)
         return epoch == 0 or (int(digits[0]) in FIRST_DIGITS and set(digits[1:]) <= {"0"})
 
-    def draw(self, epoch: int, network: Colorizer) -> None:
+    def draw(self, epoch: int, network: Network) -> None:
         """Color the photos, and their degraded copies if there are any, with the current ``network``."""
         predict_ab = predictor(network)
         tiles = []
@@ -112,19 +112,19 @@ class ProgressGrids:
             return [tiles[name] for name in tiles.files]
 
 
-def _degraded(truth: Rgb, degradation: Degradation, params: Params, number: int) -> Rgb:
+def _degraded(truth: Rgb, augmentation: Augmentation, params: Params, number: int) -> Rgb:
     """Return ``truth`` degraded as in training: at the working size, then upsampled to its own size."""
     side = (params.working_size, params.working_size)
     small = np.asarray(cv2.resize(truth, side, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    degraded = degradation.degrade(small, np.random.default_rng([params.seed, number]))
+    degraded = augmentation.degrade(small, np.random.default_rng([params.seed, number]))
     return np.asarray(cv2.resize(degraded, truth.shape[1::-1], interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
 
 
 class NoProgress:
     """Shows nothing. All processes but the first use it; :class:`Progress` overrides its methods."""
 
-    def start(self, state: State, network: Colorizer, *, steps: int) -> None:
-        """Begin, or resume from ``state``; ``steps`` is the total number of steps as known so far."""
+    def start(self, state: State, network: Network, *, steps: int) -> None:
+        """Begin, or resume from ``state``; ``steps`` is the total number of steps, 0 until it is known."""
 
     def step(self, photos: int) -> None:
         """Show that a step on ``photos`` photos has ended."""
@@ -132,7 +132,7 @@ class NoProgress:
     def plan(self, steps: int) -> None:
         """Show that the total number of steps is now known."""
 
-    def epoch(self, state: State, network: Colorizer, *, last: bool) -> None:
+    def epoch(self, state: State, network: Network, *, last: bool) -> None:
         """Show the epoch that just ended."""
 
     def __enter__(self) -> Self:
@@ -164,10 +164,10 @@ class Progress(NoProgress):
         self._bar = Bar(desc="train", unit="photo", hidden=True)
         self._started, self._seen, self._steps = 0.0, 0, 0
 
-    def start(self, state: State, network: Colorizer, *, steps: int) -> None:
+    def start(self, state: State, network: Network, *, steps: int) -> None:
         """Log again what an interrupted run logged; in a new run, color the grids before training."""
         if state.epoch or state.batch:
-            tell(f"train: going on from epoch {state.epoch}, batch {state.batch}")
+            tell(f"train: resuming from epoch {state.epoch}, batch {state.batch}")
         else:
             self._grids.draw(0, network)
         self._log_grid(0)
@@ -187,12 +187,12 @@ class Progress(NoProgress):
         self._bar.update(photos)
 
     def plan(self, steps: int) -> None:
-        """Set the length of the bar."""
+        """Set the length of the bar; 0 steps leave it open, and no time left is shown."""
         self._steps = steps
-        self._bar.total = self._photos_of(steps)
+        self._bar.total = self._photos_of(steps) if steps else None
         self._bar.refresh()
 
-    def epoch(self, state: State, network: Colorizer, *, last: bool) -> None:
+    def epoch(self, state: State, network: Network, *, last: bool) -> None:
         """Log the epoch, print its line, draw its grids."""
         grid = last or state.epoch % self._params.grid_every == 0
         if grid or last or self._grids.is_milestone(state.epoch):
@@ -204,7 +204,7 @@ class Progress(NoProgress):
         self._bar.set_postfix_str(_losses(record))
         with Bar.external_write_mode():
             tell(
-                f"train: epoch {state.epoch}/{-(-self._steps // self._batches_an_epoch)}: "
+                f"train: epoch {state.epoch}{self._epochs()}: "
                 f"{_losses(record)}, {_figure(record)}{self._pace(state, last=last)}"
             )
         if last:
@@ -223,8 +223,13 @@ class Progress(NoProgress):
         if not self._seen:
             return ""
         rate = self._seen / (time.monotonic() - self._started)
+        if not self._steps:
+            return f", {rate:.0f} photos/s"
         left = self._photos_of(self._steps) - self._photos_of(state.epoch * self._batches_an_epoch)
         return f", {rate:.0f} photos/s, {0 if last else left / rate / 60:.1f} min left"
+
+    def _epochs(self) -> str:
+        return f"/{-(-self._steps // self._batches_an_epoch)}" if self._steps else ""
 
     def _photos_of(self, steps: int) -> int:
         epochs, batches = divmod(steps, self._batches_an_epoch)

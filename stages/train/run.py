@@ -9,32 +9,29 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
-from lightning_fabric import Fabric
 
 from stages.params import Machine
 from stages.storage import cache, tables
 from stages.storage.shards import Shards
-from stages.train import legs
-from stages.train.checkpoints import report_differences
+from stages.train.checkpoints import begin_leg, legs_folder, report_differences
 from stages.train.data import Pixels, Streamed, batch_count, load_pixels
-from stages.train.device import start_fabric
-from stages.train.hints import Hints
-from stages.train.loop import EndedError, OnEpoch, Photos, Training
+from stages.train.devices import start_fabric
+from stages.train.loop import OnEpoch, Photos, Training
 from stages.train.losses import measure_prior
 from stages.train.params import Params
 from stages.train.progress import NoProgress, Progress, ProgressGrids
 from stages.train.saturation_calibration import calibrate_saturation
 from stages.train.state import State
-from stages.train.tones import Tones
+from stages.train.stopping import EndedError
 from stages.train.warm_start import describe, half_weights, warm_start
 from ungray import networks
 from ungray.networks import Model, parameter_count
-from ungray.provenance import kept_nothing
 from ungray.system.terminal import tell
 
 if TYPE_CHECKING:
-    from stages.train.degradation import Degradation
-    from ungray.networks.base import Colorizer
+    from lightning_fabric import Fabric
+
+    from ungray.networks.base import Network
 
 CODE = Path(__file__).parents[1]
 SHARED = ("ungray/imaging", "ungray/networks", "storage/shards.py")
@@ -73,7 +70,9 @@ def run(
         photos, val = _photos(params, machine, index, prepared)
     torch.manual_seed(params.seed)
     network = networks.build(params.network())
-    start = warm_start(network, Path(params.base)) if params.start_from == "base" else None
+    start = None
+    if params.start_from == "base":
+        start = warm_start(network, Path(params.base), freeze_batch_norm=params.freeze_batch_norm)
     measure_prior(network, photos.train)
     begun = half_weights(network) if start else None
     if fabric.global_rank:
@@ -82,14 +81,14 @@ def run(
     settings["start"] = start
     fingerprint = cache.fingerprint(settings)
     work = cache.folder("train", fingerprint)
-    kept = legs.folder(work, settings)
+    legs = legs_folder(work, settings)
     batches_an_epoch = batch_count(photos.train, params.batch_size)
     progress = NoProgress()
     if fabric.is_global_zero:
-        legs.begin(
+        begin_leg(
             params,
             work / "checkpoint.pt",
-            kept,
+            legs,
             fingerprint=fingerprint,
             batches_an_epoch=batches_an_epoch,
         )
@@ -98,7 +97,7 @@ def run(
             params,
             report=report,
             grids=ProgressGrids(
-                params, work=work, val=val, prepared=prepared, degradation=photos.degradation
+                params, work=work, val=val, prepared=prepared, augmentation=photos.augmentation
             ),
             photos_an_epoch=len(photos.files),
             batches_an_epoch=batches_an_epoch,
@@ -115,7 +114,7 @@ def run(
         photos=photos,
         fabric=fabric,
         checkpoint=work / "checkpoint.pt",
-        legs=kept,
+        legs=legs,
         fingerprint=fingerprint,
         progress=progress,
     )
@@ -128,9 +127,10 @@ def run(
     made |= _made(training, precision=precision)
     if begun and all(begun[name].equal(value) for name, value in half_weights(network).items()):
         made["unchanged"] = _unchanged(state, epoch=made["epoch"], watch=params.watch)
+        if fabric.is_global_zero:
+            why = "the steps moved no weight" if made["epoch"] else "no epoch was better than the start"
+            tell(f"train: nothing of this training was kept: {why}")
     model = Model(network, _provenance(params, index, made))
-    if (said := kept_nothing(model.provenance)) and fabric.is_global_zero:
-        tell(f"train: {said}")
     return Result(model, work, state, fabric.is_global_zero)
 
 
@@ -159,7 +159,7 @@ def _unchanged(state: State, *, epoch: int, watch: str) -> dict[str, Any]:
     }
 
 
-def _announce(params: Params, network: Colorizer, photos: Photos, *, where: str) -> None:
+def _announce(params: Params, network: Network, photos: Photos, *, where: str) -> None:
     sizes = " and ".join(str(pixels.shape[1]) for pixels in photos.train)
     tell(
         f"train: {params.architecture}, {parameter_count(network) / 1e6:.2f} M parameters, "
@@ -179,13 +179,11 @@ def _photos(
         train = [Streamed(rows, shards, size=size) for size, rows in by_size]
     else:
         train = [load_pixels(rows, prepared, size=size, workers=machine.workers) for size, rows in by_size]
-    photos = Photos(
+    photos = Photos.drawn(
+        params,
         train=train,
         files=[file for _, rows in by_size for file in rows["file"]],
         val=load_pixels(splits["val"], prepared, size=params.working_size, workers=machine.workers),
-        degradation=_degradation(params),
-        tones=Tones(share=params.tones, seed=params.seed) if params.tones else None,
-        hints=Hints(params.hints, seed=params.seed) if params.network().get("hints") else None,
     )
     return photos, splits["val"]
 
@@ -203,14 +201,6 @@ def _by_working_size(
         (max(16, round(params.working_size * float(size) / usual / 16) * 16), rows)  # type: ignore[arg-type]
         for size, rows in train.groupby("size", sort=False)
     ]
-
-
-def _degradation(params: Params) -> Degradation | None:
-    if not params.degradation:
-        return None
-    from stages.train.degradation import Degradation  # albumentations takes seconds to import
-
-    return Degradation(params.degradation_effects, share=params.degradation, seed=params.seed)
 
 
 def _settings(

@@ -12,7 +12,7 @@ from ungray.imaging import metrics, photo_files
 from ungray.imaging.color import Rgb, rgb_to_lab
 from ungray.imaging.prediction import Vivid, predict
 from ungray.imaging.upsampling import gray_photo
-from ungray.networks import Colorizer
+from ungray.networks import Network
 
 WANTED = 0.66
 """Vivid photos should be this share as colorful as the true photos."""
@@ -30,7 +30,7 @@ HALVINGS = 8
 """How often the interval from :data:`LEAST` to :data:`MOST` is halved."""
 
 
-def calibrate_saturation(network: Colorizer, val: Pixels) -> dict[str, float]:
+def calibrate_saturation(network: Network, val: Pixels) -> dict[str, float]:
     """Return how to make the colors of ``network`` vivid, and what that costs on ``val``.
 
     Training averages plausible colors, which makes them pale. Stronger colors are livelier, but a wrong hue

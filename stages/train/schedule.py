@@ -1,4 +1,4 @@
-"""The number of training steps, the learning rate schedule, the pace, and when checkpoints are saved."""
+"""The number of training steps, the learning rate schedule, the pace, and when a checkpoint is due."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 
 from stages.params import Machine
-from stages.train.checkpoints import Checkpoint
 from stages.train.params import Params
 from stages.train.state import State
 
@@ -140,9 +139,7 @@ class Clock:
             return self._steps_since_save >= self.machine.checkpoint_steps
         return time.monotonic() - self._saved > 60 * self.machine.checkpoint_minutes
 
-    def save(self, checkpoint: Checkpoint) -> None:
-        """Save a checkpoint."""
-        self._state.seconds = self.seconds()
-        checkpoint.save(self._state)
+    def saved(self) -> None:
+        """Record that a checkpoint was saved; that took no part of the next step's time."""
         self.pause()
         self._saved, self._steps_since_save = time.monotonic(), 0

@@ -12,7 +12,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from stages.train.params import Params
 from ungray.imaging.metrics import METRICS
-from ungray.networks.base import Colorizer
+from ungray.networks.base import Network
 
 OF_EACH_PROCESS = ("photos", "sums", "first_loss")
 """Fields of :class:`State` that differ between processes; the others are the same in all."""
@@ -84,7 +84,7 @@ class Best:
         self._params = params
         self.weights: dict[str, Tensor] | None = None
 
-    def consider(self, network: Colorizer, state: State) -> None:
+    def consider(self, network: Network, state: State) -> None:
         """Keep the weights of ``network`` if the latest epoch is the best one."""
         if self._params.keep == "best" and state.best_epoch(self._params.watch) == state.epoch:
             self.weights = {name: value.cpu().clone() for name, value in network.state_dict().items()}
@@ -103,12 +103,12 @@ class Ema:
     poor weights of the first steps are soon forgotten. Integer buffers are those of the last step.
     """
 
-    def __init__(self, network: Colorizer, decay: float) -> None:
+    def __init__(self, network: Network, decay: float) -> None:
         self.network = copy.deepcopy(network).requires_grad_(False)
         self.decay = decay
 
     @torch.no_grad()
-    def update(self, network: Colorizer, *, step: int) -> None:
+    def update(self, network: Network, *, step: int) -> None:
         """Update the average with the weights of ``network`` after ``step`` steps (from 1)."""
         decay = min(self.decay, (1 + step) / (10 + step))
         mine, theirs = self.network.state_dict(), network.state_dict()

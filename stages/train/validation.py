@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
-from stages.train import distributed
 from stages.train.data import Pixels, batches
+from stages.train.devices import summed
 from stages.train.objective import Objective
 from ungray.imaging import metrics, photo_files
 from ungray.imaging.color import Float, Rgb
 from ungray.imaging.prediction import BATCH, Prediction, predict
 from ungray.imaging.upsampling import gray_photo
-from ungray.networks.base import Colorizer
+from ungray.networks.base import Network
 from ungray.system.cgroups import cores
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 MAX_PHOTOS = 300
 """Largest number of val photos for the metrics; CIEDE2000 takes milliseconds per photo."""
@@ -38,7 +40,7 @@ class Validation:
         self._gray: NDArray[np.float64] | None = None
 
     @torch.no_grad()
-    def __call__(self, network: Colorizer) -> dict[str, float]:
+    def __call__(self, network: Network) -> dict[str, float]:
         """Return means over val photos: ``<name>/val`` for ``network``, ``<name>/gray`` for the gray photos.
 
         The names are loss (over all photos, in the network's units), and the metrics of
@@ -56,13 +58,13 @@ class Validation:
             **{f"{name}/val": float(value) for name, value in zip(names, judged, strict=True)},
             **{f"{name}/gray": float(value) for name, value in zip(names, self._gray, strict=True)},
         }
-        sums = distributed.summed(self._fabric, sums)
+        sums = summed(self._fabric, sums)
         return {
             name: total / (self._photos if name in lost else self._judged_photos)
             for name, total in sums.items()
         }
 
-    def _losses(self, network: Colorizer) -> dict[str, float]:
+    def _losses(self, network: Network) -> dict[str, float]:
         sums = {"loss/val": 0.0, "loss/gray": 0.0}
         for _, batch in batches(self._val, batch_size=self._batch_size, seed=0, epoch=0, flip=False):
             inputs, targets = self._objective.pairs(batch, None)
@@ -73,7 +75,7 @@ class Validation:
             sums["loss/gray"] += self._objective.loss(gray, targets).item() * len(batch)
         return sums
 
-    def _figures(self, network: Colorizer) -> NDArray[np.float64]:
+    def _figures(self, network: Network) -> NDArray[np.float64]:
         def predict_ab(lightness: Float, hints: Float | None = None) -> Float:
             with self._fabric.autocast():
                 ab = network.predict_ab(self._fabric.to_device(torch.from_numpy(lightness)))

@@ -10,20 +10,20 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ungray import networks
 from ungray.errors import UngrayError
-from ungray.networks import Colorizer
+from ungray.networks import Network
 from ungray.system.files import sha256
 
 FILE = "colorizer.safetensors"
 """Name of the model's file in the folder ``train.base``."""
 
 
-def warm_start(network: Colorizer, folder: Path) -> dict[str, Any]:
+def warm_start(network: Network, folder: Path, *, freeze_batch_norm: bool = True) -> dict[str, Any]:
     """Give ``network`` the weights of the model in ``folder``, where names and shapes match.
 
     Layers of the network that the model lacks (another head, other channels, another architecture) keep the
-    weights they were built with. Batch-norm layers whose weights are copied keep their statistics during
-    training: a few hundred photos of one kind have other statistics, and using those, batch by batch, costs
-    more than such photos can teach.
+    weights they were built with. With ``freeze_batch_norm``, batch-norm layers whose weights are copied keep
+    their statistics during training: a few hundred photos of one kind have other statistics, and using those,
+    batch by batch, costs more than such photos can teach.
 
     Returns:
         Entries for the trained model's provenance: ``sha256`` of the model's file, its ``architecture``, and
@@ -35,7 +35,7 @@ def warm_start(network: Colorizer, folder: Path) -> dict[str, Any]:
     path = folder / FILE
     if not path.is_file():
         raise UngrayError(
-            f"train.start_from is base, but {path} is not there; fetch it with `dvc pull`, or set "
+            f"train.start_from is base, but {path} does not exist; fetch it with `dvc pull`, or set "
             "train.start_from: nothing in params.yaml"
         )
     base = networks.load_model(path).network
@@ -44,16 +44,17 @@ def warm_start(network: Colorizer, folder: Path) -> dict[str, Any]:
         name: value for name, value in known.items() if name in wanted and wanted[name].shape == value.shape
     }
     network.load_state_dict(wanted | fitting)
-    network.fixed_statistics = [
-        name
-        for name, layer in network.named_modules()
-        if isinstance(layer, _BatchNorm) and f"{name}.running_mean" in fitting
-    ]
+    if freeze_batch_norm:
+        network.fixed_statistics = [
+            name
+            for name, layer in network.named_modules()
+            if isinstance(layer, _BatchNorm) and f"{name}.running_mean" in fitting
+        ]
     new = sorted({name.rpartition(".")[0] for name in wanted.keys() - fitting.keys()}) if fitting else "all"
     return {"sha256": sha256(path.read_bytes()), "architecture": base.ARCHITECTURE, "new": new}
 
 
-def half_weights(network: Colorizer) -> dict[str, Tensor]:
+def half_weights(network: Network) -> dict[str, Tensor]:
     """Return a copy of the weights in fp16, as a model's file stores them."""
     return {
         name: value.half().cpu().clone()
@@ -62,7 +63,7 @@ def half_weights(network: Colorizer) -> dict[str, Tensor]:
     }
 
 
-def describe(start: dict[str, Any], network: Colorizer) -> str:
+def describe(start: dict[str, Any], network: Network) -> str:
     """Return a sentence on what :func:`warm_start` did; ``start`` is its result."""
     if not start["new"]:
         return f"starts from the base model ({start['architecture']})"

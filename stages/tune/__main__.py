@@ -61,7 +61,7 @@ def search(arguments: Sequence[str]) -> None:
         write_report(found, REPORT)
     first = best(results(found.study, trials))
     if first is None:
-        raise UngrayError(f"no trial is complete; {REPORT}/trials.csv says why")
+        raise UngrayError(f"no trial is complete; {REPORT}/trials.csv has the reasons")
     tell(f"tune: the best is trial {first}; {REPORT} has table and charts")
     tell("Next: `python -m stages.tune apply` writes its values into params.yaml")
 
@@ -77,12 +77,12 @@ def show(arguments: Sequence[str]) -> None:
 
 def apply_best(arguments: Sequence[str]) -> None:
     """Write the best trial's values into params.yaml."""
-    text = f"Write the values of {REPORT}/best.yaml into params.yaml; all else in it stays as it is."
+    text = f"Write the values of {REPORT}/best.yaml into params.yaml; nothing else in it changes."
     _no_arguments("apply", text, arguments)
     changes = apply(REPORT / "best.yaml", Path("params.yaml"))
     for change in changes:
         tell(change)
-    tell("Next: `dvc repro` trains with them" if changes else "params.yaml holds these values already")
+    tell("Next: `dvc repro` trains with them" if changes else "params.yaml already has these values")
 
 
 def worker(arguments: Sequence[str]) -> None:

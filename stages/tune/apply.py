@@ -36,7 +36,7 @@ def apply(best: Path, params: Path) -> list[str]:
             inner = inner.get(name) if isinstance(inner, dict) else None
         key = ".".join(path)
         if not isinstance(inner, dict) or path[-1] not in inner:
-            raise UngrayError(f"{best} sets {key}, which {params} does not hold; run the search again")
+            raise UngrayError(f"{best} sets {key}, which {params} does not have; run the search again")
         before = inner[path[-1]]
         if before != value:
             changes.append(f"{key}: {_shown(before)} -> {_shown(value)}")

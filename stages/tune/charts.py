@@ -89,7 +89,7 @@ def _importance(path: Path, complete: pd.DataFrame, study: optuna.Study, params:
     shares = _shares(complete, study, params)
     with _figure(path, width=8, height=1.8 + 0.4 * len(params.space)) as (axes,):
         if shares is None:
-            wanted = f"{FEWEST} complete trials with different results are wanted,\nthere are {len(complete)}"
+            wanted = f"{FEWEST} complete trials with different results are needed,\nthere are {len(complete)}"
             axes.text(0.5, 0.5, wanted, ha="center", va="center", transform=axes.transAxes)
             axes.set_yticks([])
         else:
@@ -99,7 +99,7 @@ def _importance(path: Path, complete: pd.DataFrame, study: optuna.Study, params:
         axes.set_xlim(0, 1.08)
         axes.set_xlabel(f"share of the variance of val {DECISIVE.title} (fANOVA)")
         axes.set_ylabel("parameter")
-        axes.set_title(f"What mattered, by {len(complete)} complete trials")
+        axes.set_title(f"Importance of each parameter, from {len(complete)} complete trials")
 
 
 def _shares(complete: pd.DataFrame, study: optuna.Study, params: Params) -> dict[str, float] | None:

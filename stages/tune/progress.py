@@ -11,7 +11,6 @@ import pandas as pd
 from optuna.trial import FrozenTrial
 
 from stages.command import TIMINGS
-from stages.tune.charts import draw_charts
 from stages.tune.report import best, table, write_tables
 from stages.tune.study import results
 from stages.tune.trial import Search
@@ -58,7 +57,7 @@ def table_so_far(search: Search) -> str:
     """Return the table of finished trials as text: complete ones first, and of these the best first."""
     found = results(search.study, search.params.trials)
     if not found:
-        return "no trial is done yet"
+        return "no trial is finished yet"
     rows = table(found, search.params).sort_values(["state", "ciede2000"], kind="stable")
     rows.insert(5, "minutes", [f"{_seconds(found[slot]) / 60:.1f}" for slot in rows["trial"]])
     rows.columns = pd.Index([name.removeprefix("train.") for name in rows.columns])
@@ -69,6 +68,8 @@ def write_report(search: Search, folder: Path) -> None:
     """Write tables and charts to ``folder``, and the total seconds of the trials to the timings file."""
     found = results(search.study, search.params.trials)
     write_tables(found, search.params, folder)
+    from stages.tune.charts import draw_charts  # takes seconds to import; workers draw nothing
+
     draw_charts(table(found, search.params), search.study, search.params, folder)
     known = json.loads(TIMINGS.read_text()) if TIMINGS.exists() else {}
     seconds = round(sum(map(_seconds, found.values())), 1)

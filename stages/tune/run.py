@@ -13,7 +13,7 @@ from stages.params import Machine
 from stages.storage import cache, tables
 from stages.train.params import Params as TrainParams
 from stages.tune.params import Params
-from stages.tune.space import check_each_value, check_keys, overlay, typed
+from stages.tune.space import check_each_value, check_keys, defaults, overlay, typed
 from stages.tune.study import (
     explained,
     open_study,
@@ -80,7 +80,8 @@ def _one_trial(search: Search) -> bool:
     """Take a trial, if there is one, and run it; return whether there was one."""
     search.turn.acquire()
     try:
-        if not queue_open_slot(search.study, search.params.trials):
+        first = defaults(search.base, search.params.space)
+        if not queue_open_slot(search.study, search.params.trials, first=first):
             return False
         search.study.optimize(search.objective, n_trials=1, catch=(FailedError,))
     except (UpdateFinishedTrialError, ValueError) as error:

@@ -46,7 +46,7 @@ def _check_range(limits: dict[str, Any]) -> None:
     if not isinstance(limits.get("log", False), bool):
         raise ValueError("a range whose log is true or false")
     if limits.get("log") and limits["low"] <= 0:
-        raise ValueError("a range whose low is over 0, as log wants it")
+        raise ValueError("a range whose low is over 0, as log requires")
     if limits.get("log") and "step" in limits:
         raise ValueError("a range with log or step, not both")
     if limits.get("step", 1) <= 0:
@@ -126,6 +126,27 @@ def check_each_value(content: dict[str, Any], space: Mapping[str, Any]) -> None:
                 typed(overlay(content, {key: value}))
             except UngrayError as error:
                 raise UngrayError(f"params.yaml: tune.space.{key} holds {value!r}: {error}") from None
+
+
+def defaults(content: Mapping[str, Any], space: Mapping[str, Any]) -> Combination:
+    """Return the values of ``content``, the section ``train``, at those keys whose values contain them."""
+    found = {}
+    for key, values in space.items():
+        value: Any = content
+        for part in key.removeprefix("train.").split("."):
+            value = value[part]
+        if value in values if isinstance(values, list) else _within(value, values):
+            found[key] = value
+    return found
+
+
+def _within(value: Any, limits: Mapping[str, Any]) -> bool:
+    if type(value) not in (int, float) or not limits["low"] <= value <= limits["high"]:
+        return False
+    if "step" not in limits:
+        return True
+    steps = (value - limits["low"]) / limits["step"]
+    return math.isclose(steps, round(steps), abs_tol=1e-9)
 
 
 def as_label(choice: Any) -> Any:

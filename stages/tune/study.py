@@ -1,7 +1,8 @@
 """The study: trials in a database that any number of processes and machines share.
 
 The search has ``tune.trials`` slots, and each slot needs one trial. A trial's draws depend only on
-``tune.seed`` and the slot's number, so it does not matter which process runs it. A process that needs work
+``tune.seed`` and the slot's number, so it does not matter which process runs it. Slot 0 takes the defaults
+instead: the values of the section ``train``, as far as the space contains them. A process that needs work
 queues a trial for an open slot and takes the first one in the queue. PostgreSQL and MySQL lock the row, so
 only one process gets the trial; SQLite does not (two processes have been seen to get the same one), so a
 process holds :func:`turn` while it takes a trial. If two machines queue the same slot at the same moment,
@@ -157,13 +158,16 @@ def open_study(params: Params, settings: Mapping[str, str], folder: Path) -> tup
             load_if_exists=True,
         )
         if any(earlier.study_name == name for earlier in before):
-            return study, "going on with the search of these settings"
+            return study, "resuming the search with these settings"
         study.set_user_attr("settings", dict(settings))
     if not before:
         return study, "a new search"
     last = before[-1].user_attrs["settings"]
     changed = [part for part, fingerprint in settings.items() if last.get(part) != fingerprint]
-    return study, f"{' and '.join(changed)} changed since the last search, so a new one begins; the old stays"
+    return (
+        study,
+        f"{' and '.join(changed)} changed since the last search, so a new one begins; the old is kept",
+    )
 
 
 def _pruner(params: Params) -> optuna.pruners.BasePruner:
@@ -216,8 +220,11 @@ def under_way(study: optuna.Study, state: TrialState) -> list[FrozenTrial]:
     ]
 
 
-def queue_open_slot(study: optuna.Study, trials: int) -> bool:
-    """Queue a trial for the first open slot unless one is queued; return whether a trial is now waiting."""
+def queue_open_slot(study: optuna.Study, trials: int, *, first: Combination) -> bool:
+    """Queue a trial for the first open slot unless one is queued; return whether a trial is now waiting.
+
+    Slot 0 takes the values ``first`` instead of drawing them.
+    """
     fail_the_dead(study)
     if under_way(study, TrialState.WAITING):
         return True
@@ -225,7 +232,8 @@ def queue_open_slot(study: optuna.Study, trials: int) -> bool:
     taken |= results(study, trials).keys()
     slot = next((slot for slot in range(trials) if slot not in taken), None)
     if slot is not None:
-        study.enqueue_trial({}, user_attrs={"slot": slot})
+        labels = {key: as_label(value) for key, value in first.items()} if slot == 0 else {}
+        study.enqueue_trial(labels, user_attrs={"slot": slot})
     return slot is not None
 
 

@@ -22,8 +22,6 @@ from filelock import FileLock
 from optuna.trial import Trial, TrialState
 
 from stages.params import Machine
-from stages.train.loop import EndedError
-from stages.train.run import run as train
 from stages.tune.params import Params
 from stages.tune.space import Combination, overlay, typed
 from stages.tune.study import DEATHS, deaths, draw, fail_the_dead, under_way
@@ -68,9 +66,9 @@ class Search:
         """
         slot = trial.user_attrs.get("slot", self.params.trials)
         if slot >= self.params.trials:
-            raise FailedError("another machine was quicker to take what was queued")
+            raise FailedError("another machine took the queued trial first")
         if (died := deaths(self.study, slot)) >= DEATHS:
-            raise _failed(trial, f"its process died {died} times, most likely for want of memory")
+            raise _failed(trial, f"its process died {died} times, most likely because memory ran out")
         trial.set_user_attr("began", True)
         drawn = draw(trial, self.params.space)
         self.turn.release()  # this trial is taken and drawn, so the next process may take one
@@ -82,15 +80,13 @@ class Search:
                 trial.set_user_attr("same_as", twin.user_attrs["slot"])
                 return float(twin.value)  # type: ignore[arg-type]
             return self._train(trial, drawn)
-        except EndedError:
-            raise optuna.TrialPruned from None
         except KeyboardInterrupt:
             trial.set_user_attr("stopped", True)
             raise
         except (UngrayError, RuntimeError, MemoryError) as error:
             if isinstance(error, optuna.exceptions.OptunaError):
                 raise
-            reason = str(error).strip() or f"{type(error).__name__}, most likely for want of memory"
+            reason = str(error).strip() or f"{type(error).__name__}, most likely because memory ran out"
             raise _failed(trial, reason.splitlines()[0]) from error
 
     def _wait_for_twins(self, trial: Trial) -> None:
@@ -108,6 +104,10 @@ class Search:
         return next((other for other in complete if other.params == trial.params), None)
 
     def _train(self, trial: Trial, drawn: Combination) -> float:
+        # PyTorch takes seconds to import, and the process that starts workers trains nothing itself.
+        from stages.train.run import run
+        from stages.train.stopping import EndedError
+
         params = typed(overlay(self.base, drawn))
 
         def on_epoch(epoch: int, record: dict[str, float]) -> None:
@@ -121,10 +121,13 @@ class Search:
 
         folder = self.folder / f"trial-{trial.user_attrs['slot']:04}"
         folder.mkdir(parents=True, exist_ok=True)
-        with _written_to(folder / "train.log"):
-            result = train(
-                params, self.machine, prepared=self.prepared, report=folder / "report", on_epoch=on_epoch
-            )
+        try:
+            with _written_to(folder / "train.log"):
+                result = run(
+                    params, self.machine, prepared=self.prepared, report=folder / "report", on_epoch=on_epoch
+                )
+        except EndedError:
+            raise optuna.TrialPruned from None
         shutil.rmtree(result.work, ignore_errors=True)
         chosen = result.state.measured(result.model.provenance["epoch"])  # whose weights were kept
         # Also for a trial that was killed after its last epoch: it has no epoch left to report.

@@ -40,8 +40,8 @@ def run_workers(search: Search, workers: int, told: Callable[[], None]) -> None:
     if not finished(search):
         codes = ", ".join(str(process.returncode) for process in processes)
         raise UngrayError(
-            f"tune: the workers ended (exit codes {codes}) before all trials were done; start it again, it "
-            "goes on; -9 means most likely that memory ran out: take fewer --workers"
+            f"tune: the workers ended (exit codes {codes}) before all trials were done; start it again to "
+            "resume; -9 most likely means that memory ran out: use fewer --workers"
         )
 
 

@@ -25,8 +25,9 @@ True
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,8 +41,9 @@ from ungray.errors import ArgumentError, UngrayError
 from ungray.hints import Hint, drawn
 from ungray.imaging import encoding, photo_files
 from ungray.imaging.color import Float
-from ungray.imaging.prediction import Prediction, Vivid, predict
-from ungray.imaging.upsampling import small_size
+from ungray.imaging.prediction import BATCH, Prediction, Vivid, predict
+from ungray.imaging.propagation import Propagation, State
+from ungray.imaging.upsampling import small_copy, small_size
 
 PACKAGED = Path(__file__).parent / "base" / "colorizer.onnx"
 """The base model if ungray was installed from a wheel."""
@@ -102,6 +104,20 @@ def _colorizer_in(folder: Path) -> Path:
     return next((path for path in paths if path.is_file()), paths[0])
 
 
+@dataclass(frozen=True)
+class NetworkInput:
+    """What a network sees of a photo of ``width`` x ``height`` pixels.
+
+    ``lightness`` is that of the small copy, float32 (small height, small width), 0..100; ``hints`` are those
+    given for it, float32 (3, small height, small width), see :func:`ungray.hints.drawn`.
+    """
+
+    lightness: Float
+    hints: Float
+    width: int
+    height: int
+
+
 class Colorizer:
     """A model that gives gray photos color."""
 
@@ -154,6 +170,14 @@ class Colorizer:
         """Whether the model accepts hints; see :class:`ungray.hints.Hint`."""
         return self._engine.takes_hints
 
+    def require_hints(self) -> None:
+        """Raise an ArgumentError if the model accepts no hints."""
+        if not self.takes_hints:
+            raise ArgumentError(
+                f"{self.path} takes no hints; the base model does, and so does one that is trained with "
+                "train.hints.share over 0"
+            )
+
     def colorize(
         self, photo: Input, *, saturation: float = 1.0, vivid: bool = False, hints: Sequence[Hint] = ()
     ) -> Input:
@@ -200,6 +224,88 @@ class Colorizer:
             for photo, prediction in zip(photos, predictions, strict=True)
         ]
 
+    def colorize_frames(
+        self,
+        frames: Iterable[Input],
+        *,
+        saturation: float = 1.0,
+        vivid: bool = False,
+        hints: Mapping[int, Sequence[Hint]] | None = None,
+    ) -> Iterator[Input]:
+        """Yield the frames of a film in color that does not flicker.
+
+        Each frame takes its colors from the frames around it, moved along with what they are on; cuts are
+        found. See :mod:`ungray.imaging.propagation`. So ``frames`` are read 12 ahead
+        (:data:`~ungray.imaging.propagation.LOOKAHEAD`), or up to a cut. Memory does not grow with the length
+        of the film.
+
+        Args:
+            frames: photos in the order of time; see :meth:`colorize` for their types, and for what is
+                yielded. A frame of another size begins a new shot.
+            saturation: see :meth:`Prediction.render`.
+            vivid: see :meth:`Prediction.render`.
+            hints: known colors by the number of a frame, counted from 0; they hold from that frame to the
+                next cut, and move along.
+
+        Raises:
+            ArgumentError: as :meth:`colorize`.
+            PhotoError: as :meth:`colorize`.
+        """
+        propagation = self.propagation()
+        waiting: deque[Input] = deque()
+
+        def colored(predictions: Iterable[tuple[Prediction, State]]) -> Iterator[Input]:
+            for prediction, _ in predictions:
+                rgb = prediction.render(saturation=saturation, vivid=vivid)
+                yield _like(waiting.popleft(), prediction.photo, rgb)
+
+        for number, frame in enumerate(frames):
+            waiting.append(frame)
+            known = (hints or {}).get(number, ())
+            yield from colored(self.add_frame(propagation, _photo(frame), hints=known))
+        yield from colored(propagation.end())
+
+    def propagation(self, state: State | None = None) -> Propagation:
+        """Return what colors the frames of a film one after another, after one with ``state`` or anew."""
+        engine = self._engine
+        return Propagation(
+            engine.run,
+            working_size=engine.working_size,
+            multiple=engine.multiple,
+            vivid=self.vivid,
+            state=state,
+        )
+
+    def add_frame(
+        self,
+        propagation: Propagation,
+        photo: photo_files.Photo,
+        *,
+        hints: Sequence[Hint] = (),
+        of_shot: Callable[[photo_files.Photo], Sequence[Hint]] | None = None,
+    ) -> list[tuple[Prediction, State]]:
+        """Add the next frame of a film, and return the colors of earlier ones; see :meth:`colorize_frames`.
+
+        At the end of the film, :meth:`Propagation.end` returns the rest.
+
+        Args:
+            propagation: from :meth:`propagation`, one for each film.
+            photo: the frame.
+            hints: known colors, which hold from this frame to the next cut.
+            of_shot: gives further hints, of less importance, for a frame that begins a shot.
+        """
+
+        def network_hints(some: Sequence[Hint]) -> Float | None:
+            arrays = self._drawn([photo], [tuple(some)])
+            return None if arrays is None else arrays[0]
+
+        return propagation.add(
+            photo,
+            network_hints(hints),
+            known=_colored(hints),
+            of_shot=None if of_shot is None else lambda: network_hints([*of_shot(photo), *hints]),
+        )
+
     def predict(
         self, photo: Image.Image | NDArray[Any] | photo_files.Photo, *, hints: Sequence[Hint] = ()
     ) -> Prediction:
@@ -230,6 +336,47 @@ class Colorizer:
             for prediction, some in zip(predictions, told, strict=True)
         ]
 
+    def network_input(
+        self, photo: Image.Image | NDArray[Any] | photo_files.Photo, *, hints: Sequence[Hint] = ()
+    ) -> NetworkInput:
+        """Return what the network sees of a photo; see :meth:`colorize` for the arguments and errors."""
+        taken = _photo(photo)
+        lightness = small_copy(
+            taken.gray, short_side=self._engine.working_size, multiple=self._engine.multiple
+        )
+        (channels,) = self._drawn([taken], [tuple(hints)]) or [np.zeros((3, *lightness.shape), np.float32)]
+        return NetworkInput(lightness, channels, taken.width, taken.height)
+
+    def network_output(self, lightness: Float, hints: Float) -> Float:
+        """Return the bare answers of the network, ab, float32 (answers, height, width, 2), Lab units.
+
+        Args:
+            lightness: of a small copy, float32 (height, width), 0..100; see :meth:`network_input`.
+            hints: several sets of hints for it, float32 (answers, 3, height, width).
+        """
+        runs = [hints[start : start + BATCH] for start in range(0, len(hints), BATCH)]
+        answers = [
+            self._engine.run(np.repeat(lightness[None, None], len(some), axis=0), some) for some in runs
+        ]
+        return np.concatenate(answers).transpose(0, 2, 3, 1)
+
+    def features(self, lightness: Float) -> Float:
+        """Return the features of the network's encoder, float32 (channels, height / 16, width / 16).
+
+        Places that look alike have features of nearly one direction. ``lightness`` is float32 (height,
+        width), 0..100; both sides are multiples of 32.
+
+        Raises:
+            UngrayError: the model's file has none.
+        """
+        if self._engine.extract is None:
+            raise UngrayError(
+                f"{self.path} has no features, which a reference photo needs: only a lite_unet that takes "
+                "hints has them, exported by this version; fetch the base model of today with `dvc pull`, or "
+                "make the file anew with `dvc repro --force export`"
+            )
+        return self._engine.extract(lightness[None, None])[0]
+
     def _drawn(
         self, photos: Sequence[photo_files.Photo], each: Sequence[tuple[Hint, ...]]
     ) -> list[Float] | None:
@@ -238,11 +385,7 @@ class Colorizer:
             raise ArgumentError(f"there are hints for {len(each)} photos, and {len(photos)} photos")
         if not any(each):
             return None
-        if not self.takes_hints:
-            raise ArgumentError(
-                f"{self.path} takes no hints; the base model does, and so does one that is trained with "
-                "train.hints.share over 0"
-            )
+        self.require_hints()
         side, multiple = self._engine.working_size, self._engine.multiple
         sizes = [
             small_size(photo.width, photo.height, short_side=side, multiple=multiple) for photo in photos

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ungray.errors import ArgumentError, UngrayError
-from ungray.imaging.color import Float, PredictAb
+from ungray.imaging.color import ExtractFeatures, Float, PredictAb
 
 if TYPE_CHECKING:
     from ungray.networks import Model
@@ -36,6 +36,8 @@ class Engine:
     configuration: dict[str, Any]
     provenance: dict[str, Any]
     quality: dict[str, Any] = field(default_factory=dict)
+    extract: ExtractFeatures | None = None
+    """Returns the encoder's features; None if the file has none."""
 
     @property
     def working_size(self) -> int:
@@ -63,9 +65,9 @@ def load(path: Path, *, engine: str = "auto", threads: int = 0) -> Engine:
     """
     names = {suffix: name for name, suffix in SUFFIXES.items()}
     if engine not in ("auto", *SUFFIXES):
-        raise ArgumentError(f"there is no engine {engine}; use auto, {' or '.join(SUFFIXES)}")
+        raise ArgumentError(f"unknown engine {engine}; use auto, {' or '.join(SUFFIXES)}")
     if path.suffix not in names:
-        raise UngrayError(f"{path} is no model: its name ends in neither {' nor '.join(names)}")
+        raise UngrayError(f"{path} is not a model: its name ends in neither {' nor '.join(names)}")
     if engine == "auto" and (exported := _of_same_training(path, threads)):
         return exported
     chosen = names[path.suffix] if engine == "auto" else engine
@@ -110,11 +112,12 @@ def _load_torch(path: Path, threads: int) -> Engine:
 
 def of_model(model: Model, *, path: Path = Path()) -> Engine:
     """Return an engine that runs ``model`` in torch, on its device; ``path`` is that of its file, if any."""
-    from ungray.networks import predictor
+    from ungray.networks import feature_extractor, predictor
 
     network = model.network
     about = network.configuration, model.provenance, model.quality
-    return Engine("torch", path, predictor(network), network.MULTIPLE, *about)
+    run, extract = predictor(network), feature_extractor(network)
+    return Engine("torch", path, run, network.MULTIPLE, *about, extract=extract)
 
 
 def _load_onnxruntime(path: Path, threads: int) -> Engine:
@@ -125,6 +128,8 @@ def _load_onnxruntime(path: Path, threads: int) -> Engine:
     try:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        # Else its threads keep the cores busy for a while after each run, which others need.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         about = session.get_modelmeta().custom_metadata_map
         multiple = int(about["multiple"])
@@ -134,14 +139,22 @@ def _load_onnxruntime(path: Path, threads: int) -> Engine:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UngrayError(
             f"{path} is damaged or not a model of ungray ({reason}); fetch it again with `dvc pull`, or make "
-            "it anew with `dvc repro --force export`"
+            "it again with `dvc repro --force export`"
         ) from None
 
-    def run(lightness: Float, hints: Float | None = None) -> Float:
+    def inputs(lightness: Float, hints: Float | None) -> dict[str, Float]:
         given = {"lightness": lightness}
         if configuration.get("hints"):
             batch, _, *size = lightness.shape
             given["hints"] = np.zeros((batch, 3, *size), np.float32) if hints is None else hints
-        return session.run(["ab"], given)[0]
+        return given
 
-    return Engine("onnxruntime", path, run, multiple, configuration, provenance, quality)
+    def run(lightness: Float, hints: Float | None = None) -> Float:
+        return session.run(["ab"], inputs(lightness, hints))[0]
+
+    def features(lightness: Float) -> Float:
+        return session.run(["features"], inputs(lightness, None))[0]
+
+    has_features = "features" in {output.name for output in session.get_outputs()}
+    extract = features if has_features else None
+    return Engine("onnxruntime", path, run, multiple, configuration, provenance, quality, extract)

@@ -61,7 +61,7 @@ def left_out(test: Mapping[str, Any]) -> str:
     """Return, in a sentence, how many test photos were left out because the base model was trained on
     them."""
     if test.get("known_to_base") is None:
-        return "which test photos the base model was trained on is not known: no hashes lie beside it"
+        return "it is not known which test photos the base model was trained on: its folder has no hashes"
     tests = test["photos"] + test["known_to_base"]
     if not test["known_to_base"]:
         return f"the base model was trained on none of the {tests} test photos"
@@ -78,7 +78,7 @@ def over_sets(sets: Sequence[Mapping[str, Any]]) -> str:
     times = fmean(ratio(one, DECISIVE.name) for one in sets)
     return (
         f"on {sum(one['photos'] for one in sets)} photographs from elsewhere, of collections that it was not "
-        f"trained on: {psnr.title} {gain} {psnr.unit} beside the gray photo's, {DECISIVE.title} {times:.3f} "
+        f"trained on: {psnr.title} {gain} {psnr.unit} vs. the gray photo's, {DECISIVE.title} {times:.3f} "
         f"times the gray photo's (mean over sets; {DECISIVE.better} is better)"
     )
 
@@ -97,18 +97,18 @@ def minus_gray(found: Mapping[str, Any], metric: str) -> dict[str, Any]:
 def _verdict(test: Mapping[str, Any], baseline: str) -> str:
     values, name = test["metrics"][DECISIVE.name], METHODS[baseline]
     ours, theirs = (DECISIVE.text(values["means"][method]) for method in ("model", baseline))
-    beside = f"{DECISIVE.title} {ours} beside the {name}'s {theirs}"
+    means = f"{DECISIVE.title} {ours} vs. the {name}'s {theirs}"
     found = values["minus"][baseline]
     if found["verdict"] == TOO_FEW:
         return (
             f"too few photos to tell better from worse: {test['groups']} groups in test, "
-            f"{test['wanted_groups']} wanted ({beside})"
+            f"{test['wanted_groups']} needed ({means})"
         )
     words = {
         "better": f"better than the {name}",
         "worse": f"worse than the {name}",
-        "can't tell": f"no better than the {name} as far as can be told",
+        "can't tell": f"not measurably better or worse than the {name}",
     }
     said = f"the same as the {name}" if found["low"] == found["high"] == 0 else words[found["verdict"]]
     low, high = (DECISIVE.text(found[end], signed=True) for end in ("low", "high"))
-    return f"{said}: {beside}, 95 % interval of the difference {low} to {high}, {test['groups']} groups"
+    return f"{said}: {means}, 95 % interval of the difference {low} to {high}, {test['groups']} groups"

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from stages.accept.trial import PHOTOS, first_difference, small, take_photos
-from stages.params import check, read
+from stages.params import check, read_yaml
 from stages.storage import tables
 from ungray.errors import UngrayError
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_shipped_params_made_small_are_allowed_and_keep_the_network_and_the_loss():
-    shipped, made = read(ROOT / "params.yaml"), small(read(ROOT / "params.yaml"))
+    shipped, made = read_yaml(ROOT / "params.yaml"), small(read_yaml(ROOT / "params.yaml"))
     check(made, origin="small")
     assert (made["train"]["steps"], made["machine"]["device"]) == (30, "cpu")
     for name in ("architecture", "lite_unet", "loss", "hints", "keep", "start_from"):
@@ -49,8 +49,8 @@ def test_the_first_file_that_is_not_the_same_is_named(tmp_path):
         (side / "out/a.csv").write_text("1")
     assert first_difference(["out"], before, now) == ""
     (now / "out/b.csv").write_text("2")
-    assert first_difference(["out"], before, now) == "out/b.csv is made by one of them only"
+    assert first_difference(["out"], before, now) == "out/b.csv is written by only one of the two versions"
     (now / "out/a.csv").write_text("3")
     assert first_difference(["out"], before, now) == "out/a.csv differs"
-    with pytest.raises(UngrayError, match="hold no file"):
+    with pytest.raises(UngrayError, match="contain no files"):
         first_difference(["elsewhere"], before, now)

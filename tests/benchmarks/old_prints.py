@@ -3,7 +3,7 @@
     python -m tests.benchmarks.old_prints data/base/colorizer.onnx ~/photos/slides --most 60
     python -m tests.benchmarks.old_prints MODEL DIR --sheet worn.jpg       to look at: worn, colored, truth
 
-The wear is not that of training (stages/train/degradation.py): grain as silver clumps that follow density,
+The wear is not that of training (stages/train/augmentation.py): grain as silver clumps that follow density,
 density lost along a curve and toward the edges, scratches as bent hairs, dust, and creases. Only the gray
 photo is worn; the color found for it is judged at the truth's lightness, so what wear does to lightness
 itself counts for nobody. Bar: of the gain in CIEDE2000 at most a fifth is lost.

@@ -2,17 +2,20 @@
 
     python -m tests.benchmarks.serve --model data/models/colorizer.safetensors
     python -m tests.benchmarks.serve --model MODEL --clients 50 --seconds 60 --queue 32
+    python -m tests.benchmarks.serve --model MODEL --photos 300
 
 Each visitor brings a photo of its own, 512x384, opens it, moves a control, downloads it at full size, leaves
 and comes again. Every picture is compared with what the Python API makes of that photo, the download to the
-bit. Exits with 1 if an answer was wrong, or if memory in the last third of the time was over a tenth and 50
-MiB more than in the second third (the first is warming up).
+bit. With --photos one visitor brings that many, looks at each, keeps all, and downloads each. Exits with 1 if
+an answer was wrong, or if memory in the last third of the time was over a tenth and 50 MiB more than in the
+second third (the first is warming up).
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -21,7 +24,7 @@ import numpy as np
 from skimage import data
 from sklearn.datasets import load_sample_image
 
-from tests.ungray.page.load import load
+from tests.ungray.page.load import keep_many, load
 from tests.ungray.page.visitor import Server
 
 WIDTH, HEIGHT = 512, 384
@@ -49,19 +52,23 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--queue", type=int, default=32)
+    parser.add_argument("--photos", type=int, default=0, help="of one visitor, instead of many visitors")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as top:
         server = Server(Path(top), "--model", chosen.model, "--queue", chosen.queue)
         try:
             counts, wrong, took, memory = asyncio.run(
-                load(server, crops(chosen.clients), chosen.model, seconds=chosen.seconds)
+                keep_many(server, crops(chosen.photos), chosen.model)
+                if chosen.photos
+                else load(server, crops(chosen.clients), chosen.model, seconds=chosen.seconds)
             )
         finally:
             server.stop()
         said = server.said()
     thirds = [max(part) for part in np.array_split(memory, 3)]
     flat = thirds[2] <= 1.1 * thirds[1] + 50
-    print(f"{chosen.clients} visitors, {chosen.seconds:g} s: {dict(counts)}")
+    who = f"{chosen.photos} photos" if chosen.photos else f"{chosen.clients} visitors, {chosen.seconds:g} s"
+    print(f"{who}: {dict(counts)}; load averages {', '.join(f'{one:.1f}' for one in os.getloadavg())}")
     print(
         f"seconds an answer took: median {np.median(took):.2f}, 95th percentile {np.quantile(took, 0.95):.2f}"
     )

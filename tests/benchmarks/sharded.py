@@ -28,7 +28,7 @@ from training_loops import SIDE, Loop, prepare
 from stages import params as params_file
 from stages.prepare import shards as packing
 from stages.storage.shards import Shards
-from stages.train import device, loop
+from stages.train import devices, loop
 from stages.train.data import Streamed, ahead, mixed_batches
 from stages.train.progress import NoProgress
 from ungray import networks
@@ -52,7 +52,7 @@ def main() -> None:
     options = parser.parse_args()
     shipped: dict[str, Any] = dict(params_file.load_all(ROOT / "params.yaml"))
     machine = shipped["machine"].model_copy(update={"checkpoint_minutes": 1e6})
-    fabric, where, precision = device.start_fabric(machine)
+    fabric, where, precision = devices.start_fabric(machine)
     count = options.batches * options.batch_size
     print(f"unet, {count} photos an epoch, {torch.get_num_threads()} threads, {where}, {precision}")
     missed = False
@@ -86,7 +86,7 @@ def from_shards(loose: Loop, paths: list[Path], options: argparse.Namespace) -> 
         own.params,
         own.machine,
         networks.build(own.params.network()),
-        photos=loop.Photos(train=[streamed], files=own.photos.files, val=own.photos.val, degradation=None),
+        photos=loop.Photos(train=[streamed], files=own.photos.files, val=own.photos.val),
         fabric=own.fabric,
         checkpoint=folder / "shards.pt",
         fingerprint="",

@@ -33,7 +33,7 @@ import torch
 from training_loops import SIDE, Loop, Step, Times, prepare, rebuilt, with_memory
 
 from stages import params as params_file
-from stages.train import device
+from stages.train import devices
 from stages.train.data import to_rgb
 
 ROOT = Path(__file__).parents[2]
@@ -81,7 +81,7 @@ def _has_amx() -> bool:
 def measure(shipped: dict[str, Any], paths: list[Path], options: argparse.Namespace) -> bool:
     """Run the race, print its tables, and say whether a bar is missed."""
     machine = shipped["machine"].model_copy(update={"device": "cpu", "checkpoint_minutes": 1e6})
-    fabric, _, precision = device.start_fabric(machine)
+    fabric, _, precision = devices.start_fabric(machine)
     usual = {
         "architecture": "unet",
         "start_from": "nothing",

@@ -68,7 +68,7 @@ class Loop:
             params,
             machine,
             networks.build(params.network()),
-            photos=loop.Photos(train=[pixels], files=list(index["file"]), val=pixels[:30], degradation=None),
+            photos=loop.Photos(train=[pixels], files=list(index["file"]), val=pixels[:30]),
             fabric=fabric,
             checkpoint=folder / f"{params.architecture}.pt",
             fingerprint="",

@@ -3,7 +3,7 @@
     python -m tests.browser.screenshots REPORT.html
 
 The report should be that of the built-in sample, whose photographs are free; the page shows one of its own
-examples, colored by the base model. Writes reports/report.webp and reports/web_page.webp.
+examples, colored by the base model, with two hints. Writes reports/report.webp and reports/web_page.webp.
 """
 
 import io
@@ -18,8 +18,11 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.ungray.page.visitor import Server
 
-EXAMPLE = 2
-"""Which of the page's examples is shown: the temple."""
+EXAMPLE = 4
+"""Which of the page's examples is shown: the cup."""
+
+HINTS = ((0.73, 0.62, "#2f6f9f"), (0.9, 0.25, "#a0703c"))
+"""Places, as parts of the photo's sides, and the colors that they get: the saucer, and the table."""
 
 
 def report(browser: Browser, path: Path) -> bytes:
@@ -31,12 +34,19 @@ def report(browser: Browser, path: Path) -> bytes:
 
 
 def web_page(browser: Browser, address: str) -> bytes:
-    """Return a picture (PNG) of the web page at ``address`` with an example, half gray and half colored."""
-    page = browser.new_context(viewport={"width": 1200, "height": 900}).new_page()
+    """Return a picture (PNG) of the web page at ``address``: an example, partly gray, with two hints."""
+    page = browser.new_context(viewport={"width": 1200, "height": 820}).new_page()
+    page.set_default_timeout(120_000)
     page.goto(address)
-    page.locator("#examples img").nth(EXAMPLE).click()
-    expect(page.locator("#slider img")).to_have_count(2, timeout=120_000)
-    page.wait_for_function("[...document.querySelectorAll('#slider img')].every(one => one.naturalWidth)")
+    page.locator("#examples button").nth(EXAMPLE).click()
+    expect(page.locator("#colored[src]")).to_be_visible(timeout=120_000)
+    frame = page.locator("#frame").bounding_box()
+    for x, y, color in HINTS:
+        page.mouse.click(frame["x"] + x * frame["width"], frame["y"] + y * frame["height"])
+        page.locator("#any").fill(color)
+    page.locator("#divider").fill("28")
+    expect(page.locator("#status")).to_be_empty(timeout=30_000)
+    page.wait_for_timeout(1000)  # for the colors of the last hint
     return page.screenshot(animations="disabled")
 
 

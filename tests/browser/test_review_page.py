@@ -56,11 +56,11 @@ def decided(server, count):
 
 
 @pytest.mark.pipeline
-def test_reject_three_undo_one_stop_the_server_and_dvc_repro_sees_two(clone, serve, tab):
+def test_reject_three_undo_one_stop_the_server_and_dvc_repro_sees_two(clone, process, tab):
     clone.set(scrape__sample_crops=2)
     clone.run("dvc", "repro", "filter")
     clone.commit("before")
-    server = serve(clone.path, clone.environment)
+    server = process(clone.path, clone.environment)
     page = tab(server.address + "/?show=kept")
 
     tile(page, 0).locator(".reject").click()  # with the mouse
@@ -87,7 +87,7 @@ def test_reject_three_undo_one_stop_the_server_and_dvc_repro_sees_two(clone, ser
     assert set(by_hand["verdict"]) == {"rejected"}
     assert sorted(by_hand["sha256"]) == sorted(line.split(",")[0] for line in left)
 
-    page = tab(serve(clone.path, clone.environment).address + "/?check=review")
+    page = tab(process(clone.path, clone.environment).address + "/?check=review")
     expect(page.locator("article")).to_have_count(2)
     expect(page.locator("#counted")).to_contain_text("2 decided")
     expect(page.locator("#waiting")).to_be_hidden()
@@ -502,13 +502,13 @@ def test_two_tabs_at_once_lose_nothing(checkout, serve, tab):
     tile(second, 4).locator(".keep").click()
     until(lambda: sum(",keep," in line for line in server.decisions()) == 6, "kept in the other tab")
     key(first, "u")
-    first.locator("#trouble", has_text="got another decision elsewhere").wait_for()
+    first.locator("#trouble", has_text="was decided elsewhere meanwhile").wait_for()
     assert sum(",keep," in line for line in server.decisions()) == 6
     until(lambda: pressed(first, 4, "keep"), "this tab shows what stands")
 
 
-def test_a_killed_server_has_lost_nothing_and_the_page_says_that_it_is_gone(checkout, serve, tab):
-    server = serve(checkout)
+def test_a_killed_server_has_lost_nothing_and_the_page_says_that_it_is_gone(checkout, process, tab):
+    server = process(checkout)
     page = tab(server.address)
     tile(page, 1).locator(".reject").click()
     tile(page, 2).locator(".keep").click()
@@ -517,7 +517,7 @@ def test_a_killed_server_has_lost_nothing_and_the_page_says_that_it_is_gone(chec
     tile(page, 3).locator(".reject").click()
     page.locator("#trouble", has_text="The server does not answer").wait_for()
     assert not pressed(page, 3, "reject")
-    again = tab(serve(checkout).address)
+    again = tab(process(checkout).address)
     until(lambda: pressed(again, 1, "reject") and pressed(again, 2, "keep"), "both are there again")
     assert not pressed(again, 3, "reject")
 
@@ -597,9 +597,9 @@ def answered(server, tab, first):
     return page, min(times)
 
 
-def test_ten_thousand_photos_are_there_nearly_as_soon_as_thirty(checkout, serve, tab):
+def test_ten_thousand_photos_are_there_nearly_as_soon_as_thirty(checkout, process, tab):
     """Thirty photos stand for all; what is measured is the page, not decoding."""
-    few = serve(checkout)
+    few = process(checkout)
     tab(few.address)  # the browser itself is warm
     _, yardstick = answered(few, tab, 1)
     few.stop()
@@ -614,7 +614,7 @@ def test_ten_thousand_photos_are_there_nearly_as_soon_as_thirty(checkout, serve,
         path.hardlink_to(checkout / "data" / "raw" / known["file"][number % 30])
     tables.write(rows, checkout / "data" / "verdicts.csv")
     (checkout / "data" / "review.csv").write_text("sha256,file,decision,note\n")
-    server = serve(checkout)
+    server = process(checkout)
     tab(server.address)
     page, took = answered(server, tab, 1)
     print(f"a key is answered after {took:.2f} s, with thirty photos {yardstick:.2f} s")

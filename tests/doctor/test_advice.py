@@ -7,7 +7,7 @@ import pytest
 from stages.doctor.advice import cost_advice, machine_advice
 from stages.doctor.cost import Cost
 from stages.doctor.page import cost_lines, duration, filesize, machine_lines
-from stages.doctor.plan import Collection, plan
+from stages.doctor.plan import PhotoCounts, plan
 
 HAS = {
     "system": "Linux 6, x86_64",
@@ -37,7 +37,7 @@ def says(tiny):
     def said(*, has=None, cost=None, source="given", train=1200, **machine):
         params = tiny["train"].model_copy(update={"batch_size": 30, "working_size": 128, "epochs": 2})
         where = tiny["machine"].model_copy(update={"precision": "auto", **machine})
-        photos = Collection(train, train, train // 10, source)
+        photos = PhotoCounts(train, train, train // 10, source)
         found = Cost(**COST | (cost or {}))
         here = copy.deepcopy(HAS) | (has or {})
         planned = plan(params, photos, found)
@@ -118,7 +118,7 @@ def test_the_machine_in_lines():
     bare = "\n".join(machine_lines(HAS | NO_BF16, {}))
     assert "none that torch can use" in bare
     assert "not native" in bare
-    assert "nothing was run here yet" in bare
+    assert "no stage has run here yet" in bare
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_machine_with_other_work_says_what_threads_cost_there(says):
     assert "2 threads do 3.1 photos a second now, one does 62: set machine.threads to 1" in sentence
     assert "cpu, bf16, 2 threads" in lines
     (sentence,), _ = says(has=busy, cost={"threads": 2, "photos_per_second": 80.0, "single_thread": 62.0})
-    assert "80 photos a second now, one does 62; machine.threads sets how many" in sentence
+    assert "80 photos a second now, one does 62; machine.threads sets the number" in sentence
     shown = "\n".join(machine_lines(HAS | busy, {}))
     assert "2 usable of 4, 1.9 of them busy with other programs" in shown
     assert "busy" not in "\n".join(machine_lines(HAS, {}))

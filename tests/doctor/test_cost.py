@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from stages.doctor.cost import Cost, cost, measure
-from stages.doctor.plan import ASSUMED, collection, plan
+from stages.doctor.plan import ASSUMED, photo_counts, plan
 from stages.storage.tables import write
 from ungray import networks
 from ungray.errors import UngrayError
@@ -74,7 +74,7 @@ def test_a_batch_that_would_not_fit_is_not_tried(tiny):
 
 def test_a_training_that_dies_is_a_sentence(tiny):
     with pytest.raises(
-        UngrayError, match=r"died, most likely for want of memory; lower train\.batch_size = 30"
+        UngrayError, match=r"was killed, most likely because memory ran out; lower train\.batch_size = 30"
     ):
         cost(Killer(), tiny["machine"], seconds=0, free_memory=MUCH)
 
@@ -103,15 +103,15 @@ def _index(folder, sizes, val):
 
 def test_prepared_photos_are_counted_those_of_half_the_size_for_a_quarter(tmp_path):
     _index(tmp_path, [256] * 12 + [128] * 4, val=3)
-    found = collection(tmp_path, given=None)
+    found = photo_counts(tmp_path, given=None)
     assert (found.train, found.weight, found.val, found.source) == (16, 13, 3, "prepared")
 
 
 def test_a_given_number_wins_and_without_photos_one_is_assumed(tmp_path):
     _index(tmp_path, [256] * 12, val=3)
-    assert collection(tmp_path, given=500).train == 500
-    assert collection(tmp_path, given=500).source == "given"
-    nothing = collection(tmp_path / "nowhere", given=None)
+    assert photo_counts(tmp_path, given=500).train == 500
+    assert photo_counts(tmp_path, given=500).source == "given"
+    nothing = photo_counts(tmp_path / "nowhere", given=None)
     assert (nothing.train, nothing.source) == (ASSUMED, "assumed")
 
 
@@ -124,7 +124,7 @@ COST = Cost(
 
 def test_minutes_follow_from_pace_and_photos(tiny, tmp_path):
     params = tiny["train"].model_copy(update={"epochs": 3, "batch_size": 30, "working_size": 128})
-    found = plan(params, collection(tmp_path, given=1200), COST)
+    found = plan(params, photo_counts(tmp_path, given=1200), COST)
     assert found.minutes_per_epoch == pytest.approx(2 + 120 / 20 / 60)
     assert found.minutes == pytest.approx(3 * found.minutes_per_epoch)
     assert found.pixels_file == 1320 * 3 * 128**2
@@ -135,7 +135,7 @@ def test_of_photos_in_shards_only_val_is_decoded_to_the_disk(tiny, tmp_path):
     table = pd.read_csv(tmp_path / "index.csv").assign(shard="train-00000.tar")
     write(table, tmp_path / "index.csv")
     params = tiny["train"].model_copy(update={"working_size": 128})
-    assert plan(params, collection(tmp_path, given=None), COST).pixels_file == 3 * 3 * 128**2
+    assert plan(params, photo_counts(tmp_path, given=None), COST).pixels_file == 3 * 3 * 128**2
 
 
 @pytest.mark.parametrize(
@@ -143,6 +143,6 @@ def test_of_photos_in_shards_only_val_is_decoded_to_the_disk(tiny, tmp_path):
 )
 def test_steps_and_minutes_end_it_earlier(tiny, tmp_path, budget, epochs):
     params = tiny["train"].model_copy(update={"epochs": 100, "batch_size": 30, **budget})
-    found = plan(params, collection(tmp_path, given=1200), COST)
+    found = plan(params, photo_counts(tmp_path, given=1200), COST)
     assert found.epochs == pytest.approx(epochs)
     assert found.minutes == pytest.approx(found.epochs * found.minutes_per_epoch)

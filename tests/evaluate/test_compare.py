@@ -94,7 +94,7 @@ def test_the_other_way_round_a_is_better(truths, model_file, here, capsys):
 
 def test_a_model_against_itself_cannot_be_told_apart(truths, model_file, capsys):
     compare([str(model_file), str(model_file), "--photos", str(truths)])
-    assert "which is better can't be told" in capsys.readouterr().out
+    assert "no measurable difference between A and B" in capsys.readouterr().out
     assert (_figures()["a_minus_b"] == 0).all()
 
 
@@ -132,7 +132,7 @@ def test_photos_that_the_base_was_trained_on_do_not_judge(truths, model_file, he
     assert f"left out 3 of {len(files)} photos" in capsys.readouterr().out
     assert set(pd.read_csv("reports/compare/photos.csv")["file"]) == set(files[3:])
     index.assign(base_knows="yes").to_csv(here / "index.csv", index=False)
-    with pytest.raises(UngrayError, match=f"trained on all {len(files)} photos, so none can judge"):
+    with pytest.raises(UngrayError, match=f"trained on all {len(files)} photos, so none is left to judge by"):
         compare([str(model_file), str(gray), "--photos", str(truths)])
 
 
@@ -141,7 +141,7 @@ def test_few_photos_give_no_verdict(truths, model_file, here, capsys):
     for path in sorted(truths.iterdir())[3:]:
         path.unlink()
     compare([str(model_file), str(gray), "--photos", str(truths)])
-    assert "too few photos to tell: 2 that differ, 20 wanted" in capsys.readouterr().out
+    assert "too few photos to tell: 2 different ones, 20 needed" in capsys.readouterr().out
 
 
 def test_twice_the_same_bytes(truths, model_file, here):
@@ -169,7 +169,7 @@ def test_what_is_wrong_is_said_in_a_sentence(truths, model_file, here):
         return str(caught.value)
 
     assert "nowhere.safetensors not found" in refusal("nowhere.safetensors", gray, "--photos", truths)
-    assert "no folder with photos" in refusal(model_file, gray, "--photos", here / "nowhere")
+    assert "not a folder with photos" in refusal(model_file, gray, "--photos", here / "nowhere")
     assert "--short-side -1 is not allowed" in refusal(
         model_file, gray, "--photos", truths, "--short-side", -1
     )
@@ -177,7 +177,7 @@ def test_what_is_wrong_is_said_in_a_sentence(truths, model_file, here):
     (gray / "flower1.png").unlink()
     assert "has no coloring of flower1.jpg" in refusal(model_file, gray, "--photos", truths)
     photos.write_rgb(gray / "flower1.png", np.zeros((100, 300, 3), np.uint8))
-    assert "300x100 pixels is not the whole photo" in refusal(model_file, gray, "--photos", truths)
+    assert "300x100 pixels are not the whole photo" in refusal(model_file, gray, "--photos", truths)
     (gray / "flower1.png").write_bytes(b"no photo")
     assert "flower1.png: not an image" in refusal(model_file, gray, "--photos", truths)
     photos.write_rgb(truths / "gray.png", _gray(data.chelsea()))

@@ -109,7 +109,7 @@ def test_which_photos_the_base_knows_may_be_none_or_unknown(tiny, prepared, inde
     tests = ((index["split"] == "test") & (index["copy"] == 0)).sum()
     none = f"the base model was trained on none of the {tests} test photos"
     assert left_out(index.assign(base_knows=index["split"].map({"test": "no"}).fillna(""))) == (0, none)
-    unknown = "which test photos the base model was trained on is not known: no hashes lie beside it"
+    unknown = "it is not known which test photos the base model was trained on: its folder has no hashes"
     assert left_out(index.assign(base_knows="")) == (None, unknown)
     assert left_out(index.drop(columns="base_knows")) == (None, unknown)
 

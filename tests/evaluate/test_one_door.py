@@ -94,7 +94,7 @@ def test_compare_pareto_and_sets_judge_what_the_command_gives(model_file, paths,
 
 def test_progress_grids_show_what_the_command_gives(model, tiny, test, prepared, tmp_path, by_command):
     params = tiny["train"].model_copy(update={"grid_photos": len(test)})
-    grids = ProgressGrids(params, work=tmp_path, val=test, prepared=prepared, degradation=None)
+    grids = ProgressGrids(params, work=tmp_path, val=test, prepared=prepared, augmentation=None)
     grids.draw(0, model.network)
     shown = test.sort_values("photo")["file"]
     colored = by_command()

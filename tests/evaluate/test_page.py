@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from stages.evaluate.charts import draw_charts
-from stages.evaluate.film import write_film
 from stages.evaluate.page import page
 from stages.evaluate.pictures import draw_grids
 from stages.evaluate.run import run
@@ -41,8 +40,7 @@ def reports(hostile, prepared, tmp_path_factory):
     draw_charts(
         folder / "charts", queries=hostile.kinds["query"], histograms=hostile.histograms, curves=CURVES
     )
-    write_jpeg(folder / "train/0000.jpg", read_rgb(folder / "grids/best.jpg"))
-    write_film(folder / "train", folder / "film.webp")
+    write_jpeg(folder / "learning.jpg", read_rgb(folder / "grids/best.jpg"))
     return folder
 
 
@@ -59,6 +57,7 @@ def _page(found, model, tiny, reports, prepared, origins=None, names=None, base=
         origins,
         prepared=prepared,
         reports=reports,
+        learning=reports / "learning.jpg",
         names=names or {},
         base=base,
     )
@@ -114,7 +113,7 @@ def test_it_says_the_verdicts_what_was_trained_on_what_where_photos_came_from_an
     assert "third by size of the original" in text
 
 
-def test_it_has_sliders_grids_charts_and_the_film_inside_and_asks_for_nothing_outside(html):
+def test_it_has_sliders_grids_charts_and_the_learning_grid_inside_and_asks_for_nothing_outside(html):
     images = [attrs["src"] for tag, attrs in Text(html).tags if tag == "img"]
     assert len(images) == 2 * 4 + 4 + 3 + 1
     assert all(source.startswith("data:image/") for source in images)

@@ -1,8 +1,6 @@
 """The tool ``python -m stages.evaluate pareto``, as a person runs it."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -179,20 +177,18 @@ def test_what_is_wrong_is_said_in_a_sentence(truths, models, here):
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
-    assert "the name 'l1' is taken; give it another, as in OTHER=" in refusal(models[0], models[0])
-    assert "the name 'gray' is taken" in refusal(f"gray={models[0]}")
+    assert "the name 'l1' is already used; give it another, as in OTHER=" in refusal(models[0], models[0])
+    assert "the name 'gray' is already used" in refusal(f"gray={models[0]}")
     assert "nowhere.safetensors not found" in refusal("nowhere.safetensors", "--photos", truths)
     assert "data/prepared has no test photos" in refusal(models[0])
     assert "--saturation 0 is not allowed" in refusal(models[0], "--photos", truths, "--saturation", "0")
     assert "--saturation nan is not allowed" in refusal(models[0], "--photos", truths, "--saturation", "nan")
     assert "--short-side -1 is not allowed" in refusal(models[0], "--short-side", "-1")
-    assert "no folder with photos" in refusal(models[0], "--photos", here / "nowhere")
+    assert "not a folder with photos" in refusal(models[0], "--photos", here / "nowhere")
 
 
-def test_help_says_what_it_does(here):
-    run = subprocess.run(
-        [sys.executable, "-m", "stages.evaluate", "pareto", "--help"], capture_output=True, text=True
-    )
+def test_help_says_what_it_does(here, command):
+    run = command("stages.evaluate", "pareto", "--help", folder=here)
     assert run.returncode == 0
     assert "trivial" in run.stdout
     assert "NAME=path" in run.stdout

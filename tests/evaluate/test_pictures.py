@@ -3,14 +3,11 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 from skimage import data
 
 from stages.evaluate.charts import BLUE, MOST_BARS, ORANGE, draw_charts
-from stages.evaluate.film import write_film
 from stages.evaluate.pictures import difference_map, draw_grids, label, scale_strip
 from stages.evaluate.run import run
-from ungray.errors import UngrayError
 from ungray.imaging import photos
 from ungray.imaging.color import rgb_to_lab
 from ungray.imaging.upsampling import gray_photo
@@ -153,25 +150,3 @@ def test_one_epoch_is_seen_as_points(found, tmp_path):
     curves = {name: table.head(1) for name, table in CURVES.items()}
     draw_charts(tmp_path, queries=_queries(2), histograms=found.histograms, curves=curves)
     assert _share(photos.read_rgb(tmp_path / "curves.png"), _rgb(BLUE)) > 0
-
-
-def test_the_film_shows_every_grid_once_in_the_order_of_epochs(tmp_path):
-    for number, level in enumerate((10, 120, 240)):
-        Image.new("RGB", (80, 40), (level, level, 0)).save(tmp_path / f"{number * 5:04}.jpg")
-    write_film(tmp_path, tmp_path / "film.webp")
-    with Image.open(tmp_path / "film.webp") as film:
-        assert film.n_frames == 3
-        levels = []
-        for frame in range(3):
-            film.seek(frame)
-            levels.append(film.convert("RGB").getpixel((40, 20))[0])
-    assert levels == pytest.approx([10, 120, 240], abs=6)
-    first = (tmp_path / "film.webp").read_bytes()
-    write_film(tmp_path, tmp_path / "film.webp")
-    assert (tmp_path / "film.webp").read_bytes() == first
-
-
-def test_without_a_grid_there_is_a_sentence_and_no_film(tmp_path):
-    with pytest.raises(UngrayError, match="holds no grid"):
-        write_film(tmp_path, tmp_path / "film.webp")
-    assert not list(tmp_path.iterdir())

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from skimage import data
 
 from stages.evaluate.diffusion import spread
-from stages.evaluate.hints import NUMBERS, hints, places
+from stages.evaluate.hints import NUMBERS, hints, places, worst_places
 from stages.evaluate.sets import sets
 from ungray import networks
 from ungray.errors import UngrayError
@@ -76,12 +77,12 @@ def test_vivid_colors_are_judged_where_asked_for(here, colors):
 
 
 def test_sets_without_a_name_of_their_own_are_refused(here):
-    with pytest.raises(UngrayError, match=r"the name 'cats' is taken; give it another, as in OTHER="):
+    with pytest.raises(UngrayError, match=r"the name 'cats' is already used; give it another, as in OTHER="):
         sets(["model.safetensors", str(here / "cats"), f"cats={here / 'cups'}"])
 
 
 def test_a_folder_without_photos_is_one_sentence(here, colors):
-    with pytest.raises(UngrayError, match="nowhere is no folder with photos in it"):
+    with pytest.raises(UngrayError, match="nowhere is not a folder with photos"):
         sets([str(colors), "nowhere"])
 
 
@@ -94,6 +95,26 @@ def test_places_have_the_photos_colors_and_fewer_are_among_more():
     for hint in many:
         true = lab[int(hint.y), int(hint.x), 1:]
         assert np.abs(hint.ab() - true).max() < 25, "the mean over a window"
+
+
+def test_the_worst_places_are_where_the_error_is_the_worst_first():
+    truth = np.full((96, 120, 3), 128, np.uint8)
+    truth[20:40, 30:50] = 200, 60, 60
+    truth[60:80, 80:100] = 100, 140, 180
+    found = worst_places(truth, np.full_like(truth, 128))
+    assert (abs(found[0].x - 39.5) < 8, abs(found[0].y - 29.5) < 8) == (True, True)
+    assert found[0].color == "#c83c3c"
+    apart = [np.hypot(a.x - b.x, a.y - b.y) for a, b in combinations(found, 2)]
+    assert min(apart) >= 8
+    assert "#648cb4" in [hint.color for hint in found]
+
+
+def test_hints_at_the_worst_places_are_judged(here, colors):
+    hints([str(colors), "--photos", str(here / "cats"), "--most", "1", "--at", "worst"])
+    table = pd.read_csv("reports/hints/hints.csv")
+    assert table["hints"].tolist() == [0, 1, 2, 5, 10, 20]
+    assert (table["at_hints"].iloc[1:] < 3).all(), "a hint is met at its place"
+    assert table["ciede2000_diffusion"].iloc[-1] < table["ciede2000_diffusion"].iloc[1]
 
 
 def test_hints_are_judged_at_every_number_beside_gray_and_their_diffusion(here, colors):

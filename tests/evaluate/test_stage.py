@@ -13,9 +13,9 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parents[2]
 
 
-def _run(folder, *arguments):
+def _run(folder):
     return subprocess.run(
-        [sys.executable, "-m", "stages.evaluate", *arguments],
+        [sys.executable, "-m", "stages.evaluate"],
         cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
@@ -29,12 +29,11 @@ def _outputs(folder):
     }
 
 
-def test_it_writes_tables_pictures_the_film_and_the_report(judged):
+def test_it_writes_tables_pictures_and_the_report(judged):
     written = {name for name in _outputs(judged) if not name.startswith("train/")}
     assert written == {
         "metrics.json", "quality.json",
         "figures.csv", "queries.csv", "terciles.csv", "photos.csv", "report.html",
-        "film.webp",
         "grids/test.jpg", "grids/best.jpg", "grids/median.jpg", "grids/worst.jpg",
         "charts/queries.png", "charts/ab_histograms.png", "charts/curves.png",
     }  # fmt: skip
@@ -66,7 +65,7 @@ def test_another_folder_gets_the_same_bytes_which_name_neither(judged, tmp_path)
     assert "evaluate: drawing grids and charts" in done.stdout.splitlines()
 
 
-def test_what_is_missing_is_named_with_the_stage_that_makes_it(judged, tmp_path):
+def test_what_is_missing_is_named_with_the_stage_that_makes_it(judged, command, tmp_path):
     top = tmp_path / "checkout"
     shutil.copytree(judged, top)
     for missing, way_out in {
@@ -76,7 +75,7 @@ def test_what_is_missing_is_named_with_the_stage_that_makes_it(judged, tmp_path)
     }.items():
         kept = (top / missing).read_bytes()
         (top / missing).unlink()
-        done = _run(top)
+        done = command("stages.evaluate", folder=top)
         assert done.returncode == 1
         (said,) = done.stderr.strip().splitlines()
         assert said.startswith(f"error: {missing} not found")
@@ -84,7 +83,7 @@ def test_what_is_missing_is_named_with_the_stage_that_makes_it(judged, tmp_path)
         (top / missing).write_bytes(kept)
 
 
-def test_the_tool_compare_has_help_with_examples(judged):
-    shown = _run(judged, "compare", "--help").stdout
+def test_the_tool_compare_has_help_with_examples(command, tmp_path):
+    shown = command("stages.evaluate", "compare", "--help", folder=tmp_path).stdout
     assert "python -m stages.evaluate compare" in shown
     assert "--photos" in shown

@@ -127,7 +127,7 @@ def _test_set(judged, params):
 
 def test_verdicts_are_sentences_beside_gray_and_beside_the_base(judged, params):
     gray, base = verdicts(_test_set(judged, params))
-    assert gray.startswith("better than the gray photo: CIEDE2000 9.20 beside the gray photo's 10.70, 95 %")
+    assert gray.startswith("better than the gray photo: CIEDE2000 9.20 vs. the gray photo's 10.70, 95 %")
     assert base.startswith("worse than the base model: ")
     assert gray.endswith("15 groups")
 
@@ -136,7 +136,7 @@ def test_too_few_groups_give_no_verdict_and_the_sentence_says_how_many_are_wante
     demanding = params.model_copy(update={"min_groups": 16})
     test = _test_set(judged, demanding)
     assert digest(test, {})["verdict"] == "too few photos to tell"
-    assert "15 groups in test, 16 wanted" in verdicts(test)[0]
+    assert "15 groups in test, 16 needed" in verdicts(test)[0]
 
 
 def test_origins_count_photos_not_copies_and_name_licenses_as_stated():

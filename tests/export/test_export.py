@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,11 +28,10 @@ from ungray.networks import Model
 from ungray.page.models import about
 
 
-@pytest.fixture(scope="module", params=["unet", "cnn"])
-def model(request, tiny):
+@pytest.fixture(scope="module")
+def model(tiny):
     torch.manual_seed(0)
-    configuration = tiny["train"].model_copy(update={"architecture": request.param}).network()
-    return Model(networks.build(configuration).eval(), {"steps": 3})
+    return Model(networks.build(tiny["train"].network()).eval(), {"steps": 3})
 
 
 @pytest.fixture(scope="module")
@@ -168,14 +168,14 @@ def test_the_card_says_how_many_threads_made_it(card):
 def test_the_card_says_what_how_good_and_not_for_what(card, base):
     text = card(found=quality(base=base))
     assert (
-        "- Worse than the gray photo: CIEDE2000 1.25 beside the gray photo's 1.00, 95 % interval of the "
+        "- Worse than the gray photo: CIEDE2000 1.25 vs. the gray photo's 1.00, 95 % interval of the "
         "difference +0.10 to +0.90, 30 groups.\n"
     ) in text
     assert "1 files from folder" in text
     assert ("| metric | model | base model | gray photo | mean color |" in text) == base
     assert ("| CIEDE2000 (lower is better) | 1.25 | 1.35 | 1.00 | 2.00 |" in text) == base
-    assert ("- No better than the base model as far as can be told: CIEDE2000 1.25 beside" in text) == base
-    assert "- Which test photos the base model was trained on is not known" in text
+    assert ("- Not measurably better or worse than the base model: CIEDE2000 1.25 vs." in text) == base
+    assert "- It is not known which test photos the base model was trained on" in text
     assert "all rights are reserved" in text
     assert "## Not for" in text
     assert "cats" in text
@@ -189,7 +189,7 @@ def test_the_card_says_what_a_model_started_from_and_how_vivid_it_can_be(card):
     assert "## Vivid" not in started
     vivid = {"saturation": 1.5, "colorfulness_ratio": 0.8, "ciede2000": 9.0, "ciede2000_gray": 10.0}
     text = card(PROVENANCE | {"vivid": vivid}, configuration={"weights": "ImageNet, of a package"})
-    assert "From an encoder that knows ImageNet, of a package, optimizer so" in text
+    assert "From an encoder pretrained on ImageNet, of a package, optimizer so" in text
     assert "times 1.50" in text
     assert "a CIEDE2000 of 9.00; the gray photo's is 10.00" in text
 
@@ -243,13 +243,14 @@ def test_sets_kinds_and_hints_stand_in_the_card_as_tables_and_a_hand_written_not
 
 def test_a_model_of_which_nothing_is_known_has_a_card(card):
     text = card({}, {})
-    assert "Not known: nothing was judged." in text
+    assert "Not known: the model was not evaluated." in text
     assert "Its file does not say." in text
 
 
-@pytest.fixture
-def folder(tiny, tmp_path):
+@pytest.fixture(scope="module")
+def with_hints(tmp_path_factory):
     """A folder with a model that takes hints in both files, as an earlier version wrote them: no quality."""
+    folder = tmp_path_factory.mktemp("with_hints")
     torch.manual_seed(0)
     network = networks.build(
         {"architecture": "lite_unet", "working_size": 64, "decoder": [8, 8, 8, 8], "hints": True}
@@ -258,14 +259,20 @@ def folder(tiny, tmp_path):
         network.head.weight.mul_(0.1)
         network.head.bias.copy_(torch.tensor([0.1, 0.2]))
     model = Model(network.eval(), PROVENANCE)
-    networks.save_model(tmp_path / "colorizer.safetensors", model)
-    write_onnx(tmp_path / "colorizer.onnx", model, opset=18)
-    content = onnx.load(tmp_path / "colorizer.onnx")
+    networks.save_model(folder / "colorizer.safetensors", model)
+    write_onnx(folder / "colorizer.onnx", model, opset=18)
+    content = onnx.load(folder / "colorizer.onnx")
     kept = [entry for entry in content.metadata_props if entry.key != "interface"]
     del content.metadata_props[:]
     content.metadata_props.extend(kept)
-    onnx.save(content, tmp_path / "colorizer.onnx")
-    return tmp_path
+    onnx.save(content, folder / "colorizer.onnx")
+    return folder
+
+
+@pytest.fixture
+def folder(with_hints, tmp_path):
+    """A copy of that folder to work on."""
+    return shutil.copytree(with_hints, tmp_path / "model")
 
 
 def test_the_tool_quality_writes_it_into_both_files_and_the_card_from_them(folder, capsys):
@@ -291,7 +298,7 @@ def test_the_tool_quality_writes_it_into_both_files_and_the_card_from_them(folde
     assert capsys.readouterr().out.splitlines()[-1].startswith("On 30 photographs from elsewhere")
     (folder / "sets.json").write_text('{"provenance": {}}')
     with pytest.raises(
-        UngrayError, match=r"sets\.json is no JSON that evaluate wrote: it may have test, kinds"
+        UngrayError, match=r"sets\.json is not a quality\.json of evaluate, which may contain test, kinds"
     ):
         write_quality([str(folder), str(folder / "sets.json")])
 

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 
 from stages.filter.review import command
 from stages.filter.review.collection import Collection
-from stages.filter.review.decisions import Decision, Decisions, Seen, one_line, read
+from stages.filter.review.decisions import Decision, Decisions, Seen, one_line, read_decisions
 from stages.filter.review.pictures import SIDES, Pictures
 from stages.filter.review.server import PAGE, Review, application
 from stages.scrape.manifest import folder_name
@@ -218,7 +218,7 @@ class TestDecisions:
         # The photo in two queries is named by where it was decided last.
         checksums = [line.split(",")[0] for line in forward.splitlines()]
         assert sorted(checksums) == sorted(line.split(",")[0] for line in on_disk(checkout).splitlines())
-        decided = read(checkout / "data" / "review.csv").values()
+        decided = read_decisions(checkout / "data" / "review.csv").values()
         assert [d.file for d in decided] == sorted(d.file for d in decided)
 
     def test_the_same_bytes_in_two_queries_are_decided_together(self, tab, checkout):
@@ -262,7 +262,7 @@ class TestDecisions:
         decide(tab, first, "keep", note="another tab")
         answer = decide(other, first, None, over={"decision": "reject", "note": ""})
         assert answer.status_code == 409
-        assert "got another decision elsewhere" in answer.json()["error"]
+        assert "was decided elsewhere meanwhile" in answer.json()["error"]
         assert ",keep,another tab" in on_disk(checkout)
         assert decide(other, first, None, over={"decision": "keep", "note": "another tab"}).status_code == 200
 
@@ -273,7 +273,7 @@ class TestDecisions:
             list(
                 tabs.map(lambda c: decisions.decide(c, lambda _: Decision(c, f"q/{c}", "reject")), checksums)
             )
-        assert set(read(tmp_path / "review.csv")) == set(checksums)
+        assert set(read_decisions(tmp_path / "review.csv")) == set(checksums)
 
     def test_an_edit_by_hand_meanwhile_is_not_overwritten(self, tab, checkout):
         decide(tab, listed(tab)[0], "keep")
@@ -611,6 +611,6 @@ class TestCommand:
             thread.join()
         second()
         assert told == [
-            "the review page is already open, at http://127.0.0.1:1; use that one, or end it",
+            "the review page is already open, at http://127.0.0.1:1; use that one, or close it",
             "open twice",
         ]

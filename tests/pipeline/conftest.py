@@ -27,7 +27,7 @@ TINY = {
     "train.grid_every": 1,
     "train.grid_photos": 2,
     "evaluate.grid_rows": 2,
-    "machine.checkpoint_minutes": 0.001,
+    "machine.checkpoint_steps": 1,
     "machine.threads": 1,
 }
 
@@ -145,6 +145,6 @@ def tiny_clone(tiny_shipped, tmp_path):
 def repro(tiny_shipped, tmp_path_factory):
     """A tiny clone in which the workflow has run once. Shared: leave it as it is, or copy it."""
     clone = tiny_shipped.copied(tmp_path_factory.mktemp("repro"))
-    clone.run("dvc", "repro", "--force")
+    clone.run("dvc", "repro")
     clone.commit("ran")
     return clone

@@ -1,4 +1,7 @@
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,15 +60,28 @@ def made(folder):
     return sorted(path.name for path in [*folders, *models] if path.exists())
 
 
-@pytest.mark.pipeline
-def test_a_typo_in_params_is_named_with_the_key_that_was_meant_before_anything_runs(tiny_clone):
-    tiny_clone.path.joinpath("params.yaml").write_text(
-        tiny_clone.read("params.yaml").replace("batch_size:", "bach_size:")
-    )
+def test_a_typo_in_params_is_named_with_the_key_that_was_meant_before_anything_runs(folder):
+    params = folder.path / "params.yaml"
+    params.write_text(params.read_text().replace("batch_size:", "bach_size:"))
     for name in ("scrape", "train"):
-        said = sentence(tiny_clone.run("python", "-m", f"stages.{name}", fails=True))
-        assert "train.bach_size is unknown; did you mean batch_size?" in said
-    assert made(tiny_clone) == []
+        assert "train.bach_size is unknown; did you mean batch_size?" in folder.refusal(name)
+    assert made(folder) == []
+
+
+def test_what_takes_seconds_to_import_is_imported_after_params_are_checked(folder):
+    folder.set(**{"train.lr": -1})
+    for stage in ("train", "evaluate", "export", "tune"):
+        code = (
+            "import atexit, runpy, sys\n"
+            "atexit.register(lambda: print({'torch', 'matplotlib'} & {*sys.modules}))\n"
+            f"runpy.run_module('stages.{stage}', run_name='__main__')"
+        )
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=folder.path, env=environment, capture_output=True, text=True
+        )
+        assert "train.lr = -1 is not allowed" in sentence(done), stage
+        assert done.stdout == "set()\n", stage
 
 
 def test_folder_troubles_are_named(folder, tmp_path):
@@ -121,18 +137,6 @@ def test_no_network_names_the_way_out(folder, monkeypatch):
     assert last.startswith("error: Bing gave no link for any of 1 queries")
     assert "set scrape.source in params.yaml to sample or folder" in last
     assert made(folder) == []
-
-
-@pytest.mark.pipeline
-def test_a_damaged_model_is_named_and_nothing_half_written(repro, tiny_clone):
-    model = tiny_clone.path / "broken.safetensors"
-    model.write_bytes((repro.path / "data/models/colorizer.safetensors").read_bytes()[:5000])
-    photo = next((repro.path / "data/prepared/test").glob("*.jpg"))
-    done = tiny_clone.run("colorize", str(photo), "-o", "out.png", "--model", str(model), fails=True)
-    said = sentence(done)
-    assert f"{model} is damaged or not a model of ungray" in said
-    assert "dvc pull" in said
-    assert not (tiny_clone.path / "out.png").exists()
 
 
 @pytest.mark.parametrize("name", ["scrape", "filter", "prepare", "train", "evaluate", "export"])

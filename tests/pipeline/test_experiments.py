@@ -26,11 +26,8 @@ def clean(repro):
 
 @pytest.fixture(scope="module")
 def slower(repro):
-    """What DVC said when it ran the experiment "slower", which several tests look at."""
-    said = repro.run("dvc", "exp", "run", "-n", "slower", "-S", "train.lr=0.0005").stdout
-    repro.run("git", "checkout", "-q", "--force", "main")
-    repro.run("dvc", "checkout", "--force")
-    return said
+    """What DVC said when it ran the experiment "slower" in a temporary folder; several tests look at it."""
+    return repro.run("dvc", "exp", "run", "--temp", "-n", "slower", "-S", "train.lr=0.0005").stdout
 
 
 def _rows(clone):
@@ -40,6 +37,18 @@ def _rows(clone):
         experiment["revs"][0]["name"]: experiment["revs"][0]["data"]
         for experiment in head["experiments"] or []
     }
+
+
+def _in_git(clone):
+    """The names of the experiments that have ended well."""
+    shown = clone.run("git", "for-each-ref", "--format=%(refname)", "refs/exps").stdout.split()
+    return {name.rpartition("/")[2] for name in shown}
+
+
+def test_an_experiment_in_a_temporary_folder_uses_the_main_checkouts_cache(slower, repro):
+    assert "slower" in repro.run("dvc", "exp", "list", "--name-only").stdout
+    assert repro.run("git", "status", "--porcelain").stdout == ""
+    assert len(list((repro.path / ".cache/pixels").iterdir())) == 2, "train and val, decoded once"
 
 
 def test_an_experiment_is_run_compared_shown_applied_and_branched(slower, clean):
@@ -65,31 +74,37 @@ def test_an_experiment_is_run_compared_shown_applied_and_branched(slower, clean)
 
 def test_a_queue_with_choices_runs_one_after_the_other(clean):
     # Of a param that costs no training.
-    queued = clean.run("dvc", "exp", "run", "--queue", "-S", "evaluate.grid_rows=choice(1,3)").stdout
+    queued = clean.run(
+        "dvc", "exp", "run", "--queue", "-n", "tolerance", "-S", "export.tolerance=choice(0.3,0.4)"
+    ).stdout  # fmt: skip
     names = re.findall(r"Queued experiment '([\w-]+)'", queued)
-    assert len(names) == 2
+    assert names == ["tolerance-1", "tolerance-2"]
     clean.run("dvc", "queue", "start")
+    assert "Data and pipelines are up to date" in clean.run("dvc", "repro").stdout, "it runs beside a queue"
     deadline = time.monotonic() + 1800
     while "Queued" in (status := clean.run("dvc", "queue", "status").stdout) or "Running" in status:
         assert time.monotonic() < deadline, status
         # DVC's worker ends early where a busy machine keeps it from answering its own watch for a second.
         if "Running" not in status and "Worker status: 0 active, 0 idle" in status:
             clean.run("dvc", "queue", "start")
-        time.sleep(5)  # asking costs two seconds of computing, and DVC offers nothing to wait for
+        # Asking costs two seconds of computing; what has ended can be seen in Git.
+        until = time.monotonic() + 30
+        while time.monotonic() < until and not set(names) <= _in_git(clean):
+            time.sleep(1)
     assert status.count("Success") == 2, status
     rows = {
-        name: row["params"]["params.yaml"]["data"]["evaluate"]["grid_rows"]
+        name: row["params"]["params.yaml"]["data"]["export"]["tolerance"]
         for name, row in _rows(clean).items()
         if name in names
     }
-    assert sorted(rows.values()) == [1, 3]
+    assert sorted(rows.values()) == [0.3, 0.4]
 
 
 def test_plots_have_names_titles_and_both_axes_named_and_compare_two_runs(slower, clean):
     clean.run("dvc", "plots", "diff", "main", "slower")
     data = json.loads(clean.run("dvc", "plots", "diff", "main", "slower", "--json").stdout)
     plots = {plot.split("::")[-1]: parts for plot, parts in data["data"].items()}
-    titles = {LOSS: "Loss by epoch, beside the gray photo's", "Learning rate": "Learning rate by epoch"}
+    titles = {LOSS: "Loss by epoch, vs. the gray photo's", "Learning rate": "Learning rate by epoch"}
     for name in (LOSS, "Learning rate", CIEDE2000):
         (part,) = plots[name]
         content = part["content"]

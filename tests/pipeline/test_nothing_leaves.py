@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from .conftest import TINY, Clone
+from .conftest import TINY
 
 WATCHED = Path(__file__).with_name("watched.py")
 NAMESPACES = ("unshare", "--net", "--mount")
@@ -49,16 +49,37 @@ COMMANDS = {
     "colorize with torch": [
         PYTHON, "-m", "ungray", "photo.jpg", "--engine", "torch", "-o", "data/torch.jpg",
     ],
+    "colorize with hints of a reference": [
+        PYTHON, "-m", "ungray", "photo.jpg", "--model", "data/hinted/model.onnx",
+        "--like", "photos/photo.jpg",
+        "-o", "data/like.jpg",
+    ],
+    "colorize variants": [
+        PYTHON, "-m", "ungray", "photo.jpg", "--model", "data/hinted/model.onnx",
+        "--variants", "2", "-o", "data/other.jpg",
+    ],
+    "colorize a film": [PYTHON, "-m", "ungray", "data/frames", "--frames", "24", "-o", "data/film.mkv"],
     "colorize serve": [PYTHON, "-m", "ungray", "serve", "--no-browser", "--port", "0"],
     "Python API": [PYTHON, "-c", API],
     "doctor": [PYTHON, "-m", "stages.doctor", "--seconds", "0"],
     "tune": [PYTHON, "-m", "stages.tune"],
     "recipes": [PYTHON, "-m", "stages.recipes", "unet", "--dry-run"],
+    "presets": [PYTHON, "-m", "stages.presets", "quick", "--dry-run"],
+    "hints": [
+        PYTHON, "-m", "stages.evaluate", "hints", "data/hinted/model.onnx",
+        "--photos", "photos", "--most", "1",
+    ],
     "review": [PYTHON, "-m", "stages.filter", "review", "--no-browser", "--port", "0"],
     "compare": [
         PYTHON, "-m", "stages.evaluate", "compare", "data/models/colorizer.safetensors",
         "data/models/colorizer.safetensors", "--photos", "photos",
     ],
+    "sets": [PYTHON, "-m", "stages.evaluate", "sets", "data/models/colorizer.safetensors", "here=photos"],
+    "doctor check": ["sh", "-c", f"{PYTHON} -m stages.doctor check --seconds 1 || [ $? = 1 ]"],
+    "average": [
+        PYTHON, "-m", "stages.train", "average", "data/models", "data/models", "-o", "data/mean.safetensors",
+    ],
+    "hashes": [PYTHON, "-m", "stages.prepare", "hashes", "data/models"],
     "pareto": [PYTHON, "-m", "stages.evaluate", "pareto", "data/models/colorizer.safetensors"],
     "take_out": ["sh", "-c", f"{PYTHON} -m stages.scrape.take_out $(ls data/raw/*/* | head -n 1)"],
 }  # fmt: skip
@@ -66,7 +87,7 @@ SERVERS = ("colorize serve", "review")
 
 
 @pytest.fixture(scope="module")
-def came(tmp_path_factory):
+def came(shipped, hinted, tmp_path_factory):
     """What came of each command: code, said, asked (names) and wrote (paths outside of our folders)."""
     if not shutil.which("unshare"):
         pytest.skip("no network namespace: unshare is not here")
@@ -76,7 +97,8 @@ def came(tmp_path_factory):
     if not namespaces:
         pytest.skip("no network namespace: this system does not let us make one")
     top = tmp_path_factory.mktemp("watched")
-    clone = _clone(top / "clone")
+    clone = _tiny(shipped.copied(top / "clone"))
+    shutil.copytree(hinted.parent, clone.path / "data/hinted")
     (top / "home").mkdir()
     wanted = {
         # Not CI: onnxruntime is silent there.
@@ -116,20 +138,21 @@ def _works(*command):
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def _clone(path):
-    """A tiny clone whose training loads albumentations, with a photo, and no base model."""
-    path.mkdir()
-    clone = Clone(path)
+def _tiny(clone):
+    """Make a clone tiny, with a training that loads albumentations, and photos."""
     values = TINY | {"train.epochs": 1, "train.degradation": 0.5}
     clone.set(**{name.replace(".", "__"): value for name, value in values.items()})
     clone.set(
         tune__trials=1, tune__epochs=1, tune__space={"train.batch_size": [8]},
         tune__fixed={"train.architecture": "unet", "train.start_from": "nothing", "train.lr": 0.001},
     )  # fmt: skip
-    (path / "photos").mkdir()
+    (clone.path / "photos").mkdir()
+    (clone.path / "data/frames").mkdir(parents=True, exist_ok=True)
     photo = Image.fromarray(data.chelsea()).resize((90, 60))
-    photo.save(path / "photo.jpg")
-    photo.save(path / "photos/photo.jpg")
+    photo.save(clone.path / "photo.jpg")
+    photo.save(clone.path / "photos/photo.jpg")
+    for number in range(3):
+        photo.convert("L").save(clone.path / f"data/frames/{number}.png")
     clone.commit("tiny")
     return clone
 

@@ -6,8 +6,19 @@ import time
 
 import pandas as pd
 import pytest
+from ruamel.yaml import YAML
 
 pytestmark = pytest.mark.pipeline
+
+
+def locked(clone):
+    """The stages in dvc.lock, with every param and the checksum of every file."""
+    return YAML(typ="safe").load(clone.read("dvc.lock"))["stages"]
+
+
+def written(clone, pattern):
+    """When the files were written that match ``pattern``."""
+    return {path.stat().st_mtime_ns for path in clone.path.glob(pattern)}
 
 
 def test_the_workflow_leaves_metrics_tables_and_models(repro):
@@ -66,47 +77,38 @@ def test_a_finished_training_leaves_no_checkpoint_so_a_forced_rerun_really_train
     assert not list((repro.path / ".cache").rglob("checkpoint.pt"))
 
 
-def test_forced_again_dvc_lock_stays_as_it_was(repro):
+def test_judged_and_exported_again_dvc_lock_stays_as_it_was(repro):
+    # That the stages before these repeat themselves is seen where they are killed, below.
     lock = repro.read("dvc.lock")
-    repro.run("dvc", "repro", "--force")
+    repro.run("dvc", "repro", "--force", "--downstream", "evaluate")
     assert repro.read("dvc.lock") == lock
     assert repro.run("git", "status", "--porcelain").stdout == ""
 
 
-def test_killed_twice_in_the_middle_the_next_run_ends_with_the_same_result(repro, tiny_clone):
-    for moment in ("data/.prepared.partial", ".cache/train/*/checkpoint.pt"):
-        running = tiny_clone.start("dvc", "repro", "--force")
+def test_killed_twice_and_stopped_by_ctrl_c_it_ends_with_the_same_result(repro, tiny_clone):
+    def stopped_at(moment, how):
+        """Start it; send ``how`` once a file that matches ``moment`` is written; return the exit code."""
+        known = written(tiny_clone, moment)
+        running = tiny_clone.start("dvc", "repro", "train")
         deadline = time.monotonic() + 900
-        while not list(tiny_clone.path.glob(moment)):
+        while written(tiny_clone, moment) <= known:
             assert running.poll() is None, f"it ended before {moment} was there"
             assert time.monotonic() < deadline
             time.sleep(0.002)
-        os.killpg(running.pid, signal.SIGKILL)
-        assert running.wait() == -signal.SIGKILL
-        assert not (tiny_clone.path / "data/models/colorizer.onnx").exists()
-    tiny_clone.run("dvc", "repro", "--force")
-    assert tiny_clone.read("dvc.lock") == repro.read("dvc.lock")
+        os.killpg(running.pid, how)
+        code = running.wait(300)
+        assert not (tiny_clone.path / "data/models/colorizer.safetensors").exists()
+        return code
+
+    checkpoint = ".cache/train/*/checkpoint.pt"
+    assert stopped_at("data/.prepared.partial", signal.SIGKILL) == -signal.SIGKILL
+    assert stopped_at(checkpoint, signal.SIGKILL) == -signal.SIGKILL
+    assert stopped_at(checkpoint, signal.SIGINT) != 0
+    assert list(tiny_clone.path.glob(checkpoint))
+    again = tiny_clone.run("dvc", "repro", "train")
+    assert "train: resuming from" in again.stdout
+    ended, expected = locked(tiny_clone), locked(repro)
+    for stage in ("scrape", "filter", "prepare", "train"):
+        assert ended[stage] == expected[stage]
     left = [p for p in tiny_clone.path.rglob(".*partial*") if ".dvc" not in p.parts]
     assert not left
-
-
-def test_ctrl_c_in_training_saves_a_checkpoint_and_the_next_repro_goes_on(repro, tiny_clone):
-    running = tiny_clone.start("dvc", "repro", "--force")
-    deadline = time.monotonic() + 900
-    while not list(tiny_clone.path.glob(".cache/train/*/checkpoint.pt")):
-        assert running.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    os.killpg(running.pid, signal.SIGINT)
-    assert running.wait(300) != 0
-    assert list(tiny_clone.path.glob(".cache/train/*/checkpoint.pt"))
-    again = tiny_clone.run("dvc", "repro")
-    assert "train: going on from" in again.stdout
-    assert tiny_clone.read("dvc.lock") == repro.read("dvc.lock")
-
-
-def test_an_experiment_in_a_temporary_folder_uses_the_main_checkouts_cache(repro):
-    repro.run("dvc", "exp", "run", "--temp", "-n", "elsewhere", "-S", "train.seed=2")
-    assert "elsewhere" in repro.run("dvc", "exp", "list", "--name-only").stdout
-    assert repro.run("git", "status", "--porcelain").stdout == ""
-    assert len(list((repro.path / ".cache/pixels").iterdir())) == 2, "train and val, decoded once"

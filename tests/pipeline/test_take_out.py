@@ -100,15 +100,15 @@ def test_taken_out_it_is_nowhere_and_does_not_come_back(tiny_clone, box):
     assert "in sync" in clone.run("dvc", "status", "--cloud").stdout
 
 
-def test_what_names_no_photo_is_one_sentence(repro):
-    done = repro.run("python", "-m", "stages.scrape.take_out", "https://photos.example/me.jpg", fails=True)
+def test_what_names_no_photo_is_one_sentence(repro, command):
+    done = command("stages.scrape.take_out", "https://photos.example/me.jpg", folder=repro.path)
     assert done.returncode == 1
     assert done.stderr.startswith("error: https://photos.example/me.jpg is not a file, nor a checksum or URL")
     assert len(done.stderr.strip().splitlines()) == 1
     assert repro.run("git", "status", "--porcelain").stdout == ""
 
 
-def test_its_help_shows_examples(clone):
-    shown = clone.run("python", "-m", "stages.scrape.take_out", "--help").stdout
+def test_its_help_shows_examples(command, tmp_path):
+    shown = command("stages.scrape.take_out", "--help", folder=tmp_path).stdout
     assert "python -m stages.scrape.take_out" in shown
     assert "--dry-run" in shown

@@ -76,6 +76,12 @@ def test_the_hashes_written_from_what_was_prepared_are_of_its_train_photos(here,
     stage.main()
     tests = (index["split"] == "test").sum()
     assert f"the base model was trained on 0 of {tests} test photos" in capsys.readouterr().out
+    np.save("data/base/train_hashes.npy", np.array([1, int(hashes[0])], np.uint64))
+    train_hashes.write(["data/base", "--add"])
+    assert train_hashes.read(Path("data/base")).tolist() == [1, *hashes.tolist()]
+    Path("data/base/train_hashes.npy").unlink()
+    with pytest.raises(UngrayError, match="leave out --add"):
+        train_hashes.write(["data/base", "--add"])
 
 
 def test_the_stage_marks_what_the_base_in_params_yaml_knows(here, capsys):

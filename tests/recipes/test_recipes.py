@@ -1,6 +1,4 @@
-import os
 import shlex
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -29,15 +27,6 @@ def flat(content, above=""):
     for key, value in content.items():
         pairs |= flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
     return pairs
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """A folder with the shipped params.yaml."""
-    shutil.copy(ROOT / "params.yaml", tmp_path)
-    (tmp_path / "data/inbox").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 @pytest.fixture
@@ -81,7 +70,7 @@ def test_one_recipe_after_another_is_that_recipe():
 
 
 def test_what_another_run_left_in_params_yaml_does_not_get_into_a_recipe():
-    shown = {"base", "grid_every", "grid_photos", "seed"}
+    shown = {"base", "freeze_batch_norm", "grid_every", "grid_photos", "seed"}
     shown |= {"degradation_effects", "decay"}  # unused without degradation and the schedule "stable"
     plain = {key for key, value in load(ROOT / "params.yaml")["train"].items() if not isinstance(value, dict)}
     wanted = {f"train.{key}" for key in plain - shown} | {"train.hints.share"}
@@ -125,17 +114,6 @@ def test_a_wrong_name_lists_the_right_ones_or_the_one_that_was_meant(start):
     assert wrong.returncode == 1
     assert all(name in wrong.stderr for name in NAMES)
     assert "did you mean unet?" in start("unte").stderr
-
-
-@pytest.fixture
-def fake_dvc(here, monkeypatch):
-    """A `dvc` that writes down what it is asked and fails with 3."""
-    (here / "bin").mkdir()
-    script = here / "bin/dvc"
-    script.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > asked\nexit 3\n')
-    script.chmod(0o755)
-    monkeypatch.setenv("PATH", str(here / "bin"), prepend=os.pathsep)
-    return script
 
 
 def test_it_prints_and_runs_the_experiment_with_what_the_user_sets_on_top(here, fake_dvc, start):

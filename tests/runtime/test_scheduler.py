@@ -150,7 +150,9 @@ def test_a_worker_says_what_differs_there(shared, change, expected):
 )
 def test_what_is_no_address_of_a_scheduler_is_refused_with_two_that_are(address):
     said = _refusal(address)
-    assert said.startswith(f"machine.scheduler: {address} is no address of a Dask scheduler; write tcp://")
+    assert said.startswith(
+        f"machine.scheduler: {address} is not the address of a Dask scheduler; write tcp://"
+    )
 
 
 @pytest.mark.parametrize(
@@ -159,7 +161,7 @@ def test_what_is_no_address_of_a_scheduler_is_refused_with_two_that_are(address)
 def test_a_network_address_without_tls_is_refused(host):
     said = _refusal(f"tcp://{host}:8786")
     assert (
-        "is not of this machine alone, and everybody who can connect to a scheduler can run code there; use tls://"
+        "is not limited to this machine, and anyone who can connect to a scheduler can run code there; use tls://"
         in said
     )
 
@@ -201,7 +203,7 @@ def test_a_scheduler_that_listens_to_the_network_is_refused(shared):
             pytest.skip("this machine has no address but loopback")
         said = _refusal("tcp://127.0.0.1:" + address.rpartition(":")[2])
     assert f"filter: {address}, of the scheduler tcp://127.0.0.1" in said
-    assert "is open to the network, and everybody who can connect to it can run code there" in said
+    assert "is open to the network, and anyone who can connect to it can run code there" in said
 
 
 def test_over_tls_work_is_done_and_missing_workers_are_waited_for_then_missed(
@@ -267,7 +269,7 @@ def test_the_stages_take_the_scheduler_that_params_name(command, shared, tiny):
     tables.write(verdicts.run(tiny["filter"], manifest, raw, workers=1), Path("data/verdicts.csv"))
     for cached in ("filter", "prepare"):
         shutil.rmtree(Path(".cache") / cached, ignore_errors=True)
-    with pytest.raises(UngrayError, match=r"tcp://10\.0\.0\.5:8786 is not of this machine alone"):
+    with pytest.raises(UngrayError, match=r"tcp://10\.0\.0\.5:8786 is not limited to this machine"):
         command.main()
 
 

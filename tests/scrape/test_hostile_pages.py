@@ -220,7 +220,7 @@ PAGES = {
     ),
     "no coding that we know": (
         answers(b"x", **{"Content-Encoding": "br"}),
-        "a damaged results page (packed in",
+        "a damaged results page (compressed by another method",
     ),
     "no gzip": (
         answers(b"no gzip", **{"Content-Encoding": "gzip"}),

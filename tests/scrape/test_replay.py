@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages.scrape import downloads, gather, manifest
-from stages.scrape.blocklist import TakenOut
+from stages.scrape.blocking import TakenOut
 from ungray.errors import UngrayError
 from ungray.fetch import blob_path
 

@@ -3,7 +3,7 @@ from typing import get_args
 import pytest
 
 from stages.scrape import gather
-from stages.scrape.blocklist import TakenOut
+from stages.scrape.blocking import TakenOut
 from stages.scrape.manifest import keep
 from stages.scrape.params import Params
 from stages.scrape.source import Link

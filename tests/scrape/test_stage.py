@@ -58,7 +58,9 @@ def test_photos_of_a_removed_query_leave_with_a_count_also_when_dvc_deleted_the_
     ended(stage(queries=list(QUERIES)))
     (tmp_path / "checkout/data/manifest.csv").unlink()
     said, _ = ended(stage(queries=["cats", "dogs"]))
-    assert said.endswith("20 photos of 1 query no longer asked (owls) left data/raw; the cache keeps them\n")
+    assert said.endswith(
+        "20 photos of 1 query no longer asked for (owls) left data/raw; the cache keeps them\n"
+    )
     said, _ = ended(stage(queries=["cats", "dogs"]))
     assert "left data/raw" not in said
 

@@ -53,9 +53,9 @@ def before(**counts):
 
 def test_photos_of_queries_that_are_no_longer_asked_are_counted():
     told = summary.left(before(cats=3, dogs=1), [kept("dogs")], cached=True)
-    assert told == "3 photos of 1 query no longer asked (cats) left data/raw; the cache keeps them"
+    assert told == "3 photos of 1 query no longer asked for (cats) left data/raw; the cache keeps them"
     told = summary.left(before(a=1, b=1, c=1, d=1, e=1, f=1), [kept("dogs")], cached=False)
-    assert told == "6 photos of 6 queries no longer asked (a, b, c, d, e ...) left data/raw"
+    assert told == "6 photos of 6 queries no longer asked for (a, b, c, d, e ...) left data/raw"
 
 
 def test_nothing_is_said_where_no_query_left_or_the_source_is_another():

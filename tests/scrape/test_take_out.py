@@ -9,8 +9,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from stages.params import load_all
-from stages.scrape import blocklist, gather, journal, manifest, searches, take_out, traces
-from stages.storage import tables
+from stages.scrape import blocking, gather, journal, manifest, searches, take_out, traces
+from stages.storage import blocklist, tables
 from stages.storage.blocklist import address_mark, encoded
 from ungray.errors import UngrayError
 from ungray.imaging import duplicates, photos
@@ -189,6 +189,7 @@ CACHED = [
     ".dvc/tmp/exps/standalone/tmpa/data/prepared/train-00000.tar",
     ".cache/train/0123456789abcdef/grid-0000.jpg",
     ".cache/train/0123456789abcdef/checkpoint.pt",
+    ".cache/check/photos.jpg",
     "reports/grids/worst.jpg",
     "reports/filter/kept.jpg",
     "reports/train/plots/images/grid/0001.jpg",
@@ -406,7 +407,7 @@ def test_what_names_no_photo_is_said_and_nothing_is_changed(tree, portrait, name
 def test_files_that_are_no_photo_of_ours_are_said(tree, tmp_path_factory):
     folder = tmp_path_factory.mktemp("mail")
     (folder / "letter.jpg").write_text("Dear Sir or Madam")
-    with pytest.raises(UngrayError, match=r"letter\.jpg is no photo of this collection: not an image"):
+    with pytest.raises(UngrayError, match=r"letter\.jpg is not a photo of this collection: not an image"):
         run(folder / "letter.jpg")
     noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(folder / "noise.png")
@@ -441,10 +442,10 @@ def test_a_photo_that_does_not_decode_is_blocked_by_its_checksum(tree, portrait)
 
 def test_the_list_is_sorted_and_learns_a_hash_that_was_missing(tree):
     def known(phash, *addresses):
-        return blocklist.Remembered(None, phash, set(addresses))
+        return blocking.Remembered(None, phash, set(addresses))
 
-    blocklist.add({"b" * 64: known("", "http://b/1"), "a" * 64: known("0123456789abcdef")})
-    blocklist.add({"b" * 64: known("fedcba9876543210", "http://b/2"), "a" * 64: known("")})
+    blocking.add({"b" * 64: known("", "http://b/1"), "a" * 64: known("0123456789abcdef")})
+    blocking.add({"b" * 64: known("fedcba9876543210", "http://b/2"), "a" * 64: known("")})
     marks = " ".join(sorted(map(address_mark, ("http://b/1", "http://b/2"))))
     assert blocklist.BLOCKED.read_text() == (
         f"sha256,phash,words,addresses\n{'a' * 64},0123456789abcdef,,\n{'b' * 64},fedcba9876543210,,{marks}\n"
@@ -455,7 +456,7 @@ def test_scrape_refuses_what_is_blocked_and_says_no_more_of_it(tree, portrait, s
     _, checksum = portrait
     raw = tree / "again"
     attempts = gather.run(
-        scrape_params(source="sample", sample_crops=2), raw, taken_out=blocklist.TakenOut.of([checksum])
+        scrape_params(source="sample", sample_crops=2), raw, taken_out=blocking.TakenOut.of([checksum])
     )
     (refused,) = [attempt for attempt in attempts if attempt.status == "refused"]
     assert (refused.reason, refused.sha256, refused.query) == ("taken out", checksum, "people")
@@ -505,7 +506,7 @@ def test_found_by_a_search_it_is_refused_unasked_ever_after(bing, tree, scrape_p
         raw = tree / "data/raw"
         shutil.rmtree(raw)
         raw.mkdir()
-        out = blocklist.TakenOut.here()
+        out = blocking.TakenOut.here()
         attempts = gather.run(scrape_params(source="bing", queries=("cats",)), raw, taken_out=out)
         manifest.write(attempts, traces.MANIFEST)
         return traces.MANIFEST.read_bytes()
@@ -573,7 +574,7 @@ def test_a_copy_from_another_address_is_not_kept_and_not_asked_for_again(
         shutil.rmtree(tree / "data/raw")
         (tree / "data/raw").mkdir()
         params = scrape_params(source="bing", queries=("cats",))
-        return gather.run(params, tree / "data/raw", taken_out=blocklist.TakenOut.here())
+        return gather.run(params, tree / "data/raw", taken_out=blocking.TakenOut.here())
 
     rows = scrape()
     assert [(row.status, row.reason) for row in rows] == [("refused", "taken out"), ("kept", "")]
@@ -594,7 +595,7 @@ def test_a_copy_in_a_folder_is_refused(tree, portrait, scrape_params, tmp_path_f
     shutil.copy(next((tree / "data/raw/galaxy").iterdir()), box / "two.png")
     raw = tree / "again"
     rows = gather.run(
-        scrape_params(source="folder", folder=str(box)), raw, taken_out=blocklist.TakenOut.here()
+        scrape_params(source="folder", folder=str(box)), raw, taken_out=blocking.TakenOut.here()
     )
     assert [(row.status, row.reason) for row in rows] == [("refused", "taken out"), ("kept", "")]
     assert rows[0].sha256 == checksum
@@ -607,10 +608,10 @@ def test_a_copy_that_was_there_before_goes_with_the_next_run(bing, tree, portrai
         bing.own["/copy"] = COPIES["mirrored"](image.convert("RGB"))
     bing.finds("cats", "/copy", "/photo/3.jpg")
     params = scrape_params(source="bing", queries=("cats",))
-    gather.run(params, tree / "more", taken_out=blocklist.TakenOut.here())
+    gather.run(params, tree / "more", taken_out=blocking.TakenOut.here())
     run(path)
     shutil.rmtree(tree / "more")
-    rows = gather.run(params, tree / "more", taken_out=blocklist.TakenOut.here())
+    rows = gather.run(params, tree / "more", taken_out=blocking.TakenOut.here())
     assert [row.status for row in rows] == ["refused", "kept"]
     assert sha256(bing.own["/copy"]) not in kept_bytes(tree)
 
@@ -623,7 +624,7 @@ def test_its_address_is_not_asked_again_when_a_new_search_finds_it(bing, tree, s
         shutil.rmtree(raw)
         raw.mkdir()
         params = scrape_params(source="bing", queries=("cats",), refresh=refresh)
-        attempts = gather.run(params, raw, taken_out=blocklist.TakenOut.here())
+        attempts = gather.run(params, raw, taken_out=blocking.TakenOut.here())
         manifest.write(attempts, traces.MANIFEST)
         return attempts
 

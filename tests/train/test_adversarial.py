@@ -9,7 +9,7 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from stages.train.device import start_fabric
+from stages.train.devices import start_fabric
 from stages.train.losses import measure_prior
 from stages.train.objective import CURVES, Adversarial, Regression, build_objective
 from stages.train.params import AdversarialParams

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from stages.train import data, device
+from stages.train import data, devices
 from stages.train.data import AHEAD, ahead, load_pixels, mixed_batches, pixels_path, to_rgb, write_header
 from ungray.errors import UngrayError
 from ungray.imaging.grids import write_jpeg
@@ -87,8 +87,8 @@ def test_without_the_compiler_that_compiling_needs_training_says_so(tiny, monkey
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
     machine = tiny["machine"].model_copy(update={"compile": True})
-    with pytest.raises(UngrayError, match=r"machine\.compile is true, but the C\+\+ compiler .* is not here"):
-        device.start_fabric(machine)
+    with pytest.raises(UngrayError, match=r"compile is true, but the C\+\+ compiler .* is not installed"):
+        devices.start_fabric(machine)
 
 
 def test_two_trainings_that_begin_at_once_with_a_cold_cache_both_get_whole_pixels(tmp_path, monkeypatch):
@@ -96,17 +96,17 @@ def test_two_trainings_that_begin_at_once_with_a_cold_cache_both_get_whole_pixel
     for number in range(3):
         write_jpeg(tmp_path / f"{number}.jpg", np.full((16, 16, 3), 40 * number, np.uint8))
     index = pd.DataFrame({"file": [f"{number}.jpg" for number in range(3)], "digest": ["a", "b", "c"]})
-    found, map_photos = [], data.map_photos
+    found, decoded = [], data.decoded
 
     def slowly(*arguments, **about):
-        results = map_photos(*arguments, **about)
+        results = decoded(*arguments, **about)
         yield next(results)
         if not found:  # the other one comes, and is done, while this one is at work
             found.append(None)
             found[0] = load_pixels(index, tmp_path, size=16, workers=1)
         yield from results
 
-    monkeypatch.setattr(data, "map_photos", slowly)
+    monkeypatch.setattr(data, "decoded", slowly)
     mine = load_pixels(index, tmp_path, size=16, workers=1)
     assert (mine == found[0]).all()
     assert mine.shape == (3, 16, 16, 3)

@@ -7,7 +7,6 @@ from skimage import data
 
 from stages.train.hints import Hints, dense, points
 from stages.train.params import HintsParams
-from stages.train.tones import Tones, curve
 from ungray.imaging.color import rgb_to_lab
 
 SHARE = {"share": 1.0, "points": 8.0, "patch": 5, "dense": 0.0}
@@ -84,19 +83,6 @@ def test_dense_hints_are_about_the_photos_own_colors_or_hardly_trusted():
         assert len(weight) == 1
         error = np.median(np.abs(hints[:2] - own)[:, known])
         assert error < 15 or weight <= 0.3, (seed, error, weight)
-
-
-def test_tones_change_brightness_and_nothing_else_and_can_be_drawn_again():
-    tones = Tones(share=1.0, seed=2)
-    seen = tones.batch(photos(), numbers=np.arange(4), epoch=1)
-    assert torch.equal(seen, tones.batch(photos(), numbers=np.arange(4), epoch=1))
-    assert torch.equal(seen[2:], tones.batch(photos()[2:], numbers=np.array([2, 3]), epoch=1))
-    assert not torch.equal(seen, photos())
-    for seed in range(50):
-        levels = curve(np.random.default_rng(seed)).astype(int)
-        assert (np.diff(levels) >= 0).all(), "what was brighter stays so"
-        assert 60 < levels[128] < 196
-    assert torch.equal(Tones(share=0.0, seed=2).batch(photos(), numbers=np.arange(4), epoch=1), photos())
 
 
 def test_hints_are_for_the_architecture_that_takes_them_and_others_train_without(tiny):

@@ -129,7 +129,7 @@ def test_a_longer_training_goes_on_where_the_rate_of_a_shorter_one_began_to_fall
     train("shorter", **shorter)
     *continued, said = train("continued", **longer)
     assert f"the first {steps} steps are those of a shorter training" in said
-    assert "going on from" in said
+    assert "resuming from" in said
     assert "the first" not in train("other", **longer, lr=0.002)[-1]
     if "steps" in shorter:
         assert "the first" not in train("again", **shorter)[-1], "the same training again is a whole one"

@@ -6,7 +6,7 @@ import torch
 
 from stages.export.card import _threads
 from stages.params import Machine
-from stages.train.device import start_fabric
+from stages.train.devices import start_fabric
 from stages.train.run import run
 
 
@@ -26,7 +26,7 @@ def test_as_many_as_machine_threads_says_and_the_model_says_how_many(trained, th
 
 
 def test_one_per_core_if_it_is_0(tiny, monkeypatch):
-    monkeypatch.setattr("stages.train.device.cores", lambda: 3)
+    monkeypatch.setattr("stages.train.devices.cores", lambda: 3)
     start_fabric(tiny["machine"].model_copy(update={"threads": 0}))
     assert torch.get_num_threads() == 3
 

@@ -8,7 +8,7 @@ import torch
 from stages.storage.tables import read
 from stages.train import data, losses, objective
 from stages.train.data import batches, load_pixels
-from stages.train.signals import stoppable
+from stages.train.stopping import stoppable
 from stages.train.validation import Validation
 from ungray.errors import UngrayError
 from ungray.system.files import main_checkout
@@ -130,7 +130,7 @@ def test_a_damaged_checkpoint_is_named_and_training_starts_afresh(
     (checkpoint,) = (here / ".cache").rglob("checkpoint.pt")
     checkpoint.write_bytes(damage(checkpoint.read_bytes()))
     resumed = model_bytes(train(tiny, prepared, here / "r"), here / "a.safetensors")
-    assert "the checkpoint is damaged (its checksum is another)" in capsys.readouterr().err
+    assert "the checkpoint is damaged (its checksum does not match)" in capsys.readouterr().err
     assert resumed == model_bytes(train(tiny, prepared, here / "s"), here / "b.safetensors")
 
 

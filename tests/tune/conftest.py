@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
+from stages.tune import study
+
 ROOT = Path(__file__).parents[2]
 SPACE = {
     "train.batch_size": [4, 8],
@@ -16,14 +18,15 @@ SPACE = {
     "train.loss": ["l1", "mse"],
 }
 # A dead process is noticed after seconds, not half a minute.
-HURRIED = (
-    "import sys; from stages.tune import study; study.HEARTBEAT_SECONDS = 1; "
-    "study.GRACE_SECONDS = 4; from stages.tune.__main__ import main; main()"
-)
+SOON = {"HEARTBEAT_SECONDS": 1, "GRACE_SECONDS": 4}
+HURRIED = f"from stages.tune import study, __main__; vars(study).update({SOON}); __main__.main()"
 
 
 class Place:
     """A folder with prepared photos and params.yaml, in which the search runs as a user would run it."""
+
+    grace = SOON["GRACE_SECONDS"]
+    """Seconds after which a dead process is noticed."""
 
     def __init__(self, path: Path, command=None) -> None:
         self.path, self.command = path, command
@@ -54,8 +57,11 @@ class Place:
         return out if code == 0 else err
 
     def call(self, *arguments, code=0):
-        """Like :meth:`run`, without a new process."""
-        done = self.command("stages.tune", *arguments, folder=self.path)
+        """Like :meth:`run`, hurried and without a new process."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, seconds in SOON.items():
+                patch.setattr(study, name, seconds)
+            done = self.command("stages.tune", *arguments, folder=self.path)
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr
         return done.stdout if code == 0 else done.stderr

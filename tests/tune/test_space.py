@@ -7,6 +7,7 @@ from stages.params import Machine, load
 from stages.train.params import Params as TrainParams
 from stages.tune.params import Params
 from stages.tune.run import prepare
+from stages.tune.space import defaults
 from ungray.errors import UngrayError
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +46,7 @@ def sentence(tmp_path, **changes):
         ({"low": 0.1, "high": float("nan")}, "are numbers"),
         ({"low": False, "high": True}, "are numbers"),
         ({"low": 0.1, "high": 0.5, "hihg": 1}, "without hihg"),
-        ({"low": 0, "high": 1, "log": True}, "low is over 0, as log wants it"),
+        ({"low": 0, "high": 1, "log": True}, "low is over 0, as log requires"),
         ({"low": 0.1, "high": 1.0, "log": 1}, "log is true or false"),
         ({"low": 1, "high": 5, "log": True, "step": 2}, "log or step, not both"),
         ({"low": 1, "high": 5, "step": 0}, "step is over 0"),
@@ -112,3 +113,19 @@ def test_the_shipped_space_is_the_ancestors_five_and_is_right(tmp_path):
     assert params.trials == 50
     # All is well but for the photos.
     assert "index.csv not found" in sentence(tmp_path)
+
+
+def test_the_defaults_are_taken_as_far_as_the_space_contains_them():
+    content = {"lr": 0.001, "loss": "l1", "batch_size": 30, "epochs": 3, "unet": {"channels": [4, 8]}}
+    space = {
+        "train.lr": {"low": 0.0001, "high": 0.01, "log": True},
+        "train.loss": ["mse"],
+        "train.unet.channels": [[4, 8], [8, 16]],
+        "train.batch_size": {"low": 10, "high": 50, "step": 10},
+        "train.epochs": {"low": 2, "high": 8, "step": 2},
+    }
+    assert defaults(content, space) == {
+        "train.lr": 0.001,
+        "train.unet.channels": [4, 8],
+        "train.batch_size": 30,
+    }

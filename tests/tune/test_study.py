@@ -11,6 +11,7 @@ from optuna.trial import TrialState, create_trial
 
 from stages.params import Machine, load
 from stages.storage import cache
+from stages.train import run as training
 from stages.train.params import Params as TrainParams
 from stages.train.state import State
 from stages.tune import run, study, trial
@@ -53,7 +54,7 @@ def trained(monkeypatch):
         model = SimpleNamespace(provenance={"epoch": params.epochs})
         return SimpleNamespace(model=model, work=cache.folder("train", "none"), state=state)
 
-    monkeypatch.setattr(trial, "train", train)
+    monkeypatch.setattr("stages.train.run.run", train)
     return asked
 
 
@@ -97,6 +98,9 @@ def test_the_draws_follow_from_the_seed(begin, trained, sampler):
     first, again = begin(sampler=sampler, trials=8, seed=3), begin(sampler=sampler, trials=8, seed=3)
     drawn = do_all(first)
     assert drawn["train.lr"].nunique() == 8
+    # The first trial is the defaults, whatever the seed.
+    shipped = {"train.batch_size": 8, "train.lr": 0.001}
+    assert {key: drawn[key][0] for key in shipped} == shipped
     again.study.tell(again.study.ask(), state=TrialState.FAIL)  # a trial that has no slot changes nothing
     fresh = begin(sampler=sampler, trials=8, seed=3, storage="sqlite:///other.db")
     assert do_all(fresh).equals(drawn)
@@ -122,21 +126,21 @@ def test_a_bad_combination_of_good_values_fails_with_its_sentence(begin, trained
             RuntimeError("DefaultCPUAllocator: can't allocate\nat x.cpp:1"),
             "DefaultCPUAllocator: can't allocate",
         ),
-        (MemoryError(), "MemoryError, most likely for want of memory"),
+        (MemoryError(), "MemoryError, most likely because memory ran out"),
     ],
 )
 def test_what_goes_wrong_in_a_trial_is_its_note(begin, monkeypatch, error, words):
     def train(*_, **__):
         raise error
 
-    monkeypatch.setattr(trial, "train", train)
+    monkeypatch.setattr("stages.train.run.run", train)
     rows = do_all(begin(trials=2))
     assert list(rows["state"]) == ["failed", "failed"]
     assert list(rows["note"]) == [words, words]
 
 
 def test_a_fault_of_ours_is_not_taken_for_a_bad_trial(begin, monkeypatch):
-    monkeypatch.setattr(trial, "train", lambda *_, **__: {}["missing"])
+    monkeypatch.setattr("stages.train.run.run", lambda *_, **__: {}["missing"])
     with pytest.raises(KeyError):
         do_all(begin(trials=2))
 
@@ -160,7 +164,7 @@ def test_a_process_that_died_before_its_first_sign_of_life_is_noticed_too(begin,
 
 def test_a_trial_that_another_process_took_over_is_left_to_it(begin, trained, monkeypatch):
     search = begin(trials=2)
-    (train, first) = trial.train, []
+    (train, first) = training.run, []
 
     def asleep(*arguments, on_epoch, **options):
         if not first:
@@ -168,7 +172,7 @@ def test_a_trial_that_another_process_took_over_is_left_to_it(begin, trained, mo
             search.study.tell(0, state=TrialState.FAIL)  # what others do after half a minute without a sign
         return train(*arguments, on_epoch=on_epoch, **options)
 
-    monkeypatch.setattr(trial, "train", asleep)
+    monkeypatch.setattr("stages.train.run.run", asleep)
     rows = do_all(search)
     assert list(rows["trial"]) == [0, 1]
     assert list(rows["state"]) == ["complete", "complete"]

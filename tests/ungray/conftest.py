@@ -125,3 +125,16 @@ def colorizer(colorful):
     from ungray.colorizer import Colorizer
 
     return Colorizer.load(colorful)
+
+
+@pytest.fixture(scope="session")
+def featureless(hinted):
+    """The path of the same model as an earlier version exported it: without features."""
+    import onnx
+
+    content = onnx.load(hinted.with_suffix(".onnx"))
+    assert [output.name for output in content.graph.output] == ["ab", "features"]
+    del content.graph.output[1]
+    path = hinted.with_name("featureless.onnx")
+    onnx.save(content, path)
+    return path

@@ -24,7 +24,7 @@ def test_a_wrong_saturation_is_an_error_of_the_callers(colorizer, saturation):
 
 @pytest.mark.parametrize("photo", ["photo.jpg", None, PHOTO.tolist(), PHOTO.astype(float), PHOTO[:0]])
 def test_what_is_no_photo_is_an_error_of_the_callers(colorizer, photo):
-    with pytest.raises(ArgumentError, match="no photo"):
+    with pytest.raises(ArgumentError, match=r"is no(t a)? photo"):
         colorizer.colorize(photo)
 
 
@@ -43,5 +43,5 @@ def test_a_hint_without_a_place_is_an_error_of_the_callers(place):
 
 
 def test_an_unknown_engine_is_an_error_of_the_callers(colorizer):
-    with pytest.raises(ValueError, match="there is no engine magic"):
+    with pytest.raises(ValueError, match="unknown engine magic"):
         Colorizer.load(colorizer.path, engine="magic")

@@ -175,7 +175,7 @@ def test_fractions_are_levels_in_0_to_1(colorizer):
 def test_numbers_that_are_no_levels_are_refused(colorizer):
     for integers in ([[-1, 9]], [[0, 65536]]):
         with pytest.raises(
-            UngrayError, match=r"integers in .* is no photo; give levels in 0..255 or 0..65535"
+            UngrayError, match=r"integers in .* is not a photo; give levels in 0..255 or 0..65535"
         ):
             colorizer.colorize(Image.fromarray(np.int32(integers)))
     with pytest.raises(UngrayError, match=r"floating-point values beyond 0\.\.1"):
@@ -220,7 +220,7 @@ def test_what_is_neither_an_image_nor_an_array_is_refused_in_a_sentence(colorize
 
 def test_what_is_no_photo_is_refused_in_a_sentence(colorizer):
     for bad in (np.zeros((4, 4)), np.zeros((4, 4, 5), np.uint8), np.zeros((0, 4), np.uint8)):
-        with pytest.raises(UngrayError, match="is no photo; give uint8 or uint16"):
+        with pytest.raises(UngrayError, match="is not a photo; give uint8 or uint16"):
             colorizer.colorize(bad)
 
 
@@ -285,9 +285,9 @@ def test_the_base_model_is_the_default_in_either_file_and_else_the_one_trained_h
 
 
 def test_a_model_that_is_none_is_named(colorful, tmp_path):
-    with pytest.raises(UngrayError, match="no engine cuda; use auto, torch or onnxruntime"):
+    with pytest.raises(UngrayError, match="unknown engine cuda; use auto, torch or onnxruntime"):
         Colorizer.load(colorful, engine="cuda")
-    with pytest.raises(UngrayError, match=r"letter\.txt is no model"):
+    with pytest.raises(UngrayError, match=r"letter\.txt is not a model"):
         Colorizer.load(tmp_path / "letter.txt")
     for name in ("model.onnx", "model.safetensors"):
         with pytest.raises(UngrayError, match=f"{name} not found"):

@@ -2,37 +2,24 @@
 
 import numpy as np
 import pytest
-import torch
 
-from stages.export.to_onnx import check_onnx, write_onnx
+from stages.export.to_onnx import check_onnx
 from ungray import networks
 from ungray.colorizer import Colorizer
 from ungray.errors import ArgumentError
 from ungray.hints import Hint, drawn
+from ungray.imaging import spreading
 from ungray.imaging.color import rgb_to_lab
 from ungray.imaging.spreading import corrected
 
-CONFIGURATION = {
-    "architecture": "lite_unet", "working_size": 64, "decoder": [16, 16, 8, 8], "hints": True,
-}  # fmt: skip
-
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
+def model(hinted):
     """The path of a model that takes hints, .safetensors, the .onnx beside it; its hints do something."""
-    torch.manual_seed(0)
-    network = networks.build(CONFIGURATION)
-    for layer in (network.encoder.stem_hints, *network.merge_hints):
-        torch.nn.init.normal_(layer.weight, std=0.5)
-    with torch.no_grad():
-        network.head.weight *= 0.1
-    path = tmp_path_factory.mktemp("hinted") / "model.safetensors"
-    networks.save_model(path, networks.Model(network.eval(), {}))
-    saved = networks.load_model(path)
-    write_onnx(path.with_suffix(".onnx"), saved, opset=18)
     lightness = 100 * np.random.default_rng(0).random((64, 96), np.float32)
-    assert check_onnx(path.with_suffix(".onnx"), saved, [lightness], tolerance=0.25) < 0.25
-    return path
+    saved = networks.load_model(hinted)
+    assert check_onnx(hinted.with_suffix(".onnx"), saved, [lightness], tolerance=0.25) < 0.25
+    return hinted
 
 
 @pytest.fixture(scope="module")
@@ -111,17 +98,18 @@ def test_a_hint_beside_the_photo_and_hints_for_other_photos_are_refused(model, p
         colorizer.colorize_batch([photo, photo], hints=[()])
 
 
-def test_a_hint_is_met_at_its_place_and_followed_as_far_as_lightness_is_even(model):
+def test_a_hint_is_met_at_its_place_and_followed_more_where_the_photo_is_alike(model):
     gray = np.full((128, 160), 90, np.uint8)
     gray[:, 80:] = 200
     colorizer = Colorizer.load(model)
     red = Hint(30, 60, "#8a4a4a")
-    lab = rgb_to_lab(colorizer.colorize(gray, hints=[red]))
-    plain = rgb_to_lab(colorizer.colorize(gray))
-    assert np.abs(lab[60, 30, 1:] - red.ab()).max() < 3
-    assert np.abs(lab[100, 60, 1:] - red.ab()).max() < 15, "the same even surface"
-    assert np.abs(lab[60, 30, 1:] - plain[60, 30, 1:]).max() > 15
-    assert np.abs(lab[60, 120, 1:] - red.ab()).max() > 15, "beyond an edge"
+    lab = rgb_to_lab(colorizer.colorize(gray, hints=[red]))[..., 1:]
+    plain = rgb_to_lab(colorizer.colorize(gray))[..., 1:]
+    assert np.abs(lab[60, 30] - red.ab()).max() < 3
+    change = np.hypot(*(lab - plain).T).T
+    assert change[60, 30] > 15
+    assert change[60, 30] > change[60, 50] > change[60, 70], "the nearer the more"
+    assert change[60, 70] > 2 * change[60, 90], "beyond an edge"
 
 
 def test_what_is_hardly_trusted_leaves_the_networks_answer():
@@ -133,3 +121,45 @@ def test_what_is_hardly_trusted_leaves_the_networks_answer():
     assert np.abs(corrected(lightness, ab, hints)[11, 11] - [60, 40]).max() < 1
     hints[2] *= 0.2
     assert np.abs(corrected(lightness, ab, hints)).max() < 2
+
+
+def test_a_large_correction_reaches_less_far_than_a_small_one():
+    lightness = np.full((64, 64), 50, np.float32)
+    ab = np.zeros((64, 64, 2), np.float32)
+    shares = []
+    for size in (4, 60):
+        hints = np.zeros((3, 64, 64), np.float32)
+        hints[:, 31:34, 31:34] = np.array([size, 0, 1])[:, None, None]
+        found = corrected(lightness, ab, hints)[..., 0] / size
+        assert found[32, 32] == pytest.approx(1, abs=0.02)
+        assert found[32, 33] > found[32, 40] > found[32, 63] > 0
+        shares.append(found[32, 2])
+    assert shares[0] > 1.5 * shares[1]
+
+
+def test_each_patch_is_one_point_and_many_points_are_thinned(monkeypatch):
+    rng = np.random.default_rng(0)
+    lightness = rng.uniform(20, 80, (24, 40)).astype(np.float32)
+    ab = rng.normal(0, 10, (24, 40, 2)).astype(np.float32)
+    hints = np.zeros((3, 24, 40), np.float32)
+    hints[:, :2, :2] = np.array([20, 0, 1])[:, None, None]  # a patch in a corner
+    hints[:, 9:12, 9:12] = np.array([20, -30, 1])[:, None, None]
+    hints[:, 9:12, 12] = np.array([5, 5, 1])[:, None]  # of another, which the one before overlaps
+    assert sorted(spreading._points(hints)[0]) == [0, 9 * 40 + 12, 10 * 40 + 10, 10 * 40 + 12, 11 * 40 + 12]
+    hints[:2] = rng.normal(0, 10, (2, 24, 40))
+    hints[2] = 1
+    found = corrected(lightness, ab, hints)
+    assert np.abs(found - hints[:2].transpose(1, 2, 0)).mean() < 10, "960 pixels, of which 240 count"
+    assert len(spreading._points(hints)[0]) <= spreading.MOST
+    monkeypatch.setattr(spreading, "MOST", 5000)
+    exact = corrected(lightness, ab, hints)
+    assert np.abs(exact - hints[:2].transpose(1, 2, 0)).max() < 2
+
+
+def test_hints_that_are_not_certain_are_told_from_the_others():
+    hints = np.zeros((3, 8, 8), np.float32)
+    hints[:, 1, 1] = 20, 30, 1
+    hints[:, 5, 5] = 20, 30, 0.6
+    seen = spreading.doubtful(hints)
+    assert not seen[:, 1, 1].any()
+    assert (seen[:, 5, 5] == hints[:, 5, 5]).all()

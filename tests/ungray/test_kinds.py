@@ -6,6 +6,7 @@ import json
 import cv2
 import numpy as np
 import pillow_heif
+import pytest
 import tifffile
 from PIL import Image
 from skimage import data
@@ -36,6 +37,29 @@ def test_further_pages_are_counted_and_colored_when_asked_for(colorize, tmp_path
     assert len(light) == 3
     for page, seen in enumerate(light):
         assert np.corrcoef(seen.ravel(), np.roll(SCENE, 20 * page, axis=1).mean(axis=2).ravel())[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("kind", ["png", "avif", "heic", "gif"])
+def test_an_animation_given_as_a_photo_says_that_its_first_picture_was_taken(colorize, tmp_path, kind):
+    moving = tmp_path / f"moving.{kind}"
+    pictures = [Image.fromarray(np.roll(SCENE, 20 * number, axis=1)) for number in range(3)]
+    if kind == "heic":
+        burst = pillow_heif.HeifFile()
+        for picture in pictures:
+            burst.add_from_pillow(picture)
+        burst.save(moving)
+    else:
+        pictures[0].save(moving, save_all=True, append_images=pictures[1:])
+    photo = moving.rename(tmp_path / "moving.png") if kind == "gif" else moving  # else it is a film
+    code, out, err = colorize(photo, "-o", tmp_path / "out.png", "--json")
+    (row,) = json.loads(out)["photos"]
+    assert (code, row["pictures"]) == (0, 3), err
+    assert "took only the first picture of 1 photo (2 more)" in err
+    colored = np.asarray(Image.open(tmp_path / "out.png")).mean(axis=2)
+    assert np.corrcoef(colored.ravel(), SCENE.mean(axis=2).ravel())[0, 1] > 0.95
+    Image.fromarray(SCENE).save(tmp_path / "still.png")
+    code, out, err = colorize(tmp_path / "still.png", "--json")
+    assert (json.loads(out)["photos"][0]["pictures"], "first picture" in err) == (1, False)
 
 
 def test_pages_go_into_no_other_format_than_tiff(colorize, tmp_path):

@@ -89,4 +89,4 @@ def test_vivid_that_changes_nothing_says_so_wherever_it_is_offered(checkout, sai
     assert "Vivid changes nothing" not in offered.about("base")
     assert (Colorizer.load("mine").vivid, Colorizer.load("base").vivid) == (Vivid(1), Vivid(2))
     card = _vivid({"vivid": {"saturation": 1.0}})
-    assert card[1].startswith("The same colors as without")
+    assert card[1].startswith("The same as the plain colors")

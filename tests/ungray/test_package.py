@@ -17,7 +17,7 @@ from PIL import Image
 from skimage import data
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("torch", "torchvision", "dvc", "dvclive", "lightning_fabric", "pandas", "gradio", "scipy", "stages")
+HEAVY = ("torch", "torchvision", "dvc", "dvclive", "lightning_fabric", "pandas", "h11", "scipy", "stages")
 
 
 def required(requirements):

@@ -118,7 +118,7 @@ def alone(state: Path, address: str) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         other = address_file.read_text() if address_file.exists() else "another port"
-        raise UngrayError(f"the review page is already open, at {other}; use that one, or end it") from None
+        raise UngrayError(f"the review page is already open, at {other}; use that one, or close it") from None
     try:
         address_file.write_text(address)
         yield

@@ -79,7 +79,7 @@ class Decisions:
             return self._known
         stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
         if stamp != self._stamp:
-            self._known = read(self.path)
+            self._known = read_decisions(self.path)
             self._stamp = stamp
         return self._known
 
@@ -89,7 +89,7 @@ class Decisions:
         self._known, self._stamp = decisions, None
 
 
-def read(path: Path) -> dict[str, Decision]:
+def read_decisions(path: Path) -> dict[str, Decision]:
     """Return the decisions in the table at ``path`` by sha256.
 
     Raises:

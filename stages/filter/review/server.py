@@ -117,7 +117,7 @@ class Review:
         def changed(standing: Decision | None) -> Decision | None:
             kind, note = (standing.decision, standing.note) if standing else (None, "")
             if change.over and (kind, note) != (change.over.decision, change.over.note):
-                raise ConflictError(f"{row['file']} got another decision elsewhere, which is kept")
+                raise ConflictError(f"{row['file']} was decided elsewhere meanwhile; that decision is kept")
             if change.decision is None:
                 return None
             note = note if change.note is None else one_line(change.note)

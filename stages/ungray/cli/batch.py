@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ungray.cli.hints import HintSources, Known, hints_name
 from ungray.cli.inputs import Task
-from ungray.cli.outputs import FORMATS, OTHERS
+from ungray.cli.outputs import FORMATS, OTHERS, outputs_of
 from ungray.cli.summary import Result
 from ungray.errors import UngrayError
 from ungray.imaging import exif, photo_files, photos
@@ -29,6 +30,7 @@ from ungray.system.terminal import FULL, write_out
 
 if TYPE_CHECKING:
     from ungray.colorizer import Colorizer
+    from ungray.hints import Hint
 
 
 PIXELS_AT_ONCE = 100_000_000
@@ -45,6 +47,9 @@ class Options:
     format: str | None = None
     quality: int = 95
     pages: bool = False
+    variants: int = 0
+    overwrite: bool = False
+    hints: HintSources = field(default_factory=HintSources)
 
 
 class Batch:
@@ -104,7 +109,7 @@ class Batch:
         except UngrayError as error:
             reason = str(error)
         except MemoryError:
-            reason = "needs more memory than there is"
+            reason = "needs more memory than is available"
         except FileNotFoundError:
             reason = "not found"
         except OSError as error:
@@ -112,11 +117,11 @@ class Batch:
                 raise
             reason = error.strerror or str(error)
         except Exception as error:
-            reason = f"a fault of colorize ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
+            reason = f"a bug in colorize ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
         return Result(task, "failed", reason=reason)
 
     def _color(self, task: Task) -> Result:
-        content = read(task)
+        content = read_bytes(task)
         kind, width, height = photos.probe(content)
         output, format = self._output(task, kind)
         with self.room.taken(width * height):
@@ -125,23 +130,56 @@ class Batch:
             taken = pages if self.options.pages else 1
             if taken > 1 and format != "tif":
                 raise UngrayError(f"has {pages} pages, which only a TIFF holds; add --format tif")
+            known = self.options.hints.of(task, first, self.colorizer)
+            if taken > 1 and (known.hints or self.options.variants):
+                raise UngrayError("has several pages, and hints and variants are for one; leave out --pages")
+            result = Result(
+                task, "colored", output=output, pages=pages, taken=taken, pictures=first.pictures,
+                hints=len(known.hints), hints_from=known.sources, unlike=known.unlike,
+            )  # fmt: skip
+            if self.options.variants and output is not None:
+                del content
+                return self._write_variants(result, first, known, output, format)
             if taken == 1:
                 del content
-                encoded = photo_files.encode(
-                    *self._colored(first), format=format, quality=self.options.quality
-                )
+                encoded = self._encoded(first, known.hints, format)
             else:
                 others = (_photo(task, content, page) for page in range(1, pages))
                 encoded = photo_files.encode_pages(map(self._colored, chain([first], others)))
-        result = Result(task, "colored", output=output, pages=pages, taken=taken)
         with self.gate.open():
             write(output, encoded)
             self.unreported[task] = result
         return result
 
-    def _colored(self, photo: photo_files.Photo) -> tuple[photo_files.Photo, NDArray[Any]]:
+    def _write_variants(
+        self, result: Result, photo: photo_files.Photo, known: Known, output: Path, format: str
+    ) -> Result:
+        """Write the variants of a photo, each with its hints file, and return the result."""
+        from ungray.hints import hints_json
+        from ungray.variants import variants
+
+        found = variants(self.colorizer, photo, number=self.options.variants, hints=known.hints)
+        outputs = outputs_of(output, len(found))
+        result = replace(result, output=outputs[0], variants=tuple(outputs))
+        for path, hints in zip(outputs, found, strict=True):
+            if path.exists() and not self.options.overwrite:
+                continue  # as one photo is, whoever wrote it
+            encoded = self._encoded(photo, hints, format)
+            of_hints = hints_json(hints, width=photo.width, height=photo.height).encode()
+            with self.gate.open():
+                write(hints_name(path), of_hints)
+                write(path, encoded)
+        self.unreported[result.task] = result
+        return result
+
+    def _encoded(self, photo: photo_files.Photo, hints: Sequence[Hint], format: str) -> bytes:
+        return photo_files.encode(*self._colored(photo, hints), format=format, quality=self.options.quality)
+
+    def _colored(
+        self, photo: photo_files.Photo, hints: Sequence[Hint] = ()
+    ) -> tuple[photo_files.Photo, NDArray[Any]]:
         """Return what is to be written: a photo and its colors, or gray and colored side by side."""
-        prediction = self.colorizer.predict(photo)
+        prediction = self.colorizer.predict(photo, hints=hints)
         rgb = prediction.render(saturation=self.options.saturation, vivid=self.options.vivid)
         if self.options.compare:
             return side_by_side(photo, prediction.render(saturation=0.0), rgb)
@@ -218,7 +256,7 @@ class Gate:
             self.changed.wait_for(lambda: not self.inside)
 
 
-def read(task: Task) -> bytes:
+def read_bytes(task: Task) -> bytes:
     """Return the bytes of a photo's file, from any source.
 
     Raises:
@@ -281,5 +319,5 @@ def side_by_side(
     if metadata.exif:  # it says how wide the photo is
         said = Image.Exif()
         said.load(metadata.exif)
-        metadata = replace(metadata, exif=exif.read(said, size=levels.shape[::-1]).exif)
+        metadata = replace(metadata, exif=exif.for_copy(said, size=levels.shape[::-1]).exif)
     return replace(photo, gray=levels, alpha=alpha, metadata=metadata), np.hstack([gray, colored])

@@ -15,7 +15,11 @@ from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from ungray.errors import UngrayError
+from ungray.film.formats import FILMS, is_animation
 from ungray.imaging.reading.formats import SUFFIXES as PHOTOS  # a file that the user names is always tried
+
+TAKEN = frozenset((*PHOTOS, *FILMS))
+"""The extensions that are taken in folders."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +29,7 @@ class Task:
     ``photo`` is what the user named: a path, an address, or - for standard input. ``below`` is its path
     relative to the folder that was named, else its file name. ``output`` is None for standard output; it has
     no extension yet if only the content determines it (``by_content``). ``trouble`` says why there will be no
-    output.
+    output. ``film`` is whether it is a film: a file, or a folder of frames.
     """
 
     photo: str
@@ -34,20 +38,28 @@ class Task:
     output: Path | None = None
     by_content: bool = False
     trouble: str = ""
+    film: bool = False
 
 
-def find(arguments: Sequence[str], *, output: Path | None) -> tuple[list[Task], Counter[str]]:
+def find(
+    arguments: Sequence[str], *, output: Path | None, frames: bool = False
+) -> tuple[list[Task], Counter[str]]:
     """Return the photos that ``arguments`` name, each once, including those that could not be accessed.
 
     Args:
         arguments: paths, folders, glob patterns, addresses, or "-".
         output: a folder, existing or not, that is not searched for photos.
+        frames: whether each folder is one film, of numbered frames.
 
     Returns:
         The photos, and the number of files passed over in folders, by extension in lower case.
     """
     passed: set[Path] = set()
-    tasks = _each_once(task for argument in arguments for task in _find(argument, arguments, output, passed))
+    tasks = _each_once(
+        task
+        for argument in arguments
+        for task in ([_frames(argument)] if frames else _find(argument, arguments, output, passed))
+    )
     return tasks, kinds(passed)
 
 
@@ -142,7 +154,17 @@ def _plain_parts(pattern: str) -> Iterator[str]:
 
 
 def _file(path: Path, below: Path) -> Task:
-    return Task(photo=str(path), kind="file", below=below)
+    film = path.suffix.lower() in FILMS or is_animation(path)
+    return Task(photo=str(path), kind="file", below=below, film=film)
+
+
+def _frames(argument: str) -> Task:
+    """Return the task of a folder of numbered frames."""
+    path = Path(argument)
+    if not is_folder(path):
+        return _missing(argument, "--frames takes folders of numbered frames, and this is none")
+    name = Path(path.resolve().name or "frames")
+    return Task(photo=str(path), kind="file", below=name, film=True)
 
 
 def _missing(argument: str, why: str) -> Task:
@@ -215,7 +237,7 @@ class Search:
     def _further(self, path: Path, rest: Sequence[str], *, real_folder: bool = False) -> Iterator[Path]:
         if not rest or real_folder or is_folder(path):
             yield from self.matching(path, rest)
-        elif path.suffix.lower() not in PHOTOS and os.path.islink(path):  # noqa: PTH114, see _enters
+        elif path.suffix.lower() not in TAKEN and os.path.islink(path):  # noqa: PTH114, see _enters
             yield from self._photo(path)  # it may have led to a folder
 
     def _inside(self, folder: Path) -> list[tuple[Path, bool]]:
@@ -253,7 +275,7 @@ class Search:
 
     def _photo(self, path: Path) -> Iterator[Path]:
         """Yield a path if it is a photo; a broken link is a trouble."""
-        if path.suffix.lower() not in PHOTOS and not os.path.islink(path):  # noqa: PTH114, see _enters
+        if path.suffix.lower() not in TAKEN and not os.path.islink(path):  # noqa: PTH114, see _enters
             self.passed.add(path)
             return
         try:
@@ -262,7 +284,7 @@ class Search:
             there, why = None, str(error)
         if there is None:
             self.troubles.append(_missing(str(path), why))
-        elif path.suffix.lower() not in PHOTOS:
+        elif path.suffix.lower() not in TAKEN:
             self.passed.add(path)
         elif stat.S_ISREG(there.st_mode):  # not a pipe, to which nobody may ever write
             yield path

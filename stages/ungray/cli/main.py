@@ -7,7 +7,10 @@ import math
 import sys
 from collections.abc import Callable
 
-from ungray.cli.outputs import UsageError
+from ungray.cli.films import parse_rate, parse_time
+from ungray.cli.hints import parse_hint
+from ungray.cli.outputs import MOST_VARIANTS, UsageError
+from ungray.film.formats import CODECS
 from ungray.imaging.reading.formats import NAMES
 from ungray.system.console import run_command
 from ungray.system.limits import MAX_PIXELS
@@ -19,9 +22,14 @@ EXAMPLES = """examples:
   colorize photo.jpg --model mine            by the model trained here, not by the base model
   colorize scans/ -o colored/ --jobs 2      a folder and all below it, under the same names
   colorize 'scans/**/*.png' -o colored/     a pattern; in quotes the folders are kept
+  colorize photo.jpg --hint 120,80,#aa3322   the color at a pixel is known: in quotes where # begins a comment
+  colorize photo.jpg --like other.jpg        places that look alike take the colors of another photo
+  colorize photo.jpg --variants 4            four plausible colorings to choose from
   colorize https://example.org/photo.jpg     a photo of the web
   colorize - <in.jpg >out.jpg                standard input to standard output
   colorize scans/ --compare --dry-run        what would be written: gray and colored side by side
+  colorize film.mp4                          film-colored.mp4, with its sound; --preview 10s for a first look
+  colorize frames/ --frames 24 -o film.mkv   a folder of numbered frames, as one film
   colorize serve                             the web page, on this machine alone; see colorize serve --help
 
 A photo whose output exists is skipped, whatever model and options made it; --overwrite makes it again. A
@@ -92,7 +100,9 @@ def _parser() -> Parser:
         help="what runs the model (default: onnxruntime where the model was exported, else torch)",
     )
     _add_color(parser.add_argument_group("color"))
+    _add_hints(parser.add_argument_group("hints: what you know of its colors"))
     _add_files(parser.add_argument_group("files"))
+    _add_films(parser.add_argument_group("films"))
     _add_running(parser.add_argument_group("running"))
     return parser
 
@@ -107,6 +117,35 @@ def _add_color(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--vivid", action="store_true", help="livelier colors, at the price of more error")
     group.add_argument("--compare", action="store_true", help="gray and colored side by side in one picture")
+
+
+def _add_hints(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--hint",
+        type=parse_hint,
+        action="append",
+        metavar="X,Y,#RRGGBB",
+        help="the color at a pixel of the upright photo; a fourth value, over 0 and at most 1, says how much "
+        "it is trusted (default: 1); may be given several times",
+    )
+    group.add_argument(
+        "--hints",
+        metavar="PATH",
+        help="a hints file (JSON, as the page and --variants write it), or a folder with one per photo, "
+        "a.hints.json for a.jpg (default: that file beside its photo, if there is one)",
+    )
+    group.add_argument(
+        "--like",
+        metavar="PHOTO",
+        help="a photo in color of something similar: places that look alike take its colors",
+    )
+    group.add_argument(
+        "--variants",
+        type=_number(int, 1, MOST_VARIANTS),
+        default=0,
+        metavar="N",
+        help="write N plausible colorings, NAME-1 to NAME-N, each with its hints file to go on from",
+    )
 
 
 def _add_files(group: argparse._ArgumentGroup) -> None:
@@ -128,6 +167,40 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
         help="color all pages of a TIFF, into one TIFF (default: the first page)",
     )
     group.add_argument("--overwrite", action="store_true", help="make outputs again that exist already")
+
+
+def _add_films(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--codec",
+        choices=tuple(CODECS),
+        help="of the pictures; sound and subtitles are copied (default: h264, vp9 for WebM)",
+    )
+    group.add_argument(
+        "--crf",
+        type=_number(int, 0, 63),
+        metavar="N",
+        help="quality of h264, hevc, vp9 and av1: the lower, the better and larger (default: "
+        + ", ".join(f"{codec.crf} for {name}" for name, codec in CODECS.items() if codec.crf)
+        + ")",
+    )
+    group.add_argument(
+        "--start", type=parse_time, metavar="TIME", help="color from here on: seconds, or 1:30, or 1:02:03"
+    )
+    group.add_argument("--end", type=parse_time, metavar="TIME", help="color up to here")
+    group.add_argument(
+        "--preview",
+        type=parse_time,
+        metavar="TIME",
+        help="color this much from the start, as 10s, into NAME-preview",
+    )
+    group.add_argument(
+        "--frames",
+        type=parse_rate,
+        metavar="RATE",
+        help="take each folder as the numbered frames of one film, and write frames, or with -o film.mp4 a "
+        "film of this many frames a second",
+    )
+    group.add_argument("--force", action="store_true", help="color films that are in color already, too")
 
 
 def _add_running(group: argparse._ArgumentGroup) -> None:

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ungray.cli.inputs import PHOTOS, Task, find, identity, is_folder, is_pattern, look_at
+from ungray.cli.inputs import PHOTOS, TAKEN, Task, find, identity, is_folder, is_pattern, look_at
 from ungray.errors import UngrayError
+from ungray.film.formats import ANIMATIONS
+from ungray.film.formats import OUTPUTS as FILMS
 from ungray.imaging.reading.formats import RAW_SUFFIXES
 
 FORMATS = {".jpg": "jpg", ".jpeg": "jpg", ".png": "png", ".webp": "webp", ".tif": "tif", ".tiff": "tif"}
@@ -24,11 +26,15 @@ OTHERS = {
 }
 """The extension of the output of a photo whose own extension cannot be written."""
 
-BESIDE, COMPARED = "-colored", "-compare"
+BESIDE, COMPARED, PREVIEW = "-colored", "-compare", "-preview"
 
 
 class UsageError(Exception):
     """The arguments make no sense together; exit code 2."""
+
+
+MOST_VARIANTS = 12
+"""The largest number of variants of one photo."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +49,16 @@ class Plan:
     passed: Counter[str] = field(default_factory=Counter)
 
 
-def plan(arguments: Sequence[str], *, output: str | None, format: str | None, compare: bool) -> Plan:
+def plan(
+    arguments: Sequence[str],
+    *,
+    output: str | None,
+    format: str | None,
+    compare: bool,
+    frames: bool = False,
+    preview: bool = False,
+    variants: int = 0,
+) -> Plan:
     """Find the photos that ``arguments`` name and give each an output path.
 
     Args:
@@ -52,47 +67,67 @@ def plan(arguments: Sequence[str], *, output: str | None, format: str | None, co
             photo.
         format: jpg, png, webp or tif for all outputs; None keeps each photo's own.
         compare: whether outputs are comparisons, which have other names than colorings.
+        frames: whether each folder is one film, of numbered frames.
+        preview: whether only a part of each film is colored, under another name.
+        variants: the number of outputs per photo, which are then numbered; see :func:`outputs_of`.
 
     Raises:
         UsageError: the arguments contradict each other, or the output cannot be accessed.
     """
     _check_names(arguments, output)
-    folder = Path(output) if output not in (None, "-") and not _names_a_file(arguments, str(output)) else None
-    tasks, passed = find(arguments, output=folder)
+    named_file = output not in (None, "-") and _names_a_file(arguments, str(output), frames=frames)
+    folder = Path(output) if output not in (None, "-") and not named_file else None
+    tasks, passed = find(arguments, output=folder, frames=frames)
     if any(task.kind == "input" for task in tasks) and len(tasks) > 1:
         raise UsageError("- (standard input) is one photo, and nothing else can be colored with it")
     originals = _without_own_outputs(tasks)
-    if folder:
+    if folder and frames and len(tasks) == 1:
+        _check_folder(arguments, folder)
+        named = [replace(task, output=folder) for task in originals]
+    elif folder:
         _check_folder(arguments, folder)
         named = [_named(t, folder / t.below.parent, COMPARED if compare else "", format) for t in originals]
     elif output == "-" or (output is None and arguments[0] == "-"):
         if len(originals) != 1:
             raise UsageError("-o - (standard output) takes one photo")
+        if originals[0].film:
+            raise UsageError("a film is written to a file; name one with -o")
         named = [replace(originals[0], by_content=format is None)]
     elif output is not None:
-        named = [replace(task, output=_one_file(Path(output), format)) for task in originals]
+        named = [replace(task, output=_one_file(Path(output), format, task)) for task in originals]
     else:
-        tag = COMPARED if compare else BESIDE
+        tag = PREVIEW if preview else COMPARED if compare else BESIDE
         named = [_named(task, _home(task), tag, format) for task in originals]
-    return Plan(tasks=_spare_sources(_apart(named)), own=len(tasks) - len(originals), passed=passed)
+    spared = _spare_sources(_apart(named), variants)
+    return Plan(tasks=spared, own=len(tasks) - len(originals), passed=passed)
+
+
+def outputs_of(output: Path, variants: int) -> list[Path]:
+    """Return the paths of all outputs of a photo: ``output`` itself or, of a number of variants, NAME-1,
+    NAME-2 and so on."""
+    if not variants:
+        return [output]
+    return [output.with_name(f"{output.stem}-{number}{output.suffix}") for number in range(1, variants + 1)]
 
 
 def _check_names(arguments: Sequence[str], output: str | None) -> None:
     # Path("") is the current folder: a script whose variable is empty would color all of it.
     if "" in arguments:
-        raise UsageError("a PHOTO is an empty text; name a file or a folder (. is this one)")
+        raise UsageError("a PHOTO is empty; name a file or a folder (. is this one)")
     if output == "":
-        raise UsageError("-o is an empty text; name a file or a folder (. is this one)")
+        raise UsageError("-o is empty; name a file or a folder (. is this one)")
     if output not in (None, "-"):
         try:
             look_at(Path(str(output)))
         except UngrayError as error:
-            raise UsageError(f"-o {output} cannot be looked at: {error}; choose another") from None
+            raise UsageError(f"-o {output} cannot be accessed: {error}; choose another") from None
 
 
-def _names_a_file(arguments: Sequence[str], output: str) -> bool:
+def _names_a_file(arguments: Sequence[str], output: str, *, frames: bool) -> bool:
     """Return whether -o is a file: if there is one photo, unless -o is a folder or has no extension."""
     (first, *others) = arguments
+    if frames:  # each a folder
+        return not others and Path(output).suffix.lower() in FILMS and not output.endswith(("/", os.sep))
     one = not others and not is_folder(Path(first)) and not is_pattern(first)
     path = Path(output)
     names_folder = output.endswith(("/", os.sep)) or is_folder(path) or (first != "-" and not path.suffix)
@@ -106,7 +141,9 @@ def _without_own_outputs(tasks: list[Task]) -> list[Task]:
         if task.kind == "file" and not task.trouble:
             path = Path(task.photo)
             for stem in (path.stem, _with_extension(path)):
-                made |= {path.parent / (stem + tag) for tag in (BESIDE, COMPARED)}
+                numbers = ["", *(f"-{number}" for number in range(1, MOST_VARIANTS + 1))]
+                tags = [PREVIEW, *(tag + number for tag in (BESIDE, COMPARED) for number in numbers)]
+                made |= {path.parent / (stem + tag) for tag in tags}
     return [
         task
         for task in tasks
@@ -118,20 +155,33 @@ def _check_folder(arguments: Sequence[str], folder: Path) -> None:
     there = identity(folder)
     if there and not is_folder(folder):
         raise UsageError(f"-o {folder} is a file; several photos need a folder")
-    if not there and folder.suffix.lower() in PHOTOS:
-        raise UsageError(f"-o {folder} reads like a photo; several photos need a folder")
+    if not there and folder.suffix.lower() in TAKEN:
+        kind = "photo" if folder.suffix.lower() in PHOTOS else "film"
+        raise UsageError(f"-o {folder} has the name of a {kind}; several {kind}s need a folder")
     if there and there in {identity(Path(argument)) for argument in arguments}:
         raise UsageError(
-            f"-o {folder} is the folder of the photos itself; without -o each is written beside its photo"
+            f"-o {folder} is the folder of the photos itself; without -o each is written next to its photo"
         )
 
 
-def _one_file(output: Path, format: str | None) -> Path:
+def _one_file(output: Path, format: str | None, task: Task) -> Path:
+    if task.film:
+        return _one_film(output, task)
     written = FORMATS.get(output.suffix.lower())
     if written is None:
-        raise UsageError(f"-o {output}: this extension is not written; use {', '.join(FORMATS)}")
+        raise UsageError(f"-o {output}: this format cannot be written; use {', '.join(FORMATS)}")
     if format not in (None, written):
         raise UsageError(f"-o {output} and --format {format} contradict each other")
+    return output
+
+
+def _one_film(output: Path, task: Task) -> Path:
+    own = task.below.suffix.lower()
+    names = (*FILMS, *([own] if own in ANIMATIONS else []))
+    if output.suffix.lower() not in names:
+        raise UsageError(
+            f"-o {output}: this extension is not written of {task.photo}; use {', '.join(names)}"
+        )
     return output
 
 
@@ -140,6 +190,8 @@ def _home(task: Task) -> Path:
 
 
 def _named(task: Task, folder: Path, tag: str, format: str | None) -> Task:
+    if task.film:
+        return replace(task, output=folder / _film_name(task, tag))
     suffix = task.below.suffix
     known = suffix.lower() in PHOTOS
     stem = task.below.stem if known else task.below.name
@@ -150,6 +202,16 @@ def _named(task: Task, folder: Path, tag: str, format: str | None) -> Task:
     else:
         suffix = ""
     return replace(task, output=folder / f"{stem}{tag}{suffix}", by_content=not suffix)
+
+
+def _film_name(task: Task, tag: str) -> str:
+    """Return the name of the output of a film; a folder of frames gives a folder."""
+    suffix = task.below.suffix
+    if suffix.lower() in (*FILMS, *ANIMATIONS):
+        return f"{task.below.stem}{tag}{suffix}"
+    if is_folder(Path(task.photo)):
+        return f"{task.below.name}{tag}"
+    return f"{task.below.stem}{tag}.mkv"
 
 
 def _with_extension(path: Path) -> str:
@@ -182,12 +244,13 @@ def _apart(tasks: list[Task]) -> list[Task]:
     return [settled.get(task.photo, task) for task in tasks]
 
 
-def _spare_sources(tasks: list[Task]) -> list[Task]:
+def _spare_sources(tasks: list[Task], variants: int) -> list[Task]:
     """Refuse outputs that are themselves one of the photos, whatever link or spelling leads there."""
     sources = {identity(Path(task.photo)) for task in tasks if task.kind == "file"} - {None}
-    return [
-        replace(task, trouble=f"its output {task.output} is a photo itself; choose another -o")
-        if task.output and not task.trouble and identity(task.output) in sources
-        else task
-        for task in tasks
-    ]
+    spared = []
+    for task in tasks:
+        outputs = outputs_of(task.output, variants) if task.output and not task.trouble else []
+        own = next((output for output in outputs if identity(output) in sources), None)
+        why = f"its output {own} is a photo itself; choose another -o"
+        spared.append(replace(task, trouble=why) if own else task)
+    return spared

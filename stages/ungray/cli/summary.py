@@ -18,6 +18,10 @@ class Result:
     """The result of a photo: its ``output`` (None: standard output), or the ``reason`` why there is none.
 
     ``pages`` is the number of pages in its file, ``taken`` the number of those that were colored.
+    ``pictures`` is the number of pictures in an animation of which the first was colored, as a photo.
+    ``left_out`` is what the output of a film lacks, and ``damaged`` its number of damaged frames.
+    ``variants`` are all outputs where there are several, ``hints`` the number of hints that were given for
+    the photo, and ``hints_from`` says where they are from. ``unlike`` is the photo of --like if it lent none.
     """
 
     task: Task
@@ -26,6 +30,13 @@ class Result:
     reason: str = ""
     pages: int = 1
     taken: int = 1
+    pictures: int = 1
+    left_out: tuple[str, ...] = ()
+    damaged: int = 0
+    variants: tuple[Path, ...] = ()
+    hints: int = 0
+    hints_from: tuple[str, ...] = ()
+    unlike: str = ""
 
 
 @dataclass
@@ -63,12 +74,17 @@ class Summary:
         to_screen = len(self.results) == 1 and done and done[0].output is None
         said = []
         if done and not to_screen:
-            said.append(f"colored {_photos(len(done))}{_where(done)}")
+            said.append(f"colored {_counted(done)}{_where(done)}")
+        if hinted := [result for result in done if result.hints_from]:
+            said.append(_hinted(hinted))
+        if unlike := [result for result in done if result.unlike]:
+            whom = _counted(unlike) if len(done) > 1 else "it"
+            said.append(f"{unlike[0].unlike} has too little in common with {whom} to lend colors")
         if count["planned"]:
-            said.append(f"would color {_photos(count['planned'])}")
+            said.append(f"would color {_counted(self.of('planned'))}")
         if count["skipped"]:
             said.append(
-                f"skipped {_photos(count['skipped'])}, colored already{_where(self.of('skipped'))}"
+                f"skipped {_counted(self.of('skipped'))}, colored already{_where(self.of('skipped'))}"
                 " (whatever the model and options were; --overwrite makes them again)"
             )
         if self.own:
@@ -77,8 +93,16 @@ class Summary:
         if left:
             said.append(
                 f"left {sum(result.pages - result.taken for result in left)} further pages of "
-                f"{_photos(len(left))} (--pages colors all)"
+                f"{_counted(left)} (--pages colors all)"
             )
+        if several := [result for result in done if result.pictures > 1]:
+            more = sum(result.pictures - 1 for result in several)
+            said.append(f"took only the first picture of {_counted(several)} ({more} more)")
+        if without := [result for result in done if result.left_out]:
+            lacks = sorted({one for result in without for one in result.left_out})
+            said.append(f"left {', '.join(lacks)} out of {_counted(without)}")
+        if damaged := sum(result.damaged for result in done):
+            said.append(f"{damaged} damaged frames")
         if untouched:
             said.append(f"{untouched} not done yet")
         if self.passed:
@@ -102,6 +126,13 @@ class Summary:
                 "reason": result.reason or None,
                 "pages": result.pages if result.status == "colored" else None,
                 "pages_taken": result.taken if result.status == "colored" else None,
+                "pictures": result.pictures if result.status == "colored" and not result.task.film else None,
+                "left_out": list(result.left_out) or None,
+                "damaged_frames": result.damaged if result.status == "colored" else None,
+                "variants": [str(path) for path in result.variants] or None,
+                "hints": result.hints if result.status == "colored" else None,
+                "hints_from": list(result.hints_from) or None,
+                "unlike": result.unlike or None,
             }
             for result in self.in_order()
         ]
@@ -109,9 +140,24 @@ class Summary:
         return json.dumps(about | counts | passed | {"photos": rows}, indent=2)
 
 
-def _photos(number: int) -> str:
-    return f"{number} photo" + ("" if number == 1 else "s")
+def _counted(results: list[Result]) -> str:
+    """Return how many photos and films these are: 2 photos and 1 film."""
+    films = sum(result.task.film for result in results)
+    kinds = [("photo", len(results) - films), ("film", films)]
+    return " and ".join(f"{number} {kind}" + "s" * (number != 1) for kind, number in kinds if number)
 
 
 def _where(done: list[Result]) -> str:
-    return f": {done[0].output}" if len(done) == 1 else ""
+    if len(done) != 1:
+        return " in several variants" if done and done[0].variants else ""
+    first, *others = done[0].variants or (done[0].output,)
+    return f": {first}" + (f" to {others[-1].name}" if others and others[-1] else "")
+
+
+def _hinted(results: list[Result]) -> str:
+    """Return how many hints were given, and where they are from."""
+    total = sum(result.hints for result in results)
+    hints = f"{total} hint" + ("" if total == 1 else "s")
+    if len(results) == 1:
+        return f"with {hints} from {', '.join(results[0].hints_from)}"
+    return f"{len(results)} of them with {hints}"

@@ -139,7 +139,7 @@ class Unpacking:
         named = [coding.strip().lower().removeprefix("x-") for coding in encoding.split(",")]
         codings = [coding for coding in named if coding in CODINGS]
         if codings not in ([], ["gzip"], ["deflate"]):
-            raise FetchError("packed in another way than gzip or deflate")
+            raise FetchError("compressed by another method than gzip or deflate")
         self.encoding = codings[0] if codings else ""
         self.inflater = zlib.decompressobj(31) if self.encoding == "gzip" else None
 

@@ -69,7 +69,7 @@ class Decoder:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._busy: set[_Process] = set()
+        self._busy: set[LimitedProcess] = set()
         self._stopped = False
 
     def run(self, work: Callable[[bytes], R], content: bytes, *, seconds: float = SECONDS) -> R:
@@ -117,8 +117,8 @@ class Decoder:
                 process.kill("stopped")
 
 
-class _Process:
-    """Another process, which decodes one photo at a time."""
+class LimitedProcess:
+    """Another process, which works on one photo at a time, with limits on time and memory."""
 
     def __init__(self) -> None:
         # An absolute path to this module, whatever the current folder is.
@@ -135,7 +135,11 @@ class _Process:
         """Why it was killed: late, stopped or left."""
 
     def ask(self, work: bytes, content: bytes, *, seconds: float) -> bytes:
-        """Return the answer of :func:`_answer`; see :meth:`Decoder.run` for what is raised."""
+        """Return the pickled pair of whether ``work`` succeeded, and what it returned or raised.
+
+        ``work`` is pickled; see :meth:`Decoder.run` for it and for what is raised. Without ``content`` it may
+        use the memory of the smallest photo.
+        """
         if self._exchange(TIME.pack(seconds) + work) is None:
             raise PhotoError("interrupted") if self.killed else self._not_started()
         # Only now: the time to start and import does not count for the photo.
@@ -155,7 +159,7 @@ class _Process:
             raise PhotoError("interrupted")
         ended = self._process.wait()
         if ended == -signal.SIGKILL:  # by the system, when memory is scarce
-            raise PhotoError("needs more memory than there is")
+            raise PhotoError("needs more memory than is available")
         raise PhotoError(f"damaged: its decoder broke down ({_name(ended)})")
 
     def is_alive(self) -> bool:
@@ -196,8 +200,8 @@ serving = False
 """Whether this process decodes for another one."""
 
 _everybody = Decoder()
-_all: weakref.WeakSet[_Process] = weakref.WeakSet()
-_idle: list[_Process] = []
+_all: weakref.WeakSet[LimitedProcess] = weakref.WeakSet()
+_idle: list[LimitedProcess] = []
 _idle_lock = threading.Lock()
 
 
@@ -216,7 +220,7 @@ def stop() -> None:
 
 
 def serve() -> None:
-    """Decode what :class:`_Process` sends on standard input, until its end."""
+    """Decode what :class:`LimitedProcess` sends on standard input, until its end."""
     global serving
     serving = True
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which kills this process
@@ -241,12 +245,14 @@ def serve() -> None:
 def _answer(work: Callable[[bytes], Any], content: bytes) -> bytes:
     """Return, pickled, whether ``work(content)`` succeeded, and what it returned or raised."""
     try:
-        with _memory(MEMORY + FILE_MEMORY * len(content)):
-            _, width, height = probe(content)
-        with _memory(MEMORY + FILE_MEMORY * len(content) + PIXEL_MEMORY * width * height):
+        with memory_limit(MEMORY + FILE_MEMORY * len(content)):
+            _, width, height = probe(content) if content else ("", 0, 0)
+        # What is no photo, and so comes without content, may name the memory that it needs.
+        own = MEMORY if content else getattr(getattr(work, "func", work), "memory", MEMORY)
+        with memory_limit(own + FILE_MEMORY * len(content) + PIXEL_MEMORY * width * height):
             return pickle.dumps((True, work(content)), protocol=5)
     except MemoryError:
-        return pickle.dumps((False, PhotoError("needs more memory than there is for one of its size")))
+        return pickle.dumps((False, PhotoError("needs more memory than is available for one of its size")))
     except Exception as error:
         try:
             if not isinstance(error, UngrayError):  # a bug of ours: keep its traceback
@@ -257,8 +263,8 @@ def _answer(work: Callable[[bytes], Any], content: bytes) -> bytes:
 
 
 @contextmanager
-def _memory(allowed: int) -> Iterator[None]:
-    """Let this process use ``allowed`` bytes on top of those it has."""
+def memory_limit(allowed: int) -> Iterator[None]:
+    """Let this process use ``allowed`` bytes on top of those it has; a stricter limit stays."""
     used = _address_space()
     if resource is None or used is None:
         yield
@@ -296,17 +302,17 @@ def _time(seconds: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _taken() -> _Process:
+def _taken() -> LimitedProcess:
     with _idle_lock:
         while _idle:
             process = _idle.pop()
             if process.is_alive():
                 return process
             process.close()
-    return _Process()
+    return LimitedProcess()
 
 
-def _give_back(process: _Process) -> None:
+def _give_back(process: LimitedProcess) -> None:
     with _idle_lock:
         if not process.killed:
             return _idle.append(process)

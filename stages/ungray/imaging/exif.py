@@ -50,7 +50,7 @@ class Metadata:
     dpi: tuple[float, float] | None = None
 
 
-def read(
+def for_copy(
     exif: Image.Exif,
     *,
     size: tuple[int, int],
@@ -84,7 +84,7 @@ def read(
     if dpi and not {across, down} <= found.keys():
         found |= {across: dpi[0], down: dpi[1], Base.ResolutionUnit: 2}
     dpi = dpi or _dpi(found.get(across), found.get(down), unit=found.get(Base.ResolutionUnit, 2))
-    packet = xmp.read(xmp_packet)
+    packet = xmp.for_copy(xmp_packet)
     if not (found or taken or place):
         return Metadata(None, packet, dpi)
     now = {Base.ExifImageWidth: size[0], Base.ExifImageHeight: size[1], Base.ColorSpace: 1}

@@ -33,8 +33,8 @@ def compiled(function: Callable[..., Any]) -> Any:
         return numba.njit(nogil=True, cache=True, **OPTIONS)(function)
     except RuntimeError:  # no folder can be written
         warnings.warn(
-            "compiled loops can't be kept, so every start compiles them anew, which takes seconds: neither "
-            "their folder nor the user's cache can be written; NUMBA_CACHE_DIR can name another folder",
+            "compiled loops can't be cached, so every start compiles them again, which takes seconds: "
+            "neither their folder nor the user's cache can be written; NUMBA_CACHE_DIR can name another",
             stacklevel=1,
         )
         return numba.njit(nogil=True, **OPTIONS)(function)

@@ -232,7 +232,7 @@ METRICS: dict[str, Metric] = {
         Metric(
             "ssim",
             title="SSIM",
-            explanation="how like the structure is on RGB, 1 at most; the gray photo has nearly all of it",
+            explanation="how similar the structure is on RGB, 1 at most; the gray photo has nearly all of it",
             better="higher",
             format=".3f",
             function=lambda it: ssim(it.photo, it.truth),

@@ -40,7 +40,8 @@ class Photo:
     also between them for a color photo); ``alpha`` is uint8 or uint16 (height, width); ``metadata`` has EXIF
     data, XMP and resolution; ``bits`` is 8 or 16; ``format`` is a value of
     :data:`ungray.imaging.photos.FORMATS`; ``halved`` is whether it was a JPEG whose color has half the
-    resolution (4:2:0), as most cameras write them; ``pages`` is the number of pages of its file.
+    resolution (4:2:0), as most cameras write them; ``pages`` is the number of pages of its file,
+    ``pictures`` that of an animation or a burst, of which this is the first.
     """
 
     gray: Gray
@@ -50,6 +51,7 @@ class Photo:
     format: str
     halved: bool = False
     pages: int = 1
+    pictures: int = 1
 
     @property
     def width(self) -> int:
@@ -125,7 +127,7 @@ def encode_pages(pages: Iterable[tuple[Photo, NDArray[Any]]]) -> bytes:
 
 def _from_raster(raster: Raster) -> Photo:
     height, width = raster.colors.shape[:2]
-    metadata = exif_data.read(
+    metadata = exif_data.for_copy(
         raster.exif, size=(width, height), turned=raster.turned, dpi=raster.dpi, xmp_packet=raster.xmp
     )
     deep = raster.colors.dtype == np.uint16
@@ -137,6 +139,7 @@ def _from_raster(raster: Raster) -> Photo:
         format=photos.FORMATS[raster.format],
         halved=raster.halved,
         pages=raster.pages,
+        pictures=raster.pictures,
     )
 
 
@@ -166,7 +169,7 @@ def _numbers(image: Image.Image) -> NDArray[Any]:
         return (values * 65535 + 0.5).astype(np.uint16)
     if values.min() < 0 or values.max() > 65535:
         raise photos.PhotoError(
-            f"an image of integers in {values.min()}..{values.max()} is no photo; give levels in 0..255 "
+            f"an image of integers in {values.min()}..{values.max()} is not a photo; give levels in 0..255 "
             "or 0..65535"
         )
     return values.astype(np.uint8 if image.mode == "I" and values.max() <= 255 else np.uint16)
@@ -183,7 +186,7 @@ def from_array(pixels: NDArray[Any]) -> Photo:
     known = len(shape) == 2 or (len(shape) == 3 and 1 <= shape[2] <= 4)
     if pixels.dtype not in (np.uint8, np.uint16) or not known or 0 in shape:
         raise ArgumentError(
-            f"an array of {pixels.dtype} {shape} is no photo; give uint8 or uint16, (height, width) or "
+            f"an array of {pixels.dtype} {shape} is not a photo; give uint8 or uint16, (height, width) or "
             "(height, width, channels) with 1 to 4 channels: gray or RGB, and alpha"
         )
     alpha = None

@@ -15,6 +15,7 @@ from ungray.imaging.reading.decode import decode, probe
 from ungray.imaging.reading.formats import FORMATS, PhotoError, damaged
 from ungray.imaging.reading.raster import Raster, to_8_bits
 from ungray.system.files import whole_file
+from ungray.system.limits import MAX_BYTES
 
 __all__ = ["CODE", "FORMATS", "LIBRARIES", "PhotoError", "Rgb", "damaged", "decode", "probe"]
 
@@ -40,13 +41,21 @@ def read_rgb(source: Path | bytes) -> Rgb:
         PhotoError: it is not an image of a known format, is of an unsupported kind, is damaged or truncated,
             or has too many pixels.
     """
-    content = source.read_bytes() if isinstance(source, Path) else source
+    content = _bytes_of(source) if isinstance(source, Path) else source
     try:
         return _to_srgb(decode(content))
     except PhotoError:
         raise
     except Exception as error:  # colors that cannot be converted, or a lack of memory
         raise damaged(error) from None
+
+
+def _bytes_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise PhotoError(f"larger than {MAX_BYTES / 1e9:g} GB")
+    return content
 
 
 def _to_srgb(raster: Raster) -> Rgb:

@@ -1,33 +1,60 @@
-"""Spreading hints: a network's prediction is corrected at known points and around them."""
+"""Spreading hints: a prediction is corrected at known points and, as far as they tell something, around
+them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ungray.imaging.color import Float
 
-EDGE = 3.0
-"""A step in lightness, Lab units, across which a correction spreads 1 / e as strongly as without one."""
 
-HELD = 10.0
-"""How strongly a hint of weight 1 holds, compared with 1 between neighbors of one lightness."""
+@dataclass(frozen=True)
+class Likeness:
+    """How alike two places are in what a prediction misses: e to the power of minus these times distances."""
+
+    away: float
+    """Per short side of the photo between them."""
+    lightness: float
+    """Per Lab unit of lightness."""
+    color: float
+    """Per Lab unit between the predicted a and b."""
+    noise: float
+    """Variance of a hint of weight 1, relative to that of what a prediction misses."""
+
+
+TONE = Likeness(away=1.14, lightness=0.030, color=0.052, noise=0.067)
+"""Of what a prediction misses all over a photo. Like the other numbers here it was fitted on 60 photos."""
+
+OBJECT = Likeness(away=4.95, lightness=0.046, color=0.020, noise=0.001)
+"""Of what it misses of an object."""
+
+LARGEST = 23.9
+"""What is missing beyond this, Lab units, says nothing of the tone of a photo."""
 
 DOUBT = 0.05
-"""By how much a weight is less than 1 if its hint holds 1 / e as strongly."""
+"""By how much a weight is less than 1 if its hint's variance is e times as large."""
 
-RANGE = 3e-5
-"""How strongly the prediction holds where nothing is known: the smaller, the farther a correction spreads."""
+IGNORED = 1e4
+"""A hint whose variance is more than so many times that of one of weight 1 is left out."""
+
+MOST = 800
+"""The largest number of points; of more, one is left in each square of pixels. They take 0.2 s at most."""
 
 
 def corrected(lightness: Float, ab: Float, hints: Float) -> Float:
-    """Return ``ab`` corrected so that it matches ``hints``, and follows them as far as lightness is even.
+    """Return ``ab`` corrected so that it matches ``hints``, and follows them where the photo is like there.
 
-    The difference between hints and prediction is spread by weighted least squares: smooth where lightness is
-    smooth, free to jump where lightness jumps, small where nothing is known (Farbman and others,
-    "Edge-preserving decompositions for multi-scale tone and detail manipulation", 2008; spreading colors
-    along lightness goes back to Levin and others 2004). A hint of weight 1 is matched; one of 0.5 hardly
-    changes the prediction.
+    What the prediction misses is interpolated by Gaussian process regression (kriging; Rasmussen, Williams
+    2006, "Gaussian Processes for Machine Learning"): places that are near, of similar lightness, and
+    predicted in similar colors miss alike. First the tone of the photo is corrected, far around each hint and
+    by no more than :data:`LARGEST`, then, near it, what is still missing: an object whose color nobody could
+    guess. Measured: with the long reach alone, hints at the places of the largest errors make photos worse as
+    a whole; with the short one alone, random hints help less. A hint of weight 1 is matched; one of 0.5
+    hardly changes the prediction.
 
     Args:
         lightness: float32 (height, width), 0..100.
@@ -37,51 +64,69 @@ def corrected(lightness: Float, ab: Float, hints: Float) -> Float:
     Returns:
         float32 (height, width, 2).
     """
-    if lightness.shape[1] > lightness.shape[0]:  # the system is solved row by row: short rows are faster
-        turned = corrected(lightness.T, ab.swapaxes(0, 1), hints.swapaxes(1, 2))
-        return turned.swapaxes(0, 1)
-    weight = hints[2].astype(np.float64)
-    held = np.where(weight > 0, HELD * np.exp((weight - 1) / DOUBT), 0)
-    missing = (np.moveaxis(hints[:2], 0, -1) - ab) * (held > 0)[..., None]
-    levels = lightness.astype(np.float64)
-    across, down = np.zeros((2, *levels.shape))
-    across[:, :-1] = np.exp(-np.abs(np.diff(levels, axis=1)) / EDGE)
-    down[:-1] = np.exp(-np.abs(np.diff(levels, axis=0)) / EDGE)
-    total = held + RANGE + across + down + np.roll(across, 1, axis=1) + np.roll(down, 1, axis=0)
-    return (ab + _solved(total, across, down, held[..., None] * missing)).astype(np.float32)
+    at, colors, variance = _points(hints)
+    if not len(at):
+        return ab
+    height, width = lightness.shape
+    y, x = np.mgrid[:height, :width].astype(np.float32) / np.float32(min(height, width))
+    places = np.dstack([y, x, cv2.blur(lightness, (3, 3)), ab]).reshape(-1, 5)
+    missing = colors - ab.reshape(-1, 2)[at]
+    size = np.hypot(*missing.T)[:, None]
+    tone = missing * np.minimum(1, LARGEST / np.maximum(size, LARGEST))
+    correction = _interpolated(TONE, places, at, tone, variance)
+    correction += _interpolated(OBJECT, places, at, missing - correction[at], variance)
+    return ab + correction.reshape(ab.shape)
 
 
-def _solved(
-    total: NDArray[np.float64],
-    across: NDArray[np.float64],
-    down: NDArray[np.float64],
-    right_side: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Solve for x: ``total`` * x minus its neighbors, weighted by ``across`` and ``down``, is ``right_side``.
+def _interpolated(
+    likeness: Likeness, places: Float, at: NDArray[np.int64], values: Float, variance: NDArray[np.float64]
+) -> Float:
+    """Return ``values``, (known, 2), of the places ``at`` interpolated at all ``places``, (places, 2).
 
-    Exact elimination, row by row: SciPy's sparse solver takes as long, and 140 MB of an installation.
-
-    Args:
-        total: (height, width); more than the sum of the four weights.
-        across: (height, width): the weight between a pixel and its right neighbor, 0 in the last column.
-        down: the same for the neighbor below, 0 in the last row.
-        right_side: (height, width, channels).
+    A place is y and x in short sides, lightness, a and b; ``variance`` is that of each value, relative to one
+    of weight 1.
     """
-    height, width = total.shape
-    inverses = np.empty((height, width, width))
-    right_side = right_side.copy()
-    here = np.arange(width)
-    for row in range(height):
-        block = np.zeros((width, width))
-        block[here, here] = total[row]
-        block[here[:-1], here[1:]] = block[here[1:], here[:-1]] = -across[row, :-1]
-        if row:
-            weights = down[row - 1][:, None]
-            block -= weights * inverses[row - 1] * weights.T
-            right_side[row] += weights * (inverses[row - 1] @ right_side[row - 1])
-        inverses[row] = np.linalg.inv(block)
-    found = np.empty_like(right_side)
-    found[-1] = inverses[-1] @ right_side[-1]
-    for row in range(height - 2, -1, -1):
-        found[row] = inverses[row] @ (right_side[row] + down[row][:, None] * found[row + 1])
-    return found
+    known = places[at]
+    among = _alike(likeness, known, known).astype(np.float64)
+    shares = np.linalg.solve(among + np.diag(likeness.noise * variance), values)
+    return _alike(likeness, places, known) @ shares.astype(np.float32)
+
+
+def _alike(likeness: Likeness, some: Float, others: Float) -> Float:
+    """Return how alike places are, (some, others), 0..1."""
+
+    def between(one: int, other: int) -> Float:
+        return np.hypot(some[:, one, None] - others[:, one], some[:, other, None] - others[:, other])
+
+    apart = between(0, 1) * np.float32(-likeness.away)
+    apart -= np.abs(some[:, 2, None] - others[:, 2]) * np.float32(likeness.lightness)
+    apart -= between(3, 4) * np.float32(likeness.color)
+    return np.exp(apart, out=apart)
+
+
+def doubtful(hints: Float) -> Float:
+    """Return those of ``hints``, float32 (3, height, width), whose weight is under 1."""
+    return np.where(hints[2] < 1, hints, np.float32(0))
+
+
+def _points(hints: Float) -> tuple[NDArray[np.int64], Float, NDArray[np.float64]]:
+    """Return the points that ``hints`` are made of: their number among the pixels, a and b, and the
+    variance, relative to one of weight 1.
+
+    A patch of one color counts as its center. More than :data:`MOST` are thinned.
+    """
+    weights = hints[2].astype(np.float64)
+    variance = np.exp((1 - weights) / DOUBT)
+    known = (weights > 0) & (variance < IGNORED)
+    window = np.ones((3, 3), np.uint8)
+    even = [cv2.erode(channel, window) == cv2.dilate(channel, window) for channel in hints]
+    centers = known & np.logical_and.reduce(even)
+    chosen = centers | (known & (cv2.dilate(centers.astype(np.uint8), window) == 0))
+    rows, columns = np.nonzero(chosen)
+    side = 1
+    while len(rows) > MOST:
+        side += 1
+        _, first = np.unique(np.stack([rows // side, columns // side]), axis=1, return_index=True)
+        rows, columns = rows[first], columns[first]
+    at = rows * weights.shape[1] + columns
+    return at, hints[:2].reshape(2, -1).T[at], variance.reshape(-1)[at]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -114,12 +114,14 @@ def apply_color(
     saturation: float = 1.0,
     bits: int = 8,
     known: Iterable[tuple[float, float]] = (),
+    border: borders.Border | Literal["find"] | None = "find",
 ) -> NDArray[Any]:
     """Give a gray photo the colors that :func:`guided_fit` found on its small copy.
 
     The lightness stays; if a color is outside sRGB, its chroma is reduced and its hue kept. A mount or frame
     around the photo stays gray, see :mod:`ungray.imaging.borders`, unless it contains one of the points x, y
-    that are ``known`` to have a color.
+    that are ``known`` to have a color. It is looked for, unless ``border`` is what was found before, as in
+    another frame of a film.
 
     ``gray`` is from :func:`gray_levels`, ``fits`` is float32 (small height, small width, 4); ab is multiplied
     by ``saturation``, 0 or more. The result is sRGB (height, width, 3), uint8 or uint16 according to
@@ -135,7 +137,8 @@ def apply_color(
     rgb = np.empty((height, 3 * width), np.uint8 if bits == 8 else np.uint16)
     colored = rgb.reshape(height, width, 3)
     scale = len(fits) / height
-    border = borders.find(gray)
+    if border == "find":
+        border = borders.find(gray)
     if border is not None and any(border.holds(x, y) for x, y in known):
         border = None
 

@@ -27,7 +27,7 @@ OF_OTHER_PICTURES = (
 """Namespaces about gain maps, depth maps and videos after the photo, which its copy does not have."""
 
 
-def read(content: bytes | None) -> bytes | None:
+def for_copy(content: bytes | None) -> bytes | None:
     """Return the XMP of a photo's file for its upright copy in sRGB, UTF-8; None if there is none.
 
     What describes the pixel layout, thumbnails, and what is about pictures after the photo are left out. None

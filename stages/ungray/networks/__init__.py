@@ -12,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from ungray.errors import UngrayError
-from ungray.imaging.color import Float, PredictAb
-from ungray.networks.base import Colorizer
+from ungray.imaging.color import ExtractFeatures, Float, PredictAb
+from ungray.networks.base import Network
 from ungray.networks.cnn import Cnn
 from ungray.networks.dense_autoencoder import DenseAutoencoder
 from ungray.networks.lab_autoencoder import LabAutoencoder
@@ -24,7 +24,7 @@ from ungray.networks.small_cnn import SmallCnn
 from ungray.networks.unet import UNet
 from ungray.system.files import whole_file
 
-ARCHITECTURES: dict[str, type[Colorizer]] = {
+ARCHITECTURES: dict[str, type[Network]] = {
     architecture.ARCHITECTURE: architecture
     for architecture in (
         UNet,
@@ -46,12 +46,12 @@ class Model:
     ``provenance`` is what training recorded, ``quality`` how good the model is; see :mod:`ungray.quality`.
     """
 
-    network: Colorizer
+    network: Network
     provenance: dict[str, Any]
     quality: dict[str, Any] = field(default_factory=dict)
 
 
-def build(configuration: dict[str, Any]) -> Colorizer:
+def build(configuration: dict[str, Any]) -> Network:
     """Build the untrained network that ``configuration`` (architecture and its arguments) describes."""
     arguments = dict(configuration)
     return ARCHITECTURES[arguments.pop("architecture")](**arguments)
@@ -100,7 +100,7 @@ def load_model(path: Path) -> Model:
     return Model(network.eval(), provenance, quality)
 
 
-def predictor(network: Colorizer) -> PredictAb:
+def predictor(network: Network) -> PredictAb:
     """Return ``network`` as a function on arrays, in eval mode, on its own device and in fp32."""
     network.eval()
     device = next(network.parameters()).device
@@ -111,6 +111,23 @@ def predictor(network: Colorizer) -> PredictAb:
         return network.predict_ab(torch.from_numpy(lightness).to(device), given).cpu().numpy()
 
     return predict_ab
+
+
+def feature_extractor(network: Network) -> ExtractFeatures | None:
+    """Return a function from lightness to the features of ``network``; None if it has none.
+
+    See :meth:`Network.predict_with_features`; used as :func:`predictor`.
+    """
+    if not network.feature_channels:
+        return None
+    network.eval()
+    device = next(network.parameters()).device
+
+    @torch.inference_mode()
+    def features(lightness: Float) -> Float:
+        return network.predict_with_features(torch.from_numpy(lightness).to(device))[1].cpu().numpy()
+
+    return features
 
 
 def _in_fixed_order(content: bytes) -> bytes:

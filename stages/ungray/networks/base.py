@@ -13,7 +13,7 @@ AB_SCALE = 110.0
 """ab is divided by this, so that a network's values are about -1..1."""
 
 
-class Colorizer(nn.Module, ABC):
+class Network(nn.Module, ABC):
     """A network that colors gray photos.
 
     Training calls :meth:`pairs` and the network itself; all other code calls :meth:`predict_ab`.
@@ -67,6 +67,19 @@ class Colorizer(nn.Module, ABC):
         ``hints``, for a network that accepts them, are float (batch, 3, height, width): a and b in Lab units,
         and a weight in 0..1, which is 0 at pixels without a hint. None means no hints at all.
         """
+
+    @property
+    def feature_channels(self) -> int:
+        """The number of channels of the features of :meth:`predict_with_features`; 0 if it has none."""
+        return 0
+
+    def predict_with_features(self, lightness: Tensor, hints: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return ab as :meth:`predict_ab` does, and features of what the photo shows at each place.
+
+        The features are float (batch, channels, height / 16, width / 16): a map from the middle of the
+        encoder. Places that look alike have features of nearly one direction.
+        """
+        raise NotImplementedError(f"{self.ARCHITECTURE} has no features")
 
     def ab_of(self, values: Tensor) -> Tensor:
         """Return ab, Lab units, (batch, 2, height, width), of outputs or targets of that height and width.

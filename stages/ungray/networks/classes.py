@@ -116,11 +116,11 @@ class Classifier(LabColorizer):
     classes: AbClasses | None
 
     def gray_target(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Return zero ab or, with classes, the logits of the prior; see :class:`Colorizer`."""
+        """Return zero ab or, with classes, the logits of the prior; see :class:`Network`."""
         return self.classes.unseeing(targets) if self.classes else super().gray_target(inputs, targets)
 
     def ab_of(self, values: Tensor) -> Tensor:
-        """Return ab of outputs or targets; for classes, the annealed mean; see :class:`Colorizer`."""
+        """Return ab of outputs or targets; for classes, the annealed mean; see :class:`Network`."""
         if self.classes and values.shape[1] == len(self.classes):
             return self.classes.annealed_mean(values)
         return super().ab_of(values)

@@ -31,7 +31,7 @@ class DenseAutoencoder(LabColorizer):
         """Create it with random weights.
 
         Args:
-            working_size: pixels; see :class:`Colorizer`.
+            working_size: pixels; see :class:`Network`.
             embedding: channels in the middle, a multiple of 16.
             pooling: ``average`` or ``max``.
             downsampling: the downsampling factor of one step: 2, 4 or 8.

@@ -45,6 +45,9 @@ KERNELS = (3, 3, 5, 3, 5, 5, 3)
 STRIDES = (1, 2, 2, 2, 1, 2, 1)
 """The strides of the first block of each stage; the other blocks have stride 1."""
 
+FEATURES = 3
+"""The encoder's map that is given out as features: the one of 1/16 of the size."""
+
 HINTS = 3
 """The number of hint channels: weight * a, weight * b, and the weight."""
 
@@ -82,7 +85,7 @@ class LiteUNet(Classifier):
         """Create it; the decoder has random weights.
 
         Args:
-            working_size: pixels; see :class:`Colorizer`.
+            working_size: pixels; see :class:`Network`.
             decoder: channels at 1/16, 1/8, 1/4 and 1/2 of the size.
             encoder: a key of :data:`ENCODERS`.
             hints: whether it accepts hints.
@@ -132,7 +135,22 @@ class LiteUNet(Classifier):
         ``inputs`` are those of :meth:`with_hints`, with lightness in -1..1. With classes, the output is their
         logits (batch, classes, height / 4, width / 4).
         """
-        *skips, x = self.encoder(inputs)
+        return self._decoded(list(self.encoder(inputs)), inputs)
+
+    @property
+    def feature_channels(self) -> int:
+        """See :class:`Network`; a network that takes no hints has no use for them."""
+        return self.encoder.channels[FEATURES] if self.takes_hints else 0
+
+    def predict_with_features(self, lightness: Tensor, hints: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return ab and the encoder's map at 1/16 of the size, see :class:`Network`."""
+        inputs = self.with_hints(lightness / 50 - 1, hints)
+        maps = list(self.encoder(inputs))
+        return self.full_size_ab(self._decoded(maps, inputs)), maps[FEATURES]
+
+    def _decoded(self, maps: Sequence[Tensor], inputs: Tensor) -> Tensor:
+        """Return the output for ``inputs``, given the encoder's maps, largest first."""
+        *skips, x = maps
         hints = inputs[:, 1:] if self.takes_hints else None
         for number, (merge, skip) in enumerate(zip(self.merge, skips[::-1], strict=False)):
             both = torch.cat([functional.interpolate(x, scale_factor=2.0), skip], dim=1)

@@ -32,7 +32,7 @@ class ResNet18(LabColorizer):
         """Create it; the decoder has random weights.
 
         Args:
-            working_size: pixels; see :class:`Colorizer`.
+            working_size: pixels; see :class:`Network`.
             pretrained: start the encoder from ImageNet weights. torchvision downloads them once, to
                 torch.hub's folder. If that fails, the weights are random, and a message says so.
             weights: for a saved model, the origin of its encoder's weights. A saved configuration contains

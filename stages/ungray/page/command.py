@@ -8,15 +8,16 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import tempfile
 import threading
+import time
 import webbrowser
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-
-import psutil
+from typing import TYPE_CHECKING
 
 from ungray.errors import UngrayError
 from ungray.system import memory
@@ -24,10 +25,18 @@ from ungray.system.console import run_command
 from ungray.system.limits import MAX_UPLOAD_BYTES, MAX_UPLOAD_PIXELS
 from ungray.system.terminal import Parser, say, tell
 
+if TYPE_CHECKING:
+    from ungray.page.application import Page
+
 HOST = "127.0.0.1"
 PORT = 8430
 QUEUE = 32
 PREFIX = "colorize-serve-"
+LOCK = "lock"
+"""The file in a server's folder that is locked while the server lives."""
+
+STARTING = 60.0
+"""Seconds within which a server has locked its folder."""
 
 EXAMPLES = """examples:
   colorize serve                                        opens the page in your browser
@@ -92,7 +101,7 @@ def serve(
     queue: int = QUEUE,
     browser: bool = True,
 ) -> None:
-    """Serve the page until Ctrl-C or SIGTERM; then all its files are deleted.
+    """Serve the page until Ctrl-C, SIGTERM or SIGHUP; then all its files are deleted.
 
     Args:
         models: the models to offer: "base", "mine" or model files. The first one is selected; None or empty
@@ -107,43 +116,52 @@ def serve(
     Raises:
         UngrayError: a model cannot be read, or the address is not available.
     """
-    # A closed terminal and a service manager end it as Ctrl-C does: else the photos would not be deleted.
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name) and threading.current_thread() is threading.main_thread():
-            signal.signal(getattr(signal, name), _interrupt)
-    memory.limit_arenas()
-    with _listening(host, port) as listener, _own_folder() as folder:
-        # Imported late: they take seconds to import, and gradio reads its settings then.
-        if find_spec("gradio") is None:
-            raise UngrayError("the page needs gradio, which is not installed: pip install 'ungray[page]'")
-        from ungray.page.application import Limits, application
-        from ungray.page.models import Models
+    # Imported late: they take seconds to import.
+    for package in ("starlette", "uvicorn", "filelock", "markdown_it"):
+        if find_spec(package) is None:
+            raise UngrayError(f"the page needs {package}, which is not installed: pip install 'ungray[page]'")
+    from ungray.page.application import Limits, Page
+    from ungray.page.models import Models
 
+    memory.limit_arenas()
+    with _interruptible(), _listening(host, port) as listener, _own_folder() as folder:
         offered = Models(models or [])
         offered.load(offered.names[0])
         where = _address(host, listener.getsockname()[1])
         limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels, queue=queue)
-        app = application(offered, folder=folder, limits=limits, host=host)
-        _run(app, listener, where=where, names=offered.names, browser=browser)
+        page = Page(offered, folder=folder, limits=limits, host=host)
+        _run(page, listener, where=where, names=offered.names, browser=browser)
+    left = folder.exists()
+    say("", f"colorize: ended; {f'delete {folder}: it could not be' if left else 'no photo is left'}")
 
 
-def _run(app: object, listener: socket.socket, *, where: str, names: list[str], browser: bool) -> None:
-    import uvicorn
+def _run(page: Page, listener: socket.socket, *, where: str, names: list[str], browser: bool) -> None:
+    from ungray.page.server import Server
 
-    config = uvicorn.Config(
-        app,  # type: ignore[arg-type]
-        log_config=None,  # see ungray.system.terminal
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=2,
-    )
+    server = Server(page.application(), at_end=page.stop)
     tell(f"colorize: {', '.join(names)} at {where} (Ctrl-C ends it)")
     if browser:
         # The socket already listens; a browser in the terminal must not block the server.
         threading.Thread(target=webbrowser.open, args=[where], daemon=True).start()
-    with suppress(KeyboardInterrupt):  # the normal way to end it
-        uvicorn.Server(config).run(sockets=[listener])
-    say("", "colorize: ended; no photo is left")
+    try:
+        with suppress(KeyboardInterrupt):  # the normal way to end it
+            server.run_on(listener)
+    finally:
+        page.close()
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let a service manager and a closed terminal end the block as Ctrl-C does; create files for this user
+    only."""
+    umask = os.umask(0o077)
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name) and threading.current_thread() is threading.main_thread():
+            signal.signal(getattr(signal, name), _interrupt)
+    try:
+        yield
+    finally:
+        os.umask(umask)
 
 
 def _interrupt(*_: object) -> None:
@@ -167,35 +185,29 @@ def _address(host: str, port: int) -> str:
 
 def _delete_stale_folders() -> None:
     """Delete the folders that killed servers left behind."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
-        process = folder.name.removeprefix(PREFIX).partition("-")[0]
-        if process.isdigit() and not psutil.pid_exists(int(process)):
-            shutil.rmtree(folder, ignore_errors=True)
+    from filelock import FileLock, Timeout
+
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError, Timeout):
+            about = folder.lstat()
+            is_ours = stat.S_ISDIR(about.st_mode) and (os.name != "posix" or about.st_uid == os.getuid())
+            # A server that starts at this moment has not locked its folder yet.
+            starts = not (folder / LOCK).exists() and time.time() - about.st_mtime < STARTING
+            if not is_ours or starts:
+                continue
+            with FileLock(folder / LOCK, timeout=0):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def _own_folder() -> Iterator[Path]:
-    """Yield a folder for the photos of all sessions, with environment variables that keep gradio offline."""
+    """Yield a folder for the photos of all sessions, which only this user can read."""
+    from filelock import FileLock
+
     _delete_stale_folders()
-    prefix = f"{PREFIX}{os.getpid()}-"
-    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as name:
-        settings = {
-            "GRADIO_ANALYTICS_ENABLED": "False",
-            "GRADIO_RUN_HISTORY": "False",
-            "GRADIO_TEMP_DIR": name,
-            "HF_HUB_OFFLINE": "1",
-            "HF_HUB_DISABLE_TELEMETRY": "1",
-        }
-        before = {key: os.environ.get(key) for key in settings}
-        os.environ.update(settings)
-        try:
-            yield Path(name).resolve()
-        finally:
-            for key, value in before.items():
-                if value is None:
-                    os.environ.pop(key, None)
-                else:
-                    os.environ[key] = value
+    made = tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True)
+    with made as name, FileLock(Path(name) / LOCK):
+        yield Path(name).resolve()
 
 
 @contextmanager

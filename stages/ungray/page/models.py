@@ -7,13 +7,18 @@ import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+from markdown_it import MarkdownIt
+
 from ungray.colorizer import TITLES, Colorizer, model_path, word_for
+from ungray.imaging.metrics import DECISIVE
 from ungray.provenance import kept_nothing, what_it_is
-from ungray.quality import over_sets, verdicts
+from ungray.quality import TOO_FEW, minus_gray, over_sets, ratio, verdicts
 
 CARD = "model_card.md"
+NO_CARD = "There is no model card beside this model's file."
 MAX_PICTURE = 2_000_000
 """In bytes; larger pictures in a card are left out."""
 
@@ -42,14 +47,57 @@ class Models:
                 self._loaded[name] = Colorizer.load(path)
             return self._loaded[name]
 
+    def summary(self, name: str) -> dict[str, Any]:
+        """Return what the page's script must know of a model, JSON."""
+        model = self.load(name)
+        word = word_for(model.path)
+        return {
+            "name": name,
+            "title": TITLES[word].capitalize() if word else name,
+            "quality": plain_quality(model),
+            "takes_hints": model.takes_hints,
+            "has_vivid": model.vivid.changes_colors,
+        }
+
     def about(self, name: str) -> str:
         """Return what to say about a model in a line or two of Markdown: its kind, and how good it is."""
         return about(self.load(name))
 
     def card(self, name: str) -> str:
-        """Return the model's card as Markdown with embedded pictures; empty if there is none."""
+        """Return the model's card as HTML, with what :meth:`about` says first; pictures are embedded."""
         path = self.paths[name].with_name(CARD)
-        return _with_pictures(path.read_text(), path.parent) if path.is_file() else ""
+        card = _with_pictures(path.read_text("utf-8"), path.parent) if path.is_file() else NO_CARD
+        # The preset is safe: HTML in the card stays text, and links lead to web pages only.
+        markdown = MarkdownIt("js-default", {"html": False})
+        return markdown.render(f"{self.about(name)}\n\n{card}")
+
+
+def plain_quality(model: Colorizer) -> str:
+    """Return in one sentence, without a metric's name, how close a model's colors are to the true ones."""
+    quality = model.quality
+    if _kept_nothing(model.provenance):
+        return "This model's training kept nothing, so it colors as the model that it began with."
+    try:
+        if quality.get("elsewhere"):
+            times = fmean(ratio(one, DECISIVE.name) for one in quality["elsewhere"])
+            count = sum(one["photos"] for one in quality["elsewhere"])
+            return _beside_gray(times, f"On {count:,} test photos of other collections")
+        if quality.get("test"):
+            verdict = minus_gray(quality["test"], DECISIVE.name)["verdict"]
+            if verdict == TOO_FEW:
+                return "Too few photos were tested to tell whether this model's colors are better than none."
+            if verdict == "can't tell":
+                return "On its test photos, this model's colors were not clearly better than none."
+            return _beside_gray(ratio(quality["test"], DECISIVE.name), "On its test photos")
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        pass
+    return "How good this model's colors are is not known."
+
+
+def _beside_gray(times: float, where: str) -> str:
+    """Return the sentence for a distance to the true colors that is ``times`` that of the gray photo."""
+    share = f"{100 * abs(1 - times):.0f} % {'closer to' if times < 1 else 'farther from'}"
+    return f"{where}, this model's colors were {share} the true ones than gray."
 
 
 def about(model: Colorizer) -> str:

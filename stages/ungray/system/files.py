@@ -20,6 +20,9 @@ except ImportError:  # Windows
 MAX_STEM = 120
 """Bytes of the target's name that a temporary name may contain, to stay below 255 bytes in total."""
 
+UNLOCKABLE = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
+"""The error numbers of a file system that cannot lock files."""
+
 
 @contextmanager
 def whole_file(path: Path, *, replace: bool = True) -> Iterator[Path]:
@@ -116,11 +119,11 @@ def _temporary(path: Path, *, folder: bool) -> Iterator[Path]:
     for number in itertools.count():
         temporary = path.with_name(_name(path, f".{number}" if number else "", folder=folder))
         try:
-            descriptor = _lock(temporary, folder=folder)
+            descriptor = lock(temporary, folder=folder)
         except BlockingIOError:
             continue
         except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL):
+            if error.errno not in UNLOCKABLE:
                 raise
             descriptor = None
             _remove(temporary)  # nobody writes there
@@ -140,8 +143,10 @@ def _temporary(path: Path, *, folder: bool) -> Iterator[Path]:
             os.close(descriptor)
 
 
-def _lock(path: Path, *, folder: bool) -> int | None:
+def lock(path: Path, *, folder: bool) -> int | None:
     """Create and lock a file or folder; return its open descriptor, None on systems without locks.
+
+    The lock ends when the descriptor is closed, as by the end of the process.
 
     Raises:
         BlockingIOError: another process or block has locked it.
@@ -174,11 +179,20 @@ def _lock(path: Path, *, folder: bool) -> int | None:
 def _name(path: Path, mark: str, *, folder: bool) -> str:
     stem, suffix = (path.name, "") if folder else (path.stem, path.suffix)
     if len(os.fsencode(path.name)) > MAX_STEM:
-        # The start is enough to find the files of a photo; the checksum makes the name unique.
-        start = os.fsencode(stem)[: MAX_STEM // 2].decode(errors="ignore")
-        stem = f"{start}-{sha256(os.fsencode(path.name))[:8]}"
+        stem = shortened(path.name)
         suffix = suffix if len(os.fsencode(suffix)) < 20 else ""
     return f".{stem}{mark}.partial{suffix}"
+
+
+def shortened(name: str) -> str:
+    """Return a file's name, or its start and a checksum if the name is too long to become a part of another.
+
+    The start is enough to find the files of a photo; the checksum makes the name unique.
+    """
+    if len(os.fsencode(name)) <= MAX_STEM:
+        return name
+    start = os.fsencode(name)[: MAX_STEM // 2].decode(errors="ignore")
+    return f"{start}-{sha256(os.fsencode(name))[:8]}"
 
 
 def sha256(content: bytes | memoryview) -> str:

@@ -8,6 +8,9 @@ MAX_BYTES = 2_000_000_000
 MAX_PIXELS = 178_000_000
 """Of a photo, which is refused before it is decoded; just below Pillow's own limit."""
 
+MAX_FILM_PIXELS = 40_000_000
+"""Of a film's frame, of which many are in memory at a time: a little more than 8K."""
+
 MAX_UPLOAD_BYTES = 64_000_000
 """Of a file that a visitor of the page gives, unless its command says otherwise."""
 

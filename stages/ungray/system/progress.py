@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ungray.system.terminal import say
+from ungray.system.terminal import printable, say
 
 LINE_SECONDS = 60.0
 """The least time between two lines if standard error is no terminal; shorter work prints none."""
@@ -36,7 +36,7 @@ class Bar(tqdm):
         """Start to count ``items``, or ``total`` calls of ``update``; ``hidden`` shows nothing at all."""
         # None means no bar without a terminal; tqdm doesn't check whether standard error exists.
         no_bar = None if sys.stderr and not hidden else True
-        super().__init__(items, desc=desc, unit=unit, total=total, initial=initial, disable=no_bar)
+        super().__init__(items, desc=printable(desc), unit=unit, total=total, initial=initial, disable=no_bar)
         self._prints_lines = bool(self.disable and not hidden)
         if self._prints_lines:  # tqdm does not set these without a bar
             self.desc, self.unit = desc, unit

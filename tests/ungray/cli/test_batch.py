@@ -80,7 +80,7 @@ def test_hostile_photos_are_refused_one_by_one_and_the_others_are_colored(colori
     told = json.loads(out)
     assert (code, told["colored"], told["failed"]) == (1, 1, len(refused))
     reasons = {row["reason"] for row in told["photos"] if row["status"] == "failed"}
-    assert not [reason for reason in reasons if "a fault of colorize" in reason or "\n" in reason]
+    assert not [reason for reason in reasons if "a bug in colorize" in reason or "\n" in reason]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["zz.jpg"]
 
 
@@ -152,6 +152,18 @@ def test_a_missing_model_is_one_sentence_and_nothing_is_written(scans, files_bel
         main([str(scans), "--model", str(scans / "gone.safetensors")])
     assert str(end.value.code).startswith(f"error: {scans}/gone.safetensors not found")
     assert files_below(scans) == before
+
+
+def test_a_damaged_model_is_one_sentence_and_nothing_is_written(painter, cats, tmp_path, capsys):
+    model = tmp_path / "broken.safetensors"
+    model.write_bytes(painter.read_bytes()[:5000])
+    with pytest.raises(SystemExit) as ended:
+        main([str(cats / "cat.jpg"), "-o", str(tmp_path / "out.png"), "--model", str(model)])
+    said = capsys.readouterr().err + str(ended.value)
+    assert said.startswith(f"error: {model} is damaged or not a model of ungray")
+    assert "dvc pull" in said
+    assert said.count("\n") == 0
+    assert list(tmp_path.iterdir()) == [model]
 
 
 def test_more_jobs_give_the_same_bytes(colorize, tmp_path, files_below):
@@ -265,7 +277,7 @@ def test_help_has_examples_and_imports_nothing_heavy():
     )  # fmt: skip
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in shown.stderr.splitlines()}
     assert "argparse" in imported
-    assert not imported & {"torch", "numpy", "cv2", "PIL", "tqdm", "httpx", "onnxruntime", "pandas", "gradio"}
+    assert not imported & {"torch", "numpy", "cv2", "PIL", "tqdm", "httpx", "onnxruntime", "pandas", "h11"}
     assert "colorize scans/ -o colored/" in shown.stdout
     assert all(len(line) <= 110 for line in shown.stdout.splitlines())
     assert f"up to {MAX_PIXELS / 1e6:.0f} megapixels" in " ".join(shown.stdout.split())

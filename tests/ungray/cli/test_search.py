@@ -120,7 +120,7 @@ def test_an_output_in_a_locked_folder_is_wrong_usage(colorize, scans, tmp_path, 
     code, _, err = colorize(scans / "a.jpg", "-o", f"{tmp_path}/locked/{name}")
     assert code == 2
     assert err.endswith(
-        f"-o {tmp_path}/locked/{name} cannot be looked at: Permission denied; choose another\n"
+        f"-o {tmp_path}/locked/{name} cannot be accessed: Permission denied; choose another\n"
     )
 
 
@@ -133,7 +133,7 @@ def test_a_name_too_long_for_its_output_is_named_and_the_others_are_colored(
     code, _, err = colorize(scans / "a.jpg", long, *options)
     assert code == 1
     assert err.splitlines()[-1] == (
-        f"  {long}: its output {long.with_suffix('')}-colored.jpg cannot be looked at: File name too long; "
+        f"  {long}: its output {long.with_suffix('')}-colored.jpg cannot be accessed: File name too long; "
         "choose another -o"
     )
     assert (scans / "a-colored.jpg").exists() is (options != ["--dry-run"])

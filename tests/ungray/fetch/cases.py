@@ -206,7 +206,7 @@ UNKNOWN = "not an image of a known format "
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>'
 NOTHING_CAME = "timed out: nothing came for 2 s"
 NOT_DONE = "timed out: not done in 12 s"
-PACKED = "packed in another way than gzip or deflate"
+PACKED = "compressed by another method than gzip or deflate"
 TOO_LONG = "larger than 5 MB"
 
 CASES = {

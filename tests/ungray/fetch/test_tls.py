@@ -92,7 +92,8 @@ CASES = {
     "no TLS": (answers_at_once(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "no secure connection"),
     "an alert for a greeting": (answers_at_once(ALERT), "no secure connection"),
     "garbage for a greeting": (answers_at_once(bytes(range(256)) * 9), "no secure connection"),
-    "no word": (lambda connection: connection.recv(65536), "no connection"),
+    # Whether the end of the stream or of the connection comes first is up to the system.
+    "no word": (lambda connection: connection.recv(65536), ("no connection", "no secure connection")),
     "an expired certificate": (expired, "its certificate is not valid for this host"),
 }
 
@@ -132,7 +133,8 @@ def test_a_fault_of_tls_is_named_and_the_photo_of_another_host_is_fetched(hosts,
     hosts.serves("/good.jpg")
     bad, good = secure_host(serve), hosts.link("good.test", "/good.jpg")
     outcomes = fetched(bad, good, attempts=2, timeout=10.0, deadline=60.0)
-    assert (outcomes[bad].sha256, outcomes[bad].reason) == ("", reason)
+    assert outcomes[bad].sha256 == ""
+    assert outcomes[bad].reason in ([reason] if isinstance(reason, str) else reason)
     assert outcomes[good].sha256
 
 

@@ -110,7 +110,7 @@ def test_any_saturation_keeps_the_lightness(saturation):
 
 
 def test_where_nothing_can_be_kept_a_warning_says_so_and_the_loop_works():
-    with pytest.warns(UserWarning, match="compiles them anew.*NUMBA_CACHE_DIR"):
+    with pytest.warns(UserWarning, match="compiles them again.*NUMBA_CACHE_DIR"):
         doubled = kernels.compiled(eval("lambda value: 2 * value"))  # of no file
     assert doubled(21) == 42
 

@@ -536,15 +536,18 @@ def test_a_jpeg_of_any_coding_is_read(tmp_path, options):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"photometric": "separated", "tags": {332: 2}}, "for other inks than those of CMYK is not read"),
-        ({"photometric": 32845}, "colors are of the kind LOGLUV is not read"),
+        (
+            {"photometric": "separated", "tags": {332: 2}},
+            "other inks than those of CMYK is not supported",
+        ),
+        ({"photometric": 32845}, "colors are of the kind LOGLUV is not supported"),
         (
             {"photometric": 6, "tags": {530: (2, 2)}},
             "YCbCr with fewer colors than pixels, but no JPEG, is not",
         ),
-        ({"photometric": "rgb", "sampleformat": 6}, "complex samples of 8 bits .RGB. is not read"),
-        ({"photometric": "rgb", "compression": 34661}, "compression JBIG is not read"),
-        ({"photometric": "rgb", "compression": 48}, "compression 48 is not read"),
+        ({"photometric": "rgb", "sampleformat": 6}, "complex samples of 8 bits .RGB. is not supported"),
+        ({"photometric": "rgb", "compression": 34661}, "compression JBIG is not supported"),
+        ({"photometric": "rgb", "compression": 48}, "compression 48 is not supported"),
     ],
     ids=lambda value: str(value)[:30],
 )

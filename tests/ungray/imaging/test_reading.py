@@ -481,7 +481,7 @@ def test_a_fourth_channel_of_a_psd_is_a_selection_unless_its_layers_say_it_is_tr
 
 def test_a_psd_of_16_bits_says_what_it_is():
     content = made.photoshop(packed=False)
-    with pytest.raises(PhotoError, match="a PSD of 3 channels of 16 bits in mode 3 is not read"):
+    with pytest.raises(PhotoError, match="a PSD of 3 channels of 16 bits in mode 3 is not supported"):
         read_rgb(content[:22] + struct.pack(">H", 16) + content[24:])
 
 

@@ -50,13 +50,13 @@ def _photos(height: int = 64, width: int = 64) -> torch.Tensor:
     )
 
 
-def _trained(configuration: dict, seed: int = 0) -> networks.Colorizer:
+def _trained(configuration: dict, seed: int = 0) -> networks.Network:
     """A network whose weights and batch-norm statistics have moved from where they start."""
     return copy.deepcopy(_trained_once(json.dumps(configuration), seed))
 
 
 @functools.cache
-def _trained_once(configuration: str, seed: int) -> networks.Colorizer:
+def _trained_once(configuration: str, seed: int) -> networks.Network:
     torch.manual_seed(seed)
     network = build(json.loads(configuration))
     optimizer = torch.optim.SGD(network.parameters(), lr=0.05)

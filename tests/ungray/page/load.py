@@ -11,7 +11,7 @@ from PIL import Image
 
 from ungray.colorizer import Colorizer
 
-from .visitor import Busy, Visitor, addresses
+from .visitor import Busy, Visitor
 
 CLOSE = 4.0
 """Levels; how far JPEG of quality 90 may lie from what it shows, on average."""
@@ -19,6 +19,67 @@ CLOSE = 4.0
 
 def pixels(content):
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).astype(int)
+
+
+def shows(expected):
+    """A function that returns whether a picture to display shows the colors ``expected``."""
+
+    def right(content):
+        seen = pixels(content)
+        return seen.shape == expected.shape and np.abs(seen - expected).mean() < CLOSE
+
+    return right
+
+
+def in_png(photo):
+    written = io.BytesIO()
+    Image.fromarray(photo).save(written, "PNG", compress_level=1)
+    return written.getvalue()
+
+
+async def keep_many(server, photos, model):
+    """Have one visitor bring all ``photos`` (RGB arrays), look at each, and keep them; then download each.
+
+    Returns what :func:`load` returns.
+    """
+    colorizer = Colorizer.load(model)
+    counts, wrong, took, memory = Counter(), [], [], [server.memory()]
+
+    async def answered(ask, right):
+        while True:
+            start = time.monotonic()
+            try:
+                found = await ask()
+            except Busy:
+                counts["busy"] += 1
+                await asyncio.sleep(0.2)
+                continue
+            took.append(time.monotonic() - start)
+            memory.append(server.memory())
+            good = right(found)
+            counts["right" if good else "wrong"] += 1
+            if not good:
+                wrong.append(str(found)[:300])
+            return found
+
+    async with Visitor(server.address) as visitor:
+        kept = []
+        for number, photo in enumerate(photos):
+            content, size = in_png(photo), photo.shape[1::-1]
+            kept.append(await answered(
+                lambda name=f"{number}.png", content=content: visitor.open(name, content),
+                lambda found, size=size: (found["width"], found["height"]) == size,
+            ))  # fmt: skip
+            colored = colorizer.colorize(photo)
+            await answered(lambda: visitor.preview(kept[-1]), shows(colored))
+        for photo, brought in zip(kept, photos, strict=True):
+            expected = colorizer.colorize(brought)
+            await answered(
+                lambda photo=photo: visitor.whole(photo, format="PNG"),
+                lambda found, expected=expected: bool((pixels(found[1]) == expected).all()),
+            )
+        counts["kept at the end"] = len(await visitor.photos())
+    return counts, wrong, took, memory
 
 
 async def load(server, photos, model, *, seconds):
@@ -35,54 +96,39 @@ async def load(server, photos, model, *, seconds):
     end = time.monotonic() + seconds
 
     async def answered(what, right):
+        """Return the answer, None if the page was busy or wrong."""
         start = time.monotonic()
         try:
             found = await what
-            good = await right(found)
-        except Busy as busy:
-            if "busy" in str(busy) or "Queue is full" in str(busy):
-                counts["busy"] += 1
-                await asyncio.sleep(0.2)
-                return
-            good, found = False, str(busy)
+            good = right(found)
+        except Busy:
+            counts["busy"] += 1
+            await asyncio.sleep(0.2)
+            return None
         except Exception as error:
             good, found = False, repr(error)
         took.append(time.monotonic() - start)
         counts["right" if good else "wrong"] += 1
         if not good:
             wrong.append(str(found)[:300])
+        return found if good else None
 
     async def visit(number, content):
         async with Visitor(server.address) as visitor:
-
-            async def shows(address, expected):
-                seen = pixels(await visitor.fetch(address))
-                return seen.shape == expected.shape and np.abs(seen - expected).mean() < CLOSE
-
-            opened = []
-
-            async def right_at_first(found):
-                opened.append(found)
-                return await shows(found[0][1], loud[number])
-
-            async def right_when_pale(found):
-                return await shows(addresses(found[0])[1], pale[number])
-
-            async def right_at_last(found):
-                whole = pixels(await visitor.fetch(f"/gradio_api/file={found[0]['path']}"))
-                return bool((whole == loud[number]).all())
-
-            await answered(visitor.open(f"{number}.png", content, model.stem), right_at_first)
-            if not opened:
+            opening = visitor.open(f"{number}.png", content)
+            size = photos[number].shape[1::-1]
+            photo = await answered(opening, lambda found: (found["width"], found["height"]) == size)
+            if photo is None:
                 return
-            await answered(visitor.call(("Saturation", "input"), model.stem, 0.2, False), right_when_pale)
-            await answered(visitor.call(("save", "click"), model.stem, 1, False, "PNG"), right_at_last)
+            await answered(visitor.preview(photo), shows(loud[number]))
+            await answered(visitor.preview(photo, saturation=0.2), shows(pale[number]))
+            whole = visitor.whole(photo, format="PNG")
+            await answered(whole, lambda found: bool((pixels(found[1]) == loud[number]).all()))
 
     async def come_and_go(number, photo):
-        written = io.BytesIO()
-        Image.fromarray(photo).save(written, "PNG", compress_level=1)
+        content = in_png(photo)
         while time.monotonic() < end:
-            await visit(number, written.getvalue())
+            await visit(number, content)
 
     async def look():
         while True:

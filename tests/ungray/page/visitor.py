@@ -1,11 +1,8 @@
 """The web page as a person starts it, and a visitor without a browser who speaks as its script does."""
 
-import asyncio
 import contextlib
-import json
 import os
 import re
-import secrets
 import signal
 import subprocess
 import sys
@@ -20,13 +17,14 @@ ROOT = Path(__file__).parents[3]
 class Server:
     """``colorize serve`` in a process of its own, its temporary folders below ``top``."""
 
-    def __init__(self, top, *options):
+    def __init__(self, top, *options, before=""):
+        """Start it; ``before`` is Python that its process runs first."""
         self.top = top
         top.mkdir(parents=True, exist_ok=True)
         environment = os.environ | {"PYTHONUNBUFFERED": "1", "TMPDIR": str(top)}
         environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
         self.log = (top / "log.txt").open("w+")
-        command = "import sys; from ungray.page import main; main(sys.argv[1:])"
+        command = f"import sys; {before}\nfrom ungray.page import main; main(sys.argv[1:])"
         self.process = subprocess.Popen(
             [sys.executable, "-c", command, "--no-browser", "--port", "0", *map(str, options)],
             env=environment, text=True, start_new_session=True, stdout=subprocess.PIPE, stderr=self.log,
@@ -40,14 +38,21 @@ class Server:
         """What it wrote to standard error so far."""
         return (self.top / "log.txt").read_text()
 
+    def workers(self):
+        """Its worker processes."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
     def memory(self):
-        """Its resident memory in MiB."""
-        return psutil.Process(self.process.pid).memory_info().rss / 2**20
+        """Its resident memory in MiB, that of its worker processes included."""
+        found = 0
+        for process in [psutil.Process(self.process.pid), *self.workers()]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found += process.memory_info().rss
+        return found / 2**20
 
     def files(self):
-        """What lies in its folders, but for its own examples."""
-        names = [path for path in self.top.glob("colorize-serve-*/**/*") if path.is_file()]
-        return [path for path in names if path.parent.name != "examples"]
+        """What lies in its folders of photos."""
+        return [path for path in self.top.glob("colorize-serve-*/sessions/**/*") if path.is_file()]
 
     def stop(self, how=signal.SIGINT):
         """End it; return its exit code."""
@@ -63,96 +68,71 @@ class Busy(Exception):  # noqa: N818
     """The page said that it is busy."""
 
 
+class Refused(Exception):  # noqa: N818
+    """The page said in a sentence, the message, why it does not do something; ``status`` is HTTP's."""
+
+    def __init__(self, response):
+        super().__init__(response.json()["error"])
+        self.status = response.status_code
+
+
 class Visitor:
     """One browser tab. ``async with`` it."""
 
     def __init__(self, address):
-        self.address = address
-        self.session = secrets.token_hex(5)
-        self.client = httpx.AsyncClient(base_url=address, timeout=120)
+        self.client = httpx.AsyncClient(base_url=address, timeout=180, headers={"Origin": address})
 
     async def __aenter__(self):
-        config = (await self.client.get("/config")).json()
-        names = {part["id"]: part["props"].get("elem_id") for part in config["components"]}
-        self.events = {}
-        for event in config["dependencies"]:
-            for part, kind in event["targets"]:
-                self.events.setdefault((names.get(part), kind), event["id"])
-        self.controls = {
-            (part["props"].get("label"), kind): event["id"]
-            for event in config["dependencies"]
-            for at, kind in event["targets"]
-            for part in config["components"]
-            if part["id"] == at and event["backend_fn"]
-        }
-        started = asyncio.Event()
-        self.heart = asyncio.create_task(self._beat(started))
-        await started.wait()
         return self
 
     async def __aexit__(self, *_):
-        self.heart.cancel()
-        # A server that is gone has cut it off already.
-        with contextlib.suppress(asyncio.CancelledError, httpx.TransportError):
-            await self.heart
+        # A server that is gone has forgotten it already.
+        with contextlib.suppress(httpx.TransportError, Refused, Busy):
+            await self.leave()
         await self.client.aclose()
 
-    async def _beat(self, started):
-        address = f"/gradio_api/heartbeat/{self.session}"
-        try:
-            async with self.client.stream("GET", address, timeout=None) as beats:
-                async for _ in beats.aiter_lines():
-                    started.set()
-        finally:
-            started.set()
+    async def ask(self, method, path, **about):
+        """Return the answer to a request; the first one begins a session."""
+        if "session" not in self.client.headers:
+            started = await self.client.post("/api/sessions")
+            self.client.headers["Session"] = self._of(started).json()["session"]
+        return self._of(await self.client.request(method, path, **about))
 
-    async def upload(self, *photos):
-        """Send files, (name, content) each; return the paths they got."""
-        files = [("files", (name, content)) for name, content in photos]
-        response = await self.client.post("/gradio_api/upload", files=files)
+    def _of(self, response):
         if response.status_code == 503:
-            raise Busy(response.text)
-        response.raise_for_status()
-        return response.json()
+            raise Busy(response.json()["error"])
+        if response.is_error:
+            raise Refused(response)
+        return response
 
-    async def call(self, event, *data):
-        """Have the page answer an event, (element, kind), and return what it gives."""
-        number = self.events.get(event, self.controls.get(event))
-        body = {"data": list(data), "fn_index": number, "session_hash": self.session, "event_data": None}
-        response = await self.client.post("/gradio_api/queue/join", json=body)
-        if response.status_code == 503:
-            raise Busy(response.text)
-        response.raise_for_status()
-        mine = response.json()["event_id"]
-        where = f"/gradio_api/queue/data?session_hash={self.session}"
-        async with self.client.stream("GET", where) as messages:
-            async for line in messages.aiter_lines():
-                message = json.loads(line.removeprefix("data: ")) if line.startswith("data: ") else {}
-                if message.get("msg") == "process_completed" and message["event_id"] == mine:
-                    assert message["success"], message
-                    return message["output"]["data"]
-        raise AssertionError("the page hung up")
+    async def open(self, name, content):
+        """Bring a photo; return what the page says of it."""
+        answer = await self.ask("POST", "/api/photos", params={"name": name}, content=content)
+        return answer.json()
 
-    async def open(self, name, content, model, saturation=1, vivid=False):
-        """Drop a photo; return the addresses of its gray and colored picture, or None, and what is said."""
-        (path,) = await self.upload((name, content))
-        shown, said = await self.call(("drop", "upload"), file(path), model, saturation, vivid)
-        return addresses(shown), said
+    async def preview(self, photo, **settings):
+        """Return the colored picture, JPEG."""
+        return (await self.ask("POST", f"/api/photos/{photo['id']}/preview", json=settings)).content
 
-    async def fetch(self, address):
-        """Return the content at an address of the page."""
-        response = await self.client.get(address)
-        response.raise_for_status()
-        return response.content
+    async def steps(self, photo, **settings):
+        """Return what was done for the colored picture, of decode, network, render and encode."""
+        answer = await self.ask("POST", f"/api/photos/{photo['id']}/preview", json=settings)
+        return set(re.findall(r"(\w+);", answer.headers["server-timing"]))
 
+    async def gray(self, photo):
+        """Return the gray picture, JPEG."""
+        return (await self.ask("GET", f"/api/photos/{photo['id']}/gray")).content
 
-def file(path):
-    """What the page's script says of an upload."""
-    return {"path": path, "meta": {"_type": "gradio.FileData"}}
+    async def whole(self, photo, **settings):
+        """Return the file name and the content of the download."""
+        made = (await self.ask("POST", f"/api/photos/{photo['id']}/whole", json=settings)).json()
+        return made["name"], (await self.ask("GET", f"/downloads/{made['key']}")).content
 
+    async def photos(self):
+        """Return what the page says of all photos of the session."""
+        return (await self.ask("GET", "/api/photos")).json()["photos"]
 
-def addresses(shown):
-    """The addresses in what the page gives for pictures; None if it leaves them as they are."""
-    if not isinstance(shown, list) or not all(shown):
-        return None
-    return [f"/gradio_api/file={part['path']}" for part in shown]
+    async def leave(self):
+        """Close the page."""
+        if key := self.client.headers.get("session"):
+            await self.client.post("/api/leave", content=key)

@@ -40,7 +40,7 @@ print(faults())
     "keep",
     [
         "from ungray.system import memory; assert memory.keep_freed()",
-        "from pathlib import Path; from stages import params; from stages.train.device import start_fabric\n"
+        "from pathlib import Path; from stages import params; from stages.train.devices import start_fabric\n"
         "start_fabric(params.load_all(Path('params.yaml'))['machine'].model_copy(update={'device': 'cpu'}))",
     ],
 )

@@ -37,6 +37,15 @@ def test_without_a_terminal_a_line_a_minute_says_how_far_it_is(clock, capsys):
     )
 
 
+def test_a_file_name_reaches_the_terminal_as_plain_text(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with Bar(total=1, desc="a\x1b[31m\n.mp4", unit="frame") as bar:
+        bar.update()
+    assert r"a\x1b[31m\n.mp4" in terminal.getvalue()
+    assert "\x1b[31m" not in terminal.getvalue()
+
+
 def test_what_goes_on_from_where_it_was_is_not_taken_for_faster_than_it_is(clock, capsys):
     with Bar(desc="train, epoch 2", unit="photo", initial=75_000, total=150_000) as bar:
         for _ in range(6):

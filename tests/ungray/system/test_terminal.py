@@ -122,7 +122,7 @@ def test_no_warning_of_a_library_is_shown_but_where_python_is_asked_to(tmp_path)
     Image.fromarray(data.chelsea()).save(tmp_path / "photo.jpg", exif=exif)
     ran = run("-c", WARNING, cwd=tmp_path, PYTHONWARNINGS="")
     assert ran.returncode == 0, ran.stderr
-    assert ran.stderr.startswith("warning: compiled loops can't be kept")
+    assert ran.stderr.startswith("warning: compiled loops can't be cached")
     assert ran.stderr.count("\n") == 1
     ran = run("-c", WARNING, cwd=tmp_path, PYTHONWARNINGS="default")
     assert re.search(r"site-packages\S*PIL\S* UserWarning: ", ran.stderr)

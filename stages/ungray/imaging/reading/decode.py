@@ -19,6 +19,9 @@ from ungray.imaging.reading.raster import Pixels, Raster, said, upright
 RISKY = ("AVIF", "HEIF", "JPEG2000", "JXL", "PSD", "RAW")
 """Kinds whose decoders are new or rarely used: they run in a process of their own, in case they crash."""
 
+SEVERAL = ("AVIF", "GIF", "HEIF", "PNG", "WEBP")
+"""Kinds that Pillow reads and that may hold several pictures, of which the first is taken."""
+
 
 def probe(content: bytes) -> tuple[str, int, int]:
     """Return format (a key of FORMATS), width and height in pixels, read from the header only.
@@ -120,7 +123,7 @@ def _why_not_opened(content: bytes, kind: str) -> str:
         channels, bits, mode = *struct.unpack_from(">H", content, 12), *struct.unpack_from(">2H", content, 22)
         if (mode, bits) not in PsdImagePlugin.MODES:
             what = f"a PSD of {channels} channels of {bits} bits in mode {mode}"
-            return f"{what} is not read; save it as TIFF or PNG"
+            return f"{what} is not supported; save it as TIFF or PNG"
     return f"not an image of a known format ({NAMES}), or damaged in its first bytes"
 
 
@@ -157,7 +160,16 @@ def _by_pillow(content: bytes, kind: str) -> Raster:
             turned=orientation > 4,
             halved=isinstance(image, JpegImagePlugin.JpegImageFile)
             and JpegImagePlugin.get_sampling(image) == 2,
+            pictures=_pictures(image) if kind in SEVERAL else 1,
         )
+
+
+def _pictures(image: Image.Image) -> int:
+    """Return the number of pictures in a file; those behind a damaged one may be missing."""
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except Exception:  # a GIF is searched to its end, and decoders raise anything
+        return 1
 
 
 def _pixels(image: Image.Image, content: bytes) -> tuple[str, Pixels, Pixels | None]:

@@ -91,7 +91,7 @@ def format_of(content: bytes) -> str | None:
 def damaged(error: Exception) -> PhotoError:
     """Return the error to raise for a photo whose decoder raised ``error``."""
     if isinstance(error, MemoryError):
-        return PhotoError("needs more memory than there is")
+        return PhotoError("needs more memory than is available")
     return PhotoError(f"damaged: {(str(error) or type(error).__name__).splitlines()[0]}")
 
 

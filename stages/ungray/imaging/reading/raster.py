@@ -35,7 +35,7 @@ class Raster:
     ``alpha`` is of the same type, (height, width); ``profile`` is the ICC profile of the colors; ``exif`` and
     ``xmp`` are as in the file, not yet checked; ``dpi`` is from the file's own header; ``turned`` is whether
     it was stored lying on its side; ``halved`` is whether it was a JPEG whose color has half the resolution;
-    ``pages`` is the number of pages of the file.
+    ``pages`` is the number of pages of the file, ``pictures`` that of an animation or a burst.
     """
 
     format: str
@@ -49,6 +49,7 @@ class Raster:
     turned: bool = False
     halved: bool = False
     pages: int = 1
+    pictures: int = 1
 
 
 def upright(pixels: Any, orientation: int) -> Any:

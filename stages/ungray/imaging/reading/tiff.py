@@ -162,32 +162,34 @@ def _check_kind(directory: TiffPage) -> None:
     kind, samples, bits = directory.photometric, directory.samplesperpixel, directory.bitspersample
     if kind not in CHANNELS:
         name = PHOTOMETRIC(kind).name if kind in set(PHOTOMETRIC) else f"number {kind}"
-        raise PhotoError(f"a TIFF whose colors are of the kind {name} is not read; save it as RGB")
+        raise PhotoError(f"a TIFF whose colors are of the kind {name} is not supported; save it as RGB")
     if directory.compression not in set(COMPRESSION):
-        raise PhotoError(f"a TIFF of compression {directory.compression} is not read; save it with another")
+        raise PhotoError(
+            f"a TIFF of compression {directory.compression} is not supported; save it with another"
+        )
     if directory.compression != 1 and directory.compression not in TIFF.DECOMPRESSORS:
         name = COMPRESSION(directory.compression).name
-        raise PhotoError(f"a TIFF of compression {name} is not read; save it with another")
+        raise PhotoError(f"a TIFF of compression {name} is not supported; save it with another")
     if directory.is_subsampled and directory.compression not in JPEGS:
         raise PhotoError(
-            "a TIFF of YCbCr with fewer colors than pixels, but no JPEG, is not read; save it as RGB"
+            "a TIFF of YCbCr with fewer colors than pixels, but no JPEG, is not supported; save it as RGB"
         )
     if directory.imagedepth != 1:
-        raise PhotoError("a TIFF of a body, not of a picture, is not read")
+        raise PhotoError("a TIFF of a body, not of a picture, is not supported")
     formats = directory.tags.valueof(339)
     form = FORMS.get(directory.sampleformat)
     what = f"a TIFF of {samples} {form or ''}samples of {bits} bits ({PHOTOMETRIC(kind).name})"
     mixed = isinstance(formats, tuple) and len(set(formats)) > 1
     if form is None or directory.dtype is None or mixed or samples < CHANNELS[kind] or form == "complex ":
-        raise PhotoError(f"{what} is not read; save it as RGB of 8 or 16 bits")
+        raise PhotoError(f"{what} is not supported; save it as RGB of 8 or 16 bits")
     extra = samples - CHANNELS[kind]
     declared = len(directory.extrasamples)
     if extra and declared != extra and not (declared == 0 and extra == 1 and kind in (1, 2)):
         raise PhotoError(f"{what} does not say what its samples are; save it as RGB of 8 or 16 bits")
     if kind == PHOTOMETRIC.SEPARATED and directory.tags.valueof(332, 1) != 1:
-        raise PhotoError("a TIFF for other inks than those of CMYK is not read; save it as RGB")
+        raise PhotoError("a TIFF for other inks than those of CMYK is not supported; save it as RGB")
     if kind == PHOTOMETRIC.PALETTE and (form or bits > 16 or directory.colormap is None):
-        raise PhotoError(f"{what} has no palette that is read; save it as RGB")
+        raise PhotoError(f"{what} has no palette that is supported; save it as RGB")
     if form == "signed " and not _is_lab(directory):
         raise PhotoError("values with a sign; save it with 8 or 16 bits")
     if directory.nbytes > MAX_BYTES:
@@ -361,7 +363,7 @@ def _from_lab(directory: TiffPage, samples: NDArray[Any]) -> Pixels:
         else:
             lab[..., 1:] = samples[..., 1:].astype(np.float32) / scale - 128
     else:
-        raise PhotoError(f"a TIFF of Lab in {bits} bits is not read; save it as RGB of 8 or 16 bits")
+        raise PhotoError(f"a TIFF of Lab in {bits} bits is not supported; save it as RGB of 8 or 16 bits")
     return profiles.lab_to_srgb(lab, dtype=np.uint8 if bits == 8 else np.uint16)
 
 

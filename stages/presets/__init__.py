@@ -1,0 +1,1 @@
+"""Presets: how long and how thoroughly to train, on whatever photos params.yaml names."""

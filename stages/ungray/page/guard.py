@@ -1,0 +1,81 @@
+"""Keeps other sites away from the page: every request is checked, and every answer says what may use it."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' blob: data:; media-src 'self'; connect-src 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class Guard:
+    """ASGI middleware that refuses requests which another site may have caused.
+
+    The Host header reveals a name that an attacker's DNS resolves to this machine: only addresses, localhost,
+    and the names of this machine are answered, whatever ``host`` it listens at. The Origin header reveals
+    another site's script; a browser sends it with every request that is no mere GET. No answer allows another
+    origin.
+    """
+
+    def __init__(self, app: ASGIApp, *, host: str) -> None:
+        self.app = app
+        name = socket.gethostname().lower()
+        short = name.partition(".")[0]
+        self.names = {"localhost", name, short, f"{short}.local", host.lower()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        headers = Headers(scope=scope)
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answered = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    answered[name] = value
+                answered.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        answer: ASGIApp = self.app
+        if not self._is_own(headers.get("host", "")):
+            answer = _refusal("this page answers only to the address of its machine, or to its name")
+        elif not _is_same_origin(headers, reads=scope["method"] in ("GET", "HEAD")):
+            answer = _refusal("requests from other sites are refused")
+        await answer(scope, receive, guarded)
+
+    def _is_own(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return name in self.names
+        return True  # no name, so none that an attacker's DNS could resolve
+
+
+def _is_same_origin(headers: Headers, *, reads: bool) -> bool:
+    origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+    if origin is not None:
+        return origin.lower() == f"http://{headers['host'].lower()}"
+    return reads or site in (None, "same-origin", "none")
+
+
+def _refusal(sentence: str) -> ASGIApp:
+    return JSONResponse({"error": sentence}, 403, headers={"Connection": "close"})

@@ -1,0 +1,96 @@
+"""A film on the page of `colorize serve`, in a real Chromium: dropped, colored, played, downloaded."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from tests.ungray.film.conftest import pictures, read_film, write_film
+from tests.ungray.page.conftest import write_model
+from tests.ungray.page.visitor import Server
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    top = tmp_path_factory.mktemp("film page")
+    write_model(top / "model.onnx", seed=2)
+    server = Server(top, "--model", top / "model.onnx")
+    yield server
+    server.stop()
+
+
+def wrong(said):
+    # Chromium reports as an error what the server refuses; the page tells it in a sentence.
+    return said.type == "error" and "Failed to load resource" not in said.text
+
+
+@pytest.fixture
+def page(chromium, server):
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    complaints = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda said: complaints.append(said.text) if wrong(said) else None)
+    page.goto(server.address)
+    expect(page.locator("#film-limits")).to_contain_text("up to 50 MB, 20 seconds")
+    yield page
+    context.close()
+    assert complaints == []
+
+
+PLAYED = """async () => {
+  const video = document.querySelector("#films video");
+  await video.play();
+  const later = () => new Promise((done) => video.addEventListener("timeupdate", done, { once: true }));
+  while (video.currentTime <= 0.5) await later();
+  video.pause();
+  return video.currentTime;
+}"""
+
+
+def chroma(page, part):
+    """How colored a part of the player is, as it is displayed: 0.1 is the left tenth."""
+    shot = np.asarray(Image.open(io.BytesIO(page.locator(".screen").screenshot())).convert("RGB")).astype(int)
+    height, width = shot.shape[:2]
+    place = int(part * width)
+    # The middle: neither the player's buttons nor its edges.
+    return np.ptp(shot[height // 4 : height // 2, place - 5 : place + 5], axis=-1).mean()
+
+
+def test_a_film_is_colored_played_and_downloaded(page, faults, tmp_path):
+    write_film(tmp_path / "street.mp4", pictures(60, 190, 128, still=True))
+    page.locator("#files").set_input_files(tmp_path / "street.mp4")
+    film = page.locator("#films > li")
+    expect(film.locator("h2")).to_have_text("street.mp4")
+    expect(film.locator("progress")).to_be_visible()
+    expect(film.locator(".facts")).to_contain_text("of about 60 frames")
+    expect(film.locator("video")).to_be_visible()
+    expect(film.locator(".facts")).to_have_text("190 × 128 pixels · 2.4 s")
+    assert page.evaluate(PLAYED) > 0.5
+    assert chroma(page, 0.2) < 3  # before
+    assert chroma(page, 0.8) > 10  # after
+    film.locator(".divider").focus()
+    page.keyboard.press("Home")
+    assert chroma(page, 0.2) > 10
+    assert faults(page) == []
+
+    with page.expect_download() as download:
+        film.get_by_role("button", name="Download").click()
+    assert download.value.suggested_filename == "street-colored.mp4"
+    download.value.save_as(tmp_path / "got.mp4")
+    assert len(read_film(tmp_path / "got.mp4")[0]) == 60
+
+    page.reload()
+    expect(page.locator("#films video")).to_be_visible()
+    page.get_by_role("button", name="Remove street.mp4").click()
+    expect(page.locator("#films > li")).to_have_count(0)
+
+
+def test_what_is_refused_is_said_at_the_film(page, tmp_path):
+    (tmp_path / "broken.mkv").write_bytes(b"no film")
+    page.locator("#files").set_input_files(tmp_path / "broken.mkv")
+    expect(page.locator("#films .error")).to_contain_text("Not colored: not a film that can be read")

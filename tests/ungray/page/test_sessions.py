@@ -1,0 +1,193 @@
+"""Sessions and worker processes by themselves: their bounds, and how they end."""
+
+import asyncio
+import threading
+from functools import partial
+
+import pytest
+
+from ungray.errors import UngrayError
+from ungray.imaging.photos import PhotoError
+from ungray.page import sessions
+from ungray.page.sessions import EndedError, Sessions
+from ungray.page.workers import Affinity, BusyError, GoneError, Workers
+
+from ..imaging import decoding_works as works
+
+
+@pytest.fixture
+def some(tmp_path):
+    return Sessions(tmp_path / "sessions", max_bytes=1000)
+
+
+def test_what_an_ended_session_would_write_is_refused_and_its_folder_does_not_come_back(some):
+    key = some.new()
+    session = some.of(key)
+    with pytest.raises(EndedError), session.file() as file:  # noqa: PT012 (what is written before and after)
+        file.write(b"before")
+        session.end()
+        file.write(b"after")
+    with pytest.raises(EndedError):
+        session.write(b"later")
+    assert not list(some.folder.iterdir())
+    some.close()
+    with pytest.raises(EndedError):
+        some.new()
+    with pytest.raises(EndedError):
+        some.of(key)
+
+
+def test_all_sessions_together_are_bounded_while_they_write(some):
+    visitors = [some.of(some.new()) for _ in range(100)]
+    refused = []
+
+    def write(session):
+        try:
+            session.write(bytes(1000))
+        except BusyError as error:
+            refused.append(str(error))
+
+    threads = [threading.Thread(target=write, args=[session]) for session in visitors]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    written = sum(path.stat().st_size for path in some.folder.glob("*/*"))
+    assert (written, len(refused)) == (sessions.STORED_PHOTOS * 1000, 100 - sessions.STORED_PHOTOS)
+    for session in visitors:
+        session.end()
+    some.of(some.new()).write(bytes(1000))  # there is room again
+
+
+def test_one_session_takes_half_of_the_room_at_most(some):
+    session = some.of(some.new())
+    for _ in range(sessions.STORED_PHOTOS // 2):
+        last = session.write(bytes(1000))
+    with pytest.raises(UngrayError, match="remove some"):
+        session.write(bytes(1000))
+    session.delete(last)
+    session.write(bytes(1000))
+
+
+def test_idle_sessions_end_and_used_ones_do_not_end_for_new_ones(tmp_path, monkeypatch):
+    some = Sessions(tmp_path / "sessions", max_bytes=1000, idle=100, max_sessions=2)
+    now = 0.0
+    monkeypatch.setattr(sessions.time, "monotonic", lambda: now)
+    first, second = some.new(), some.new()
+    some.of(first).write(b"photo")
+    with pytest.raises(BusyError, match="too many visitors"):
+        some.new()
+    now = 99
+    some.of(second)
+    some.sweep()
+    assert len(some) == 2
+    now = 150
+    some.sweep()
+    assert len(some) == 1
+    with pytest.raises(EndedError):
+        some.of(first)
+    now = 150 + sessions.RECENT
+    some.idle = 10_000
+    third, fourth = some.new(), some.new()  # for which the second ends
+    assert third != fourth
+    with pytest.raises(EndedError):
+        some.of(second)
+
+
+def test_a_session_that_was_left_waits_for_a_reload_of_its_own_machine(tmp_path, monkeypatch):
+    some = Sessions(tmp_path / "sessions", max_bytes=1000)
+    now = 0.0
+    monkeypatch.setattr(sessions.time, "monotonic", lambda: now)
+    keys = [some.new(client) for client in ("10.0.0.1", "10.0.0.2")]
+    some.load("10.0.0.1")
+    for key in keys:
+        some.leave(key)
+    now = 2
+    some.sweep()
+    some.of(keys[0])
+    with pytest.raises(EndedError):
+        some.of(keys[1])
+    some.of(keys[0], page="new")
+    some.leave(keys[0], page="old")  # which was on its way for long
+    now = 1000
+    some.sweep()
+    assert len(some) == 1
+
+
+def working(test):
+    """Run a test that is a coroutine with two worker processes."""
+
+    def run():
+        async def work():
+            workers = Workers(2, queue=1)
+            await workers.start(partial(works.size))
+            try:
+                await test(workers)
+            finally:
+                workers.close()
+
+        asyncio.run(work())
+
+    return run
+
+
+async def yes():
+    return True
+
+
+def ask(workers, work, content=b"photo", seconds=60.0, **more):
+    more = {"affinity": Affinity(), "wanted": yes} | more
+    return workers.run(partial(work), content, seconds=seconds, **more)
+
+
+@working
+async def test_a_photo_returns_to_the_worker_that_knows_it(workers):
+    affinity = Affinity()
+    first, _ = await ask(workers, works.size, b"", affinity=affinity)
+    others = [await ask(workers, works.size, b"", affinity=affinity) for _ in range(3)]
+    assert {process for process, _ in others} == {first}
+
+
+@working
+async def test_work_that_takes_too_long_or_crashes_costs_one_answer(workers):
+    with pytest.raises(PhotoError, match=r"not decoded in 0\.5 s"):
+        await ask(workers, works.slow, b"", seconds=0.5)
+    with pytest.raises(PhotoError, match="SIGSEGV"):
+        await ask(workers, works.crash, b"")
+    with pytest.raises(PhotoError, match="more memory"):
+        await ask(workers, partial(works.greedy, megabytes=5000), b"")
+    with pytest.raises(UngrayError, match="this one is refused"):
+        await ask(workers, works.refusing, b"")
+    assert await ask(workers, works.noisy, b"") == "done"
+
+
+@working
+async def test_more_than_the_queue_holds_are_busy_and_who_left_is_not_served(workers):
+    async def no():
+        return False
+
+    with pytest.raises(GoneError):
+        await ask(workers, works.size, b"", wanted=no)
+    working = [asyncio.create_task(ask(workers, works.slow, b"")) for _ in range(2)]
+    await asyncio.sleep(0.1)
+    waiting = asyncio.create_task(ask(workers, works.size, b""))
+    await asyncio.sleep(0.1)
+    with pytest.raises(BusyError):
+        await ask(workers, works.size, b"")
+    workers.stop()
+    for task in [*working, waiting]:
+        with pytest.raises(UngrayError):
+            await task
+
+
+@working
+async def test_large_photos_are_worked_on_one_at_a_time(workers):
+    first = asyncio.create_task(ask(workers, works.slow, b"", pixels=20_000_000))
+    await asyncio.sleep(0.1)
+    second = asyncio.create_task(ask(workers, works.size, b"", pixels=20_000_000))
+    assert await ask(workers, works.size, b"", pixels=1000)
+    assert not second.done()
+    workers.stop()
+    for task in (first, second):
+        with pytest.raises(UngrayError):
+            await task
