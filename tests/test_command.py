@@ -36,6 +36,38 @@ def test_ctrl_c_ends_with_130(capsys):
     assert said == "interrupted\n"
 
 
+def a_library_that_fails_when_interrupted():
+    try:
+        raise KeyboardInterrupt
+    finally:
+        print(result)  # noqa: F821
+
+
+def an_error_of_ours_about_it():
+    try:
+        a_library_that_fails_when_interrupted()
+    except NameError:
+        raise UngrayError("the database is gone") from None
+
+
+@pytest.mark.parametrize("main", [a_library_that_fails_when_interrupted, an_error_of_ours_about_it])
+def test_what_ctrl_c_makes_fail_is_ctrl_c(main, capsys):
+    code, said = leaving(main, capsys)
+    assert code == 130
+    assert said == "interrupted\n"
+
+
+def test_an_error_while_another_is_handled_stays_what_it_is(capsys):
+    def main():
+        try:
+            raise KeyError
+        except KeyError:
+            raise UngrayError("no photo; add one") from None
+
+    code, _ = leaving(main, capsys)
+    assert code == "error: no photo; add one"
+
+
 def test_a_reader_that_has_seen_enough_gets_no_traceback():
     code = "from ungray.system.console import run_command; run_command(lambda: print('line\\n' * 100_000))"
     with subprocess.Popen(

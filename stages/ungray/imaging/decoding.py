@@ -237,9 +237,18 @@ def serve() -> None:
             os.dup2(nowhere.fileno(), 2)  # it has started: from now on only decoders print
             if (content := _receive(requests)) is None:
                 break
+            _leave_deleted_folder()
             with _time(seconds + GRACE):
                 answer = _answer(work, content)
             _send(answer, answers)
+
+
+def _leave_deleted_folder() -> None:
+    """Change to the root folder if the current one is gone: Numba and others cannot work there."""
+    try:
+        Path.cwd()
+    except OSError:
+        os.chdir(Path(__file__).anchor)
 
 
 def _answer(work: Callable[[bytes], Any], content: bytes) -> bytes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ungray.errors import UngrayError
@@ -19,12 +20,14 @@ def run_command(
     """Call ``main``; print errors that the user can fix as one sentence on standard error.
 
     Exit codes: 0 for success; 1 for an :class:`UngrayError`, a full disk (``if_full`` says what to do) or a
-    closed pipe; 130 for Ctrl-C. Any other exception is a bug and keeps its traceback.
+    closed pipe; 130 for Ctrl-C, and for whatever it made fail. Any other exception is a bug and keeps its
+    traceback.
     """
     take_charge()
     demand_folder()
     try:
-        main()
+        with _ctrl_c_first():
+            main()
         if sys.stdout:  # None if it is closed
             sys.stdout.flush()
     except BrokenPipeError:  # the reader has closed the pipe, as in `... | head`
@@ -40,6 +43,23 @@ def run_command(
             raise
         where = f" while writing {error.filename}" if error.filename else ""
         sys.exit(printable(f"error: the disk is full{where}; {if_full}"))
+
+
+@contextlib.contextmanager
+def _ctrl_c_first() -> Iterator[None]:
+    """Raise KeyboardInterrupt in place of any exception that arose while a Ctrl-C was being handled.
+
+    Ctrl-C may come at any instruction of a library, whose own clean-up then fails in some other way.
+    """
+    try:
+        yield
+    except Exception as error:
+        earlier = error.__context__
+        while earlier is not None:
+            if isinstance(earlier, KeyboardInterrupt):
+                raise earlier from None
+            earlier = earlier.__context__
+        raise
 
 
 def demand_folder() -> None:

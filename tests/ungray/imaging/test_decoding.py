@@ -1,5 +1,6 @@
 import io
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -122,10 +123,33 @@ def test_a_large_photo_has_memory_enough(kind, options):
     assert decoding.limited(photo_files.read, written.getvalue()).gray.size == 12_000_000
 
 
+SIXTEEN_BITS = cv2.imencode(
+    ".tif", np.arange(300, dtype=np.uint16)[:, None, None] * np.full((300, 400, 4), 16, np.uint16)
+)[1].tobytes()
+
+
 def test_a_large_photo_of_sixteen_bits_has_memory_enough():
     pixels = np.arange(3000, dtype=np.uint16)[:, None, None] * np.full((3000, 4000, 4), 16, np.uint16)
     content = cv2.imencode(".tif", pixels)[1].tobytes()
     assert decoding.limited(photo_files.read, content).bits == 16
+
+
+def test_a_folder_that_was_deleted_since_costs_nothing(tmp_path, monkeypatch):
+    folder = tmp_path / "deleted"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "empty"))  # so that it compiles
+    decoder = decoding.LimitedProcess()
+    try:
+        decoder.ask(pickle.dumps(works.size), PHOTO, seconds=60)
+        monkeypatch.chdir(tmp_path)
+        folder.rmdir()
+        # Numba names its files relative to the current folder.
+        done, photo = pickle.loads(decoder.ask(pickle.dumps(photo_files.read), SIXTEEN_BITS, seconds=60))
+    finally:
+        decoder.close()
+    assert done, photo
+    assert photo.bits == 16
 
 
 def test_a_decoder_that_breaks_down_refuses_its_photo_and_ends_nothing_else():
