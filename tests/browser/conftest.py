@@ -51,21 +51,25 @@ def clone(tmp_path):
     return _pipeline_conftest().Clone(tmp_path / "clone")
 
 
+def launched(browser_type, *flags):
+    """The system's Chromium, started with ``flags``."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no chromium is installed")
+    # Chromium's own sandbox needs a user that is not root.
+    arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    return browser_type.launch(executable_path=program, args=[*arguments, *flags])
+
+
 # For a module, not for the session: while playwright runs, no other test could run an event loop.
 @pytest.fixture(scope="module")
 def chromium():
     """The system's Chromium."""
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if program is None:
-        pytest.skip("no chromium is installed")
     from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=30_000)
-
-    # Chromium's own sandbox needs a user that is not root.
-    arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=arguments)
+        browser = launched(playwright.chromium)
         yield browser
         browser.close()
 

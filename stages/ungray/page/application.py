@@ -67,7 +67,9 @@ SWEEP = 0.25
 
 STATIC = {
     **dict.fromkeys(("page.css", "films.css"), "text/css"),
-    **dict.fromkeys(("page.js", "server.js", "hints.js", "color.js", "films.js"), "text/javascript"),
+    **dict.fromkeys(
+        ("page.js", "server.js", "hints.js", "color.js", "films.js", "camera.js"), "text/javascript"
+    ),
 }
 
 Handler = Callable[[Request], Awaitable[Response]]

@@ -1,5 +1,6 @@
 // The page: photos that were brought, the one that is shown, its controls, its downloads. Hints are in hints.js.
 
+import * as camera from "./camera.js";
 import * as films from "./films.js";
 import { Hints } from "./hints.js";
 import * as server from "./server.js";
@@ -442,7 +443,7 @@ async function begin() {
     find("#examples .row").append(button);
   }
   find("#examples").hidden = !about.examples.length;
-  find("#camera-label").hidden = !matchMedia("(pointer: coarse)").matches;
+  camera.begin((file) => bring([file]));
   films.begin(about, { status, settings: () => settings({}) });
   divide();
   if (keeping) films.restore().catch(() => {});

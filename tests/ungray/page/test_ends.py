@@ -81,7 +81,7 @@ def test_names_of_other_machines_are_refused_whatever_host_it_listens_at(serve):
     assert httpx.post(f"{address}/api/sessions", headers={"Origin": "http://evil.example"}).status_code == 403
 
 
-def test_every_answer_forbids_scripts_frames_and_guesses(page):
+def test_every_answer_forbids_scripts_frames_guesses_and_all_devices_but_the_camera(page):
     for path in ("/", "/page.js", "/api/about", "/none", "/api/photos", "/examples/cat.jpg", "/downloads/x"):
         headers = httpx.get(f"{page.address}{path}").headers
         policy = headers["content-security-policy"]
@@ -89,6 +89,8 @@ def test_every_answer_forbids_scripts_frames_and_guesses(page):
         assert "script-src 'self';" in policy, path
         assert "frame-ancestors 'none'" in policy, path
         assert headers["x-content-type-options"] == "nosniff", path
+        allowed = headers["permissions-policy"].split(", ")
+        assert [one for one in allowed if not one.endswith("=()")] == ["camera=(self)"], path
         assert headers["cache-control"] == "no-store", path
     for path in ("/page.py", "/../setup.py", "/%2e%2e/page.py", "/examples/..%2f..%2flock", "/docs"):
         assert httpx.get(f"{page.address}{path}").status_code in (404, 410), path
