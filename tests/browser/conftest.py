@@ -170,7 +170,7 @@ class Thread(Checkout):
         listener = socket.create_server(("127.0.0.1", 0))
         port = listener.getsockname()[1]
         options = uvicorn.Config(
-            application(review, port=port), log_config=None, access_log=False, lifespan="off",
+            application(review), log_config=None, access_log=False, lifespan="off",
             timeout_graceful_shutdown=2,
         )  # fmt: skip
         self.server = uvicorn.Server(options)

@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> None:
             )
             server = uvicorn.Server(
                 uvicorn.Config(
-                    application(review, port=port),
+                    application(review),
                     log_config=None,  # see ungray.system.terminal
                     access_log=False,
                     server_header=False,

@@ -8,19 +8,18 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stages.filter.review.collection import Collection, Selection, Show
 from stages.filter.review.decisions import ConflictError, Decision, Decisions, Seen, one_line
 from stages.filter.review.pictures import SIDES, Pictures
 from ungray.errors import UngrayError
+from ungray.guard import Guard
 from ungray.imaging.photos import PhotoError
 
 PAGE = Path(__file__).parent / "page"
@@ -138,8 +137,8 @@ class Review:
         return Response(status_code=204)
 
 
-def application(review: Review, *, port: int) -> Starlette:
-    """Return the application; it answers only requests to ``port`` of this machine, from its own page."""
+def application(review: Review) -> Starlette:
+    """Return the application; it answers only requests of its own page, see :class:`ungray.guard.Guard`."""
     return Starlette(
         routes=[
             Route("/api/list", review.list),
@@ -150,54 +149,9 @@ def application(review: Review, *, port: int) -> Starlette:
             Route("/{kind:str}/{sha256:str}.jpg", review.picture),
             Mount("/", StaticFiles(directory=PAGE, html=True)),
         ],
-        middleware=[Middleware(OwnPageOnly, port=port)],
+        middleware=[Middleware(Guard)],
         exception_handlers={UngrayError: _mendable, OSError: _mendable, HTTPException: _refused},
     )
-
-
-HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; "
-    "base-uri 'none'; form-action 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
-
-
-class OwnPageOnly:
-    """Refuses requests of other pages in the same browser, and keeps our page from loading anything else.
-
-    The Host header reveals a name that an attacker's DNS resolves to 127.0.0.1, the Origin header another
-    site's script.
-    """
-
-    def __init__(self, app: ASGIApp, *, port: int) -> None:
-        self.app, self.port = app, port
-        self.hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request (ASGI)."""
-        if scope["type"] != "http":
-            return
-        headers = Headers(scope=scope)
-        host, origin = headers.get("host", "").lower(), headers.get("origin")
-
-        async def guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                answered = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    answered[name] = value
-                answered.setdefault("Cache-Control", "no-cache")
-            await send(message)
-
-        answer: ASGIApp = self.app
-        if host not in self.hosts:
-            answer = PlainTextResponse(
-                f"This page answers only at http://127.0.0.1:{self.port}; forward the same port.", 403
-            )
-        elif origin is not None and origin != f"http://{host}":
-            answer = PlainTextResponse("Requests from other sites are refused.", 403)
-        await answer(scope, receive, guarded)
 
 
 def _selection(request: Request) -> Selection:

@@ -27,12 +27,12 @@ from starlette.routing import Route
 
 from ungray import fetch
 from ungray.errors import ArgumentError, UngrayError, is_number
+from ungray.guard import Guard
 from ungray.hints import Hint, hints_json, parse_hints
 from ungray.page import coloring
 from ungray.page.coloring import FORMATS, ModelFile, Settings
 from ungray.page.examples import write_examples
 from ungray.page.films import Films
-from ungray.page.guard import Guard
 from ungray.page.models import Models
 from ungray.page.sessions import MAX_PHOTOS, EndedError, NewFile, Session, Sessions, StoredPhoto
 from ungray.page.workers import BusyError, GoneError, Workers
@@ -94,7 +94,7 @@ class Page:
             models: the models that the page offers; the first is loaded.
             folder: for all files.
             limits: see :class:`Limits`.
-            host: the address to listen at; see :class:`ungray.page.guard.Guard`.
+            host: the address to listen at; see :class:`ungray.guard.Guard`.
         """
         self.models = models
         self.limits = limits
@@ -149,7 +149,7 @@ class Page:
                 *self._films.routes(route),
             ],
         )
-        app.add_middleware(Guard, host=self.host)
+        app.add_middleware(Guard, host=self.host, devices=["camera"])
         return app
 
     def stop(self) -> None:

@@ -1,9 +1,13 @@
-"""Keeps other sites away from the page: every request is checked, and every answer says what may use it."""
+"""Keeps other sites away from a page of this machine: checks requests, and says what answers may use.
+
+Needs the extra ``page`` (Starlette). All pages use it: `colorize serve`, and those of the stages.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -19,22 +23,29 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
-    "Permissions-Policy": "camera=(self), microphone=(), display-capture=(), geolocation=(), midi=(), "
-    "payment=(), usb=()",
 }
+"""Headers of every answer: no script, style or frame of another site, no script or style within HTML."""
+
+DEVICES = ("camera", "microphone", "display-capture", "geolocation", "midi", "payment", "usb")
+"""What a page may not ask its visitor for (Permissions-Policy), but for what its guard is told."""
 
 
 class Guard:
-    """ASGI middleware that refuses requests which another site may have caused.
+    """ASGI middleware that refuses requests which another site may have caused, with status 403 and JSON.
 
     The Host header reveals a name that an attacker's DNS resolves to this machine: only addresses, localhost,
-    and the names of this machine are answered, whatever ``host`` it listens at. The Origin header reveals
-    another site's script; a browser sends it with every request that is no mere GET. No answer allows another
-    origin.
+    and the names of this machine are answered, whatever ``host`` the page listens at, and at any port, since
+    a tunnel may change it. The Origin header reveals another site's script; a browser sends it with every
+    request that is no mere GET. No answer allows another origin, or is stored unless it says so itself. The
+    page may use ``devices``, of :data:`DEVICES`.
+
+    Starlette's TrustedHostMiddleware takes a list of names, so it cannot allow all addresses.
     """
 
-    def __init__(self, app: ASGIApp, *, host: str) -> None:
+    def __init__(self, app: ASGIApp, *, host: str = "127.0.0.1", devices: Collection[str] = ()) -> None:
         self.app = app
+        permitted = ", ".join(f"{name}=({'self' if name in devices else ''})" for name in DEVICES)
+        self.headers = HEADERS | {"Permissions-Policy": permitted}
         name = socket.gethostname().lower()
         short = name.partition(".")[0]
         self.names = {"localhost", name, short, f"{short}.local", host.lower()}
@@ -48,7 +59,7 @@ class Guard:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answered = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in self.headers.items():
                     answered[name] = value
                 answered.setdefault("Cache-Control", "no-store")
             await send(message)
@@ -62,7 +73,8 @@ class Guard:
 
     def _is_own(self, host: str) -> bool:
         try:
-            name = urlsplit(f"//{host}").hostname or ""
+            address = urlsplit(f"//{host}")
+            name, _ = address.hostname or "", address.port  # ValueError: the port is no number
         except ValueError:
             return False
         try:
