@@ -1,9 +1,10 @@
 """Take the pictures of the report and of the web page that the READMEs show.
 
-    python -m tests.browser.screenshots REPORT.html
+    python -m tests.browser.screenshots [REPORT.html]
 
 The report should be that of the built-in sample, whose photographs are free; the page shows one of its own
-examples, colored by the base model, with two hints. Writes reports/report.webp and reports/web_page.webp.
+examples, colored by the base model, with three hints. Writes reports/report.webp, if there is a report, and
+reports/web_page.webp.
 """
 
 import io
@@ -21,8 +22,8 @@ from tests.ungray.page.visitor import Server
 EXAMPLE = 4
 """Which of the page's examples is shown: the cup."""
 
-HINTS = ((0.73, 0.62, "#2f6f9f"), (0.9, 0.25, "#a0703c"))
-"""Places, as parts of the photo's sides, and the colors that they get: the saucer, and the table."""
+HINTS = ((0.73, 0.62, "#2f6f9f"), (0.34, 0.8, "#2f6f9f"), (0.9, 0.25, "#a0703c"))
+"""Places, as parts of the photo's sides, and the colors that they get: the saucer twice, and the table."""
 
 
 def report(browser: Browser, path: Path) -> bytes:
@@ -34,7 +35,7 @@ def report(browser: Browser, path: Path) -> bytes:
 
 
 def web_page(browser: Browser, address: str) -> bytes:
-    """Return a picture (PNG) of the web page at ``address``: an example, partly gray, with two hints."""
+    """Return a picture (PNG) of the web page at ``address``: an example, partly gray, with three hints."""
     page = browser.new_context(viewport={"width": 1200, "height": 820}).new_page()
     page.set_default_timeout(120_000)
     page.goto(address)
@@ -51,9 +52,9 @@ def web_page(browser: Browser, address: str) -> bytes:
 
 
 def main() -> None:
-    """Take both."""
+    """Take them."""
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if program is None or len(sys.argv) != 2:
+    if program is None or len(sys.argv) > 2:
         sys.exit(__doc__ if program else "error: no chromium is installed")
     # Chromium's own sandbox needs a user that is not root.
     arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
@@ -62,9 +63,10 @@ def main() -> None:
         server = Server(Path(folder), "--model", "base")
         try:
             pictures = {
-                "report": report(browser, Path(sys.argv[1])),
-                "web_page": web_page(browser, server.address),
+                name: report(browser, Path(path))
+                for name, path in zip(["report"], sys.argv[1:], strict=False)
             }
+            pictures["web_page"] = web_page(browser, server.address)
         finally:
             server.stop()
             browser.close()

@@ -291,7 +291,7 @@ def test_hints_by_mouse(visit):
     expect(page.locator(".point")).to_have_count(count)
     assert hints(page)[0]["x"] == kept[0]["x"] / 2
     page.set_input_files("#load-hints", files=file | {"buffer": b"[]"})
-    expect(page.locator("#problem")).to_contain_text("no hints file")
+    expect(page.locator("#problem")).to_contain_text("The hints are not loaded: the file: no hints file")
     expect(page.locator(".point")).to_have_count(count)
 
 
@@ -317,7 +317,25 @@ def test_likely_colors_others_and_another_photo(visit):
     expect(palette.first).to_be_visible()
     changed(page, lambda: palette.last.click())
     page.set_input_files("#reference", files=photo("bad.png") | {"buffer": b"no photo"})
-    expect(page.locator("#problem")).to_contain_text("bad.png: not an image of a known format")
+    expect(page.locator("#problem")).to_contain_text(
+        "No colors were taken from bad.png: not an image of a known format"
+    )
+
+
+def test_what_goes_wrong_with_hints_is_said_at_the_photo_that_they_are_of(visit):
+    page = visit()
+    bring(page, photo("a.jpg"), photo("b.png", "PNG"))
+    colored(page, "a.jpg")
+    held = []
+    page.route("**/others", lambda route: held.append(route))
+    page.locator("#show-others").click()
+    page.locator("#list .choose").nth(1).click()
+    colored(page, "b.png")
+    (route,) = held
+    route.fulfill(status=422, json={"error": "a reason"})
+    expect(page.locator("#list li").nth(0).locator(".error")).to_have_text("No other colorings: a reason")
+    expect(page.locator("#problem")).to_be_hidden()
+    expect(page.locator("#list li").nth(1).locator(".error")).to_be_empty()
 
 
 def drag_over(page, where, kind, *photos):
@@ -425,6 +443,13 @@ def test_hints_by_keyboard_alone(visit):
     expect(page.locator(".point")).to_have_count(1)
     page.keyboard.press("Control+Shift+z")
     expect(page.locator(".point")).to_have_count(0)
+    page.locator("#brush").press("Enter")
+    page.locator("#any").fill("#2f6f9f")
+    page.locator("#crosshair").focus()
+    for key in ("Enter", "ArrowDown", "Enter", "ArrowDown", "Enter"):
+        page.keyboard.press(key)
+    expect(page.locator(".point")).to_have_count(3)
+    expect(page.locator(".point").first).to_have_attribute("aria-label", re.compile("^Hint 1 of 3: blue"))
 
 
 def test_everything_can_be_reached_by_keyboard(visit):

@@ -157,7 +157,7 @@ export class Hints {
         return button;
       }));
     } catch (error) {
-      this.page.complain(error);
+      this.page.complain(photo, "No other colorings", error);
     }
   }
 
@@ -174,7 +174,8 @@ export class Hints {
       page.status(hints.length ? `${hints.length} hints were taken from ${file.name}; its palette is offered, too.`
         : `No colors were taken from ${file.name}: ${reason}. Its palette is offered for each hint.`);
     } catch (error) {
-      page.complain(new Error(`${file.name}: ${error.message}`));
+      page.status("");
+      page.complain(photo, `No colors were taken from ${file.name}`, error);
     }
   }
 
@@ -320,8 +321,9 @@ export class Hints {
       this.aim();
     });
     find("#crosshair").addEventListener("click", () => {
+      if (this.brushing) return this.set(...this.aimed(), this.color ?? find("#any").value, { quietly: true });
       this.set(...this.aimed());
-      find("#swatches button, #any")?.focus();
+      return find("#swatches button, #any")?.focus();
     });
     find("#any").addEventListener("change", ({ target }) => this.recolor(target.value));
     find("#weight").addEventListener("input", ({ target }) => this.edit(this.chosen, { weight: Number(target.value) }));
@@ -403,17 +405,20 @@ export class Hints {
       link.click();
       setTimeout(() => URL.revokeObjectURL(url), 10_000);
     } catch (error) {
-      this.page.complain(error);
+      this.page.complain(photo, "The hints are not saved", error);
     }
   }
 
   async load(file) {
+    const { photo } = this;
     try {
-      this.change(await this.page.server.loadHints(this.photo.id, file), { chosen: undefined });
+      const hints = await this.page.server.loadHints(photo.id, file);
+      if (this.photo !== photo) return;
+      this.change(hints, { chosen: undefined });
       this.choose(undefined);
-      this.page.status(`${this.photo.hints.length} hints were loaded.`);
+      this.page.status(`${hints.length} hints were loaded.`);
     } catch (error) {
-      this.page.complain(error);
+      this.page.complain(photo, "The hints are not loaded", error);
     }
   }
 }

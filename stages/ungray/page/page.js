@@ -41,17 +41,17 @@ class Photo {
   say(text) { this.entry.querySelector(".state").textContent = text; }
 
   fail(error) {
-    this.error = `Not colored: ${error.message ?? error}`;
     this.say("");
-    this.entry.querySelector(".error").textContent = this.error;
+    this.complain(`Not colored: ${error.message ?? error}`);
     this.entry.querySelector(".choose").disabled = !this.id;
-    if (shown === this) complain(this.error);
   }
 
-  recover() {
-    this.error = "";
-    this.entry.querySelector(".error").textContent = "";
-    if (shown === this) complain("");
+  recover() { this.complain(""); }
+
+  complain(sentence) {
+    this.error = sentence;
+    this.entry.querySelector(".error").textContent = sentence;
+    if (shown === this) complain(sentence);
   }
 
   take(facts) {
@@ -395,7 +395,13 @@ async function tryExample(name) {
 addEventListener("pagehide", server.leave);
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
-const hints = new Hints({ change, divider, divide, server, settings, busy, complain: (error) => { shown.fail(error); }, status });
+// What went wrong with a photo's hints is said at that photo, which may not be the one that is shown any more.
+function complainOf(photo, what, error) {
+  if (error.status === 410) ended();
+  else photo.complain(`${what}: ${error.message}`);
+}
+
+const hints = new Hints({ change, divider, divide, server, settings, busy, complain: complainOf, status });
 
 // Asked at once: a session that was left by a reload ends if nobody does.
 const keeping = server.session.key ? server.photos() : undefined;
