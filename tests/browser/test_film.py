@@ -2,6 +2,7 @@
 
 import io
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -52,9 +53,23 @@ PLAYED = """async () => {
 }"""
 
 
+JUMPED = """async () => {
+  const video = document.querySelector("#films video");
+  video.controls = false;
+  const there = new Promise((done) => video.addEventListener("seeked", done, { once: true }));
+  video.currentTime = 1.02; // the frame of 1.00 s
+  await there;
+}"""
+
+
+def screen(page):
+    """The player as it is displayed."""
+    return np.asarray(Image.open(io.BytesIO(page.locator(".screen").screenshot())).convert("RGB")).astype(int)
+
+
 def chroma(page, part):
-    """How colored a part of the player is, as it is displayed: 0.1 is the left tenth."""
-    shot = np.asarray(Image.open(io.BytesIO(page.locator(".screen").screenshot())).convert("RGB")).astype(int)
+    """How colored a part of the player is: 0.1 is the left tenth."""
+    shot = screen(page)
     height, width = shot.shape[:2]
     place = int(part * width)
     # The middle: neither the player's buttons nor its edges.
@@ -63,6 +78,7 @@ def chroma(page, part):
 
 def test_a_film_is_colored_played_and_downloaded(page, faults, tmp_path):
     write_film(tmp_path / "street.mp4", pictures(60, 190, 128, still=True))
+    page.locator("#saturation").evaluate("range => { range.value = 2; }")  # shown with a photo only
     page.locator("#files").set_input_files(tmp_path / "street.mp4")
     film = page.locator("#films > li")
     expect(film.locator("h2")).to_have_text("street.mp4")
@@ -77,6 +93,15 @@ def test_a_film_is_colored_played_and_downloaded(page, faults, tmp_path):
     page.keyboard.press("Home")
     assert chroma(page, 0.2) > 10
     assert faults(page) == []
+
+    page.keyboard.press("End")
+    page.evaluate(JUMPED)
+    page.wait_for_timeout(300)  # until it is drawn
+    gray = screen(page)
+    height, width = gray.shape[:2]
+    own = cv2.resize(next(pictures(1, 190, 128)), (width, height), interpolation=cv2.INTER_LINEAR)
+    inner = (slice(height // 10, -height // 10), slice(width // 10, -width // 10))
+    assert np.abs(gray - own)[inner].mean() < 3
 
     with page.expect_download() as download:
         film.get_by_role("button", name="Download").click()

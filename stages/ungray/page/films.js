@@ -43,8 +43,20 @@ class Film {
       this.part(".screen").style.setProperty("--divider", `${divider.value}%`);
       divider.ariaValueText = `${divider.value} % gray`;
     });
+    this.drawGray();
     find("#films").append(this.entry);
     find("#films").hidden = false;
+  }
+
+  // Each frame that the player presents is drawn on the gray side, too.
+  drawGray() {
+    const video = this.part("video"), before = this.part(".before"), paint = before.getContext("2d");
+    const draw = () => {
+      if (before.width !== video.videoWidth) Object.assign(before, { width: video.videoWidth, height: video.videoHeight });
+      paint.drawImage(video, 0, 0);
+      video.requestVideoFrameCallback(draw);
+    };
+    video.requestVideoFrameCallback(draw);
   }
 
   part(name) { return this.entry.querySelector(name); }
