@@ -60,6 +60,7 @@ def model_card(
         notes: Markdown written by hand, placed after the section on training.
     """
     network, provenance, quality = model.network, model.provenance, model.quality
+    own = quality.get("test") or quality.get("val")
     takes = ", and takes hints" if network.takes_hints else ""
     paragraphs = [
         f"# Model card: {title}",
@@ -68,7 +69,7 @@ def model_card(
         "Written from the JSON in the model's file; do not edit.",
         "## How good it is",
         _sentences(lines(quality, provenance)) or "Not known: the model was not evaluated.",
-        *([_test_table(quality["test"])] if "test" in quality else []),
+        *([_metrics_table(own)] if own else []),
         *_sets("On photographs from elsewhere", "set", quality.get("elsewhere", [])),
         *_sets("By kind of photo", "kind", quality.get("kinds", [])),
         *_hints(quality.get("hints")),
@@ -99,11 +100,12 @@ def _cell(text: str) -> str:
     return printable(text).replace("|", "\\|")
 
 
-def _test_table(test: Mapping[str, Any]) -> str:
-    metrics = [metric for metric in headline() if metric.name in test["metrics"]]
-    methods = [name for name in METHODS if name in test["metrics"][DECISIVE.name]["means"]]
+def _metrics_table(own: Mapping[str, Any]) -> str:
+    """Return one row per headline metric of the set ``own``, the model's test or val photos."""
+    metrics = [metric for metric in headline() if metric.name in own["metrics"]]
+    methods = [name for name in METHODS if name in own["metrics"][DECISIVE.name]["means"]]
     rows = [
-        [metric.label, *(metric.text(test["metrics"][metric.name]["means"][name]) for name in methods)]
+        [metric.label, *(metric.text(own["metrics"][metric.name]["means"][name]) for name in methods)]
         for metric in metrics
     ]
     return _table(["metric", *(METHODS[name] for name in methods)], rows)

@@ -35,11 +35,18 @@ def verdict(arguments: Sequence[str]) -> None:
     """Run the tool ``python -m stages.export verdict``."""
     parser = Parser(
         prog="python -m stages.export verdict",
-        description="Say how good a model is, compared with the gray photos, from its ONNX file.",
+        description="Say how good a model is, compared with the gray photos, from its file.",
     )
-    parser.add_argument("model", nargs="?", type=Path, default=MODELS / "colorizer.onnx", help=".onnx")
-    about = {entry.key: entry.value for entry in load_onnx(parser.parse_args(arguments).model).metadata_props}
-    said = lines(json.loads(about.get("quality", "{}")), json.loads(about.get("provenance", "{}")))
+    parser.add_argument(
+        "model", nargs="?", type=Path, default=MODELS / "colorizer.onnx", help=".onnx or .safetensors"
+    )
+    path = parser.parse_args(arguments).model
+    if path.suffix == ".safetensors":
+        model = networks.load_model(path)
+        said = lines(model.quality, model.provenance)
+    else:
+        about = {entry.key: entry.value for entry in load_onnx(path).metadata_props}
+        said = lines(json.loads(about.get("quality", "{}")), json.loads(about.get("provenance", "{}")))
     tell(*(f"{sentence[0].upper()}{sentence[1:]}." for sentence in said or ["its quality is not known"]))
 
 

@@ -18,6 +18,7 @@ from stages.params import Machine, load
 from stages.storage import tables
 from stages.train.data import Pixels, load_pixels
 from stages.train.saturation_calibration import calibrate_saturation
+from stages.train.validation import val_set
 from ungray import networks
 from ungray.errors import UngrayError
 from ungray.networks import Model
@@ -26,7 +27,8 @@ from ungray.system.terminal import Parser, tell
 
 DOC = """\
 Write the mean of two models' weights, after training one of them further from the other. The val photos of
-data/prepared decide how vivid its colors are. Judge it before you keep it:
+data/prepared decide how vivid its colors are, and its file says how good it is on them. Judge it before you
+keep it:
 
   python -m stages.train average data/base data/models --share 0.5 -o mean.safetensors
   python -m stages.evaluate compare data/models/colorizer.safetensors mean.safetensors --photos DIR
@@ -35,6 +37,8 @@ data/prepared decide how vivid its colors are. Judge it before you keep it:
 
 def average(first: Model, second: Model, *, share: float) -> Model:
     """Return ``second`` with ``share`` (0..1) of its own weights and 1 - ``share`` of those of ``first``.
+
+    Its quality is not known.
 
     Statistics of batch-norm layers are averaged like weights.
 
@@ -71,11 +75,13 @@ def run(arguments: Sequence[str]) -> None:
     first, second = (networks.load_model(path) for path in paths)
     index = tables.read(Path("data/prepared/index.csv"), made_by="prepare")
     model = average(first, second, share=options.share)
+    val = _val(index, model)
+    quality = {"val": val_set(model.network, val, index.loc[index["split"] == "val", "group"])}
     made = {
-        "vivid": calibrate_saturation(model.network, _val(index, model)),
+        "vivid": calibrate_saturation(model.network, val),
         "averaged": {"sha256": sha256(paths[0].read_bytes()), "share": options.share},
     }
-    networks.save_model(options.output, replace(model, provenance=model.provenance | made))
+    networks.save_model(options.output, replace(model, provenance=model.provenance | made, quality=quality))
     tell(f"train: {options.output}: {options.share:g} of {paths[1]}, {1 - options.share:g} of {paths[0]}")
 
 

@@ -23,6 +23,7 @@ from stages.train.progress import NoProgress, Progress, ProgressGrids
 from stages.train.saturation_calibration import calibrate_saturation
 from stages.train.state import State
 from stages.train.stopping import EndedError
+from stages.train.validation import val_set
 from stages.train.warm_start import describe, half_weights, warm_start
 from ungray import networks
 from ungray.networks import Model, parameter_count
@@ -130,7 +131,8 @@ def run(
         if fabric.is_global_zero:
             why = "the steps moved no weight" if made["epoch"] else "no epoch was better than the start"
             tell(f"train: nothing of this training was kept: {why}")
-    model = Model(network, _provenance(params, index, made))
+    quality = {"val": val_set(network, photos.val, index.loc[index["split"] == "val", "group"])}
+    model = Model(network, _provenance(params, index, made), quality)
     return Result(model, work, state, fabric.is_global_zero)
 
 

@@ -2,6 +2,8 @@
 
 A *quality* is a mapping, and every key of it is optional:
 
+- ``val``: the set of the model's validation photos, which training judges at its working size, by the metrics
+  that it follows. It has no verdicts, since the same photos may have chosen the epoch;
 - ``test``: the set of the model's own test photos, which also has ``wanted_groups`` (with fewer there is no
   verdict) and, if known, ``known_to_base``: the number of other test photos, left out because the base model
   was trained on them;
@@ -41,11 +43,12 @@ TOO_FEW = "too few photos to tell"
 def lines(quality: Mapping[str, Any], provenance: Mapping[str, Any]) -> list[str]:
     """Return what is known of a model, as sentences without their periods; empty if nothing is known.
 
-    If training changed nothing, the first one says so.
+    If training changed nothing, the first one says so. The val photos are named only if no others are.
     """
     nothing, test, elsewhere = kept_nothing(provenance), quality.get("test"), quality.get("elsewhere")
     return [
         *([nothing] if nothing else []),
+        *([on_val(quality["val"])] if "val" in quality and not (test or elsewhere) else []),
         *(verdicts(test) if test else []),
         *([left_out(test)] if test else []),
         *([over_sets(elsewhere)] if elsewhere else []),
@@ -55,6 +58,16 @@ def lines(quality: Mapping[str, Any], provenance: Mapping[str, Any]) -> list[str
 def verdicts(test: Mapping[str, Any]) -> list[str]:
     """Return the verdict of the set ``test`` vs. each baseline that it has, one sentence per baseline."""
     return [_verdict(test, name) for name in BASELINES if name in test["metrics"][DECISIVE.name]["minus"]]
+
+
+def on_val(val: Mapping[str, Any]) -> str:
+    """Return, in a sentence, how good a model is on the set ``val``."""
+    said = (
+        f"on {val['photos']} validation photos, which may have chosen the epoch: "
+        f"{_beside(val['metrics'][DECISIVE.name], 'gray')}"
+    )
+    found = minus_gray(val, DECISIVE.name)
+    return said if found["low"] is None else f"{said}, {_interval(found)}, {val['groups']} groups"
 
 
 def left_out(test: Mapping[str, Any]) -> str:
@@ -96,9 +109,7 @@ def minus_gray(found: Mapping[str, Any], metric: str) -> dict[str, Any]:
 
 def _verdict(test: Mapping[str, Any], baseline: str) -> str:
     values, name = test["metrics"][DECISIVE.name], METHODS[baseline]
-    ours, theirs = (DECISIVE.text(values["means"][method]) for method in ("model", baseline))
-    means = f"{DECISIVE.title} {ours} vs. the {name}'s {theirs}"
-    found = values["minus"][baseline]
+    means, found = _beside(values, baseline), values["minus"][baseline]
     if found["verdict"] == TOO_FEW:
         return (
             f"too few photos to tell better from worse: {test['groups']} groups in test, "
@@ -110,5 +121,15 @@ def _verdict(test: Mapping[str, Any], baseline: str) -> str:
         "can't tell": f"not measurably better or worse than the {name}",
     }
     said = f"the same as the {name}" if found["low"] == found["high"] == 0 else words[found["verdict"]]
+    return f"{said}: {means}, {_interval(found)}, {test['groups']} groups"
+
+
+def _beside(values: Mapping[str, Any], baseline: str) -> str:
+    """Return the means of the decisive metric, of the model and of ``baseline``."""
+    ours, theirs = (DECISIVE.text(values["means"][method]) for method in ("model", baseline))
+    return f"{DECISIVE.title} {ours} vs. the {METHODS[baseline]}'s {theirs}"
+
+
+def _interval(found: Mapping[str, Any]) -> str:
     low, high = (DECISIVE.text(found[end], signed=True) for end in ("low", "high"))
-    return f"{said}: {means}, 95 % interval of the difference {low} to {high}, {test['groups']} groups"
+    return f"95 % interval of the difference {low} to {high}"

@@ -34,6 +34,9 @@ def test_each_weight_and_statistic_is_the_mean_and_the_model_says_so(pair, prepa
             assert torch.allclose(value, 0.75 * before[name] + 0.25 * after[name], rtol=2e-3, atol=1e-4), name
     assert mean.provenance["averaged"]["share"] == 0.25
     assert mean.provenance["vivid"]["ciede2000_gray"] > 0
+    own, after = (model.quality["val"]["metrics"]["ciede2000"]["means"] for model in (mean, pair[1]))
+    assert own["gray"] == after["gray"]
+    assert own["model"] != after["model"], "it is judged anew"
     assert mean.provenance["train"] == pair[1].provenance["train"]
 
 

@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 from ungray.colorizer import TITLES, Colorizer, model_path, word_for
 from ungray.imaging.metrics import DECISIVE
 from ungray.provenance import kept_nothing, what_it_is
-from ungray.quality import TOO_FEW, minus_gray, over_sets, ratio, verdicts
+from ungray.quality import TOO_FEW, minus_gray, on_val, over_sets, ratio, verdicts
 
 CARD = "model_card.md"
 NO_CARD = "There is no model card beside this model's file."
@@ -89,6 +89,11 @@ def plain_quality(model: Colorizer) -> str:
             if verdict == "can't tell":
                 return "On its test photos, this model's colors were not clearly better than none."
             return _beside_gray(ratio(quality["test"], DECISIVE.name), "On its test photos")
+        if quality.get("val"):
+            found = minus_gray(quality["val"], DECISIVE.name)
+            if found["low"] is None or found["low"] <= 0 <= found["high"]:
+                return "On its validation photos, this model's colors were not clearly better than none."
+            return _beside_gray(ratio(quality["val"], DECISIVE.name), "On its validation photos")
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         pass
     return "How good this model's colors are is not known."
@@ -123,7 +128,10 @@ def about(model: Colorizer) -> str:
 def _compared_with_gray(quality: dict[str, Any]) -> str:
     """Return a sentence on the quality compared with gray; empty if ``quality`` is missing or invalid."""
     try:
-        said = over_sets(quality["elsewhere"]) if "elsewhere" in quality else verdicts(quality["test"])[0]
+        if "elsewhere" in quality:
+            said = over_sets(quality["elsewhere"])
+        else:
+            said = verdicts(quality["test"])[0] if "test" in quality else on_val(quality["val"])
     except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError):
         return ""
     return f"{said[0].upper()}{said[1:]}."
