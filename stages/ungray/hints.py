@@ -15,6 +15,7 @@ import numpy as np
 from ungray.errors import ArgumentError, UngrayError, is_number
 from ungray.imaging.color import Float, rgb_to_lab
 from ungray.system.files import whole_file
+from ungray.system.limits import MAX_FILM_SECONDS
 
 PATCH = 3
 """Side of the patch that a hint becomes, in pixels of the small copy."""
@@ -163,6 +164,22 @@ def parse_hints(
             "another shape; give the hints of this photo"
         )
     return scaled_hints(hints, across=width / own_width, down=height / own_height)
+
+
+def hint_times(content: bytes | str, *, name: str = "the hints") -> list[float]:
+    """Return the seconds from the beginning of a film at which each hint of a hints file begins to hold, its
+    "time", 0 where it has none. :func:`parse_hints` has accepted the content.
+
+    Raises:
+        UngrayError: a time is no number of seconds, or too large.
+    """
+    times = [row.get("time", 0.0) for row in json.loads(content)["hints"]]
+    for number, time in enumerate(times, 1):
+        if not (is_number(time) and 0 <= time <= MAX_FILM_SECONDS):
+            raise UngrayError(
+                f"{name}: hint {number}: its time is {time!r:.40}; it must be seconds, 0 or more"
+            )
+    return times
 
 
 def write_hints(path: Path | str, hints: Sequence[Hint], *, width: int, height: int) -> None:

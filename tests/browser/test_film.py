@@ -18,7 +18,7 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     top = tmp_path_factory.mktemp("film page")
-    write_model(top / "model.onnx", seed=2)
+    write_model(top / "model.onnx", seed=2, hints=True)
     server = Server(top, "--model", top / "model.onnx")
     yield server
     server.stop()
@@ -100,7 +100,7 @@ def test_a_film_is_colored_played_and_downloaded(page, faults, tmp_path):
     gray = screen(page)
     height, width = gray.shape[:2]
     own = cv2.resize(next(pictures(1, 190, 128)), (width, height), interpolation=cv2.INTER_LINEAR)
-    inner = (slice(height // 10, -height // 10), slice(width // 10, -width // 10))
+    inner = (slice(height // 10, -140), slice(width // 10, -width // 10))  # not the player's buttons
     assert np.abs(gray - own)[inner].mean() < 3
 
     with page.expect_download() as download:
@@ -113,6 +113,42 @@ def test_a_film_is_colored_played_and_downloaded(page, faults, tmp_path):
     expect(page.locator("#films video")).to_be_visible()
     page.get_by_role("button", name="Remove street.mp4").click()
     expect(page.locator("#films > li")).to_have_count(0)
+
+
+def got(page, path):
+    """The frames of the film that is downloaded."""
+    with page.expect_download() as download:
+        page.locator("#films").get_by_role("button", name="Download").click()
+    download.value.save_as(path)
+    return np.stack(read_film(path)[0]).astype(int)
+
+
+def test_hints_of_a_frame_hold_from_it_on(page, faults, tmp_path):
+    write_film(tmp_path / "street.mp4", pictures(40, 190, 128, still=True))
+    page.locator("#files").set_input_files(tmp_path / "street.mp4")
+    film = page.locator("#films > li")
+    expect(film.locator("video")).to_be_visible()
+    without = got(page, tmp_path / "without.mp4")
+    page.evaluate(JUMPED)
+    page.wait_for_timeout(300)  # until it is drawn
+    film.get_by_role("button", name="Say what color it was in this frame").click()
+    expect(page.locator("#facts")).to_have_text("street at 1.00 s.png · 190 × 128 pixels · PNG")
+    expect(page.locator("#colored[src]")).to_be_visible()
+    box = page.locator("#frame").bounding_box()
+    page.mouse.click(box["x"] + 0.75 * box["width"], box["y"] + 0.5 * box["height"])
+    page.locator("#any").fill("#cc2020")
+    expect(film.locator(".again")).to_have_text("Color again, with 1 hint")
+    assert faults(page) == []
+    page.reload()
+    expect(film.locator(".again")).to_have_text("Color again, with 1 hint")
+    film.locator(".again").click()
+    expect(film.locator("progress")).to_be_visible()
+    expect(film.locator("video")).to_be_visible()
+    change = np.abs(got(page, tmp_path / "with.mp4") - without)[:, 54:74, 132:152].mean(axis=(1, 2, 3))
+    assert max(change[:25]) < 2
+    assert min(change[25:]) > 10
+    page.get_by_role("button", name="Remove street at 1.00 s.png").click()
+    expect(film.locator(".again")).to_have_text("Color again")
 
 
 def test_what_is_refused_is_said_at_the_film(page, tmp_path):

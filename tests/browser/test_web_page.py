@@ -452,6 +452,19 @@ def test_hints_by_keyboard_alone(visit):
     expect(page.locator(".point").first).to_have_attribute("aria-label", re.compile("^Hint 1 of 3: blue"))
 
 
+def test_colors_have_the_names_that_people_give_them(visit):
+    names = visit().evaluate(
+        """async (colors) => {
+          const { colorName } = await import("/color.js");
+          return colors.map(colorName);
+        }""",
+        ["#0000ff", "#304c8c", "#87ceeb", "#800080", "#8f00ff", "#cc2020", "#a0703c", "#808080", "#206020"],
+    )
+    assert names == [
+        "blue", "blue", "light blue", "dark purple", "purple", "red", "brown", "gray", "green",
+    ]  # fmt: skip
+
+
 def test_everything_can_be_reached_by_keyboard(visit):
     page = visit()
     bring(page, photo(), photo("b.png", "PNG"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import sys
@@ -18,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 from ungray.cli.hints import HintSources
 from ungray.cli.inputs import Task
 from ungray.cli.summary import Result
-from ungray.errors import UngrayError, is_number
+from ungray.errors import UngrayError
 from ungray.film.formats import CODECS, OUTPUTS
 from ungray.system.cgroups import cores
 from ungray.system.files import sha256
+from ungray.system.limits import MAX_FILM_SECONDS
 from ungray.system.terminal import FULL, say
 
 if TYPE_CHECKING:
@@ -31,10 +31,6 @@ if TYPE_CHECKING:
     from ungray.hints import Hint
     from ungray.imaging.color import Rgb
     from ungray.imaging.photo_files import Photo
-
-
-LONGEST = 360_000_000.0
-"""Seconds, more than which no time of a film is: FFmpeg counts in 64 bits, of nanoseconds in some formats."""
 
 
 def parse_time(text: str) -> float:
@@ -48,9 +44,9 @@ def parse_time(text: str) -> float:
         raise ArgumentTypeError(f"{text} is no time; give seconds, as 12.5, or 1:30, or 1:02:03")
     hours, minutes, seconds = (float(part or 0) for part in found.groups())
     time = 3600 * hours + 60 * minutes + seconds
-    if time > LONGEST:
+    if time > MAX_FILM_SECONDS:
         raise ArgumentTypeError(
-            f"{text:.40} is no time of a film: it is more than {LONGEST / 3600:,.0f} hours"
+            f"{text:.40} is no time of a film: it is more than {MAX_FILM_SECONDS / 3600:,.0f} hours"
         )
     return time
 
@@ -216,13 +212,13 @@ def _hints(
 
     Those of --hint begin where coloring does; those of a hints file at their "time", in seconds.
     """
-    from ungray.hints import read_hints
+    from ungray.hints import hint_times, read_hints
 
     found: list[tuple[float, Hint]] = []
     sources: tuple[str, ...] = (hints.reference_name,) if hints.reference is not None else ()
     if path := hints.file_of(task):
         rows = read_hints(path, width=source.look.width, height=source.look.height)
-        found += zip(_times(path), rows, strict=True)
+        found += zip(hint_times(path.read_bytes(), name=str(path)), rows, strict=True)
         sources += (str(path),)
     if hints.given:
         found += [(options.start or 0.0, hint) for hint in hints.given]
@@ -234,17 +230,6 @@ def _hints(
             size = f"{source.look.width}x{source.look.height}"
             raise UngrayError(f"a hint is at {hint.x:g}, {hint.y:g}, outside the film of {size} pixels")
     return found, sources
-
-
-def _times(path: Path) -> list[float]:
-    """Return the "time" of each row of a hints file, 0 where it has none; the file was read before."""
-    times = [row.get("time", 0.0) for row in json.loads(path.read_bytes())["hints"]]
-    for number, time in enumerate(times, 1):
-        if not (is_number(time) and 0 <= time <= LONGEST):
-            raise UngrayError(
-                f"{path}: hint {number}: its time is {time!r:.40}; it must be seconds, 0 or more"
-            )
-    return times
 
 
 class _Lent:

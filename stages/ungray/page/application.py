@@ -28,7 +28,7 @@ from starlette.routing import Route
 from ungray import fetch
 from ungray.errors import ArgumentError, UngrayError, is_number
 from ungray.guard import Guard
-from ungray.hints import Hint, hints_json, parse_hints
+from ungray.hints import Hint, hint_times, hints_json, parse_hints
 from ungray.page import coloring
 from ungray.page.coloring import FORMATS, ModelFile, Settings
 from ungray.page.examples import write_examples
@@ -523,14 +523,20 @@ class Page:
         say_fault(error)
         return f"a bug of this page, see its terminal ({type(error).__name__}); try another photo or film"
 
-    async def film_settings(self, request: Request) -> tuple[Any, Settings]:
-        """Return the model and the settings for a film.
+    async def film_settings(
+        self, request: Request, *, width: int, height: int
+    ) -> tuple[Any, Settings, tuple[float, ...]]:
+        """Return the model and the settings for a film of that size, and the times from which its hints hold.
 
         Raises:
-            ArgumentError: a value has another type or is out of range.
+            UngrayError: an object is no hint, lies outside the film, or has no such time.
+            ArgumentError: another value has another type or is out of range.
         """
-        model, settings = self._common_settings(await _json(request))
-        return self._model(model), settings
+        asked = await _json(request)
+        model, settings = self._common_settings(asked)
+        given = json.dumps({"width": width, "height": height, "hints": asked.get("hints", [])})
+        settings = replace(settings, hints=tuple(parse_hints(given)))
+        return self._model(model), settings, tuple(hint_times(given))
 
     def _common_settings(self, asked: dict[str, Any]) -> tuple[str, Settings]:
         model = asked.get("model", self.models.names[0])

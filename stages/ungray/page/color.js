@@ -43,7 +43,7 @@ export function atLightness(color, lightness) {
 }
 
 const HUES = [[15, "pink"], [45, "red"], [70, "orange"], [105, "yellow"], [165, "green"], [215, "turquoise"],
-  [275, "blue"], [325, "purple"], [361, "pink"]];
+  [297, "blue"], [335, "purple"], [361, "pink"]];
 
 // A name for those who do not see it.
 export function colorName(color) {
@@ -53,5 +53,6 @@ export function colorName(color) {
   if (chroma < 6) return `${tone}gray`;
   let name = HUES.find(([end]) => hue < end)[1];
   if (name === "orange" && l < 55) name = "brown";
+  if (name === "purple" && chroma > 75 && hue < 308) name = "blue"; // Lab bends the hue of strong blues
   return `${tone}${chroma < 18 ? "grayish " : ""}${name}`;
 }

@@ -5,7 +5,7 @@ Every function here but :func:`progress` runs in that process; see :mod:`ungray.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from ungray.colorizer import Colorizer
 from ungray.errors import UngrayError
+from ungray.hints import Hint
 from ungray.imaging.photos import PhotoError
 
 try:
@@ -94,17 +95,29 @@ def open_film(path: str, content: bytes) -> OpenedFilm:
 
 
 @_needs_memory
-def color(model: Colorizer, path: str, folder: str, content: bytes, *, saturation: float, vivid: bool) -> int:
+def color(
+    model: Colorizer,
+    path: str,
+    folder: str,
+    content: bytes,
+    *,
+    saturation: float,
+    vivid: bool,
+    hints: Sequence[tuple[float, Hint]],
+) -> int:
     """Color the film at ``path`` to :data:`OUTPUT` in ``folder``; return the number of its frames.
 
-    How far it is stands in the file :data:`FRAMES` there.
+    How far it is stands in the file :data:`FRAMES` there. For ``hints`` see
+    :class:`ungray.film.coloring.Options`.
 
     Raises:
-        UngrayError: it cannot be decoded, or is over a limit.
+        UngrayError: it cannot be decoded, or is over a limit, or the model takes no hints.
     """
     from ungray.film.coloring import Options, color_film
     from ungray.film.encoding import Encoding
 
+    if hints and not model.takes_hints:
+        raise UngrayError("this model takes no hints: choose another model, or remove the hints")
     output, mark = Path(folder, OUTPUT), Path(folder, FRAMES)
 
     def count(frames: int) -> None:
@@ -117,7 +130,7 @@ def color(model: Colorizer, path: str, folder: str, content: bytes, *, saturatio
         # What browsers play: H.264 of 8 bits with halved colors.
         source.look = replace(source.look, bits=8, sampling="420")
         encoding = Encoding(codec="h264", threads=THREADS)
-        options = Options(saturation=saturation, vivid=vivid, encoding=encoding)
+        options = Options(saturation=saturation, vivid=vivid, encoding=encoding, hints=hints)
         outcome = color_film(source, output, model, options, about={}, progress=count)
         assert outcome is not None, "it is None only where nothing is to be overwritten"
         return outcome.frames

@@ -6,15 +6,21 @@ const LOOK = 500; // milliseconds between two looks at how far a film is
 const find = (name) => document.querySelector(name);
 const megabytes = (bytes) => `${bytes / 1e6} MB`;
 
-let limits, settings, status;
+const FRAMES = "frames of films"; // in the session: the film and time of each photo that is a frame
+
+let limits, page;
+const films = [];
 
 export function isFilm(file) {
   return file.type.startsWith("video/") || Boolean(limits?.extensions.some((one) => file.name.toLowerCase().endsWith(one)));
 }
 
+const frames = () => JSON.parse(sessionStorage.getItem(FRAMES) ?? "{}");
+
+// ``given``: settings() and takesHints() of the model that is chosen, bringFrame(file, brought), photos(), status(text).
 export function begin(about, given) {
   limits = about.film;
-  ({ settings, status } = given);
+  page = given;
   if (!limits.missing) {
     find("#files").accept += `,video/*,${limits.extensions.join(",")}`;
     find("#film-limits").textContent = `Films: MP4, MOV, MKV, WebM, AVI and others; up to ${megabytes(limits.max_bytes)}, `
@@ -28,7 +34,8 @@ export async function restore() {
   for (const facts of await server.films()) new Film(facts.name).take(facts);
 }
 
-export function leave() { for (const entry of [...find("#films").children]) entry.remove(); }
+// Hints or the model have changed.
+export function refresh() { for (const film of films) film.offer(); }
 
 class Film {
   constructor(name) {
@@ -37,6 +44,7 @@ class Film {
     this.part(".remove").ariaLabel = `Remove ${name}`;
     this.part(".remove").addEventListener("click", () => this.remove());
     this.part(".again").addEventListener("click", () => this.color());
+    this.part(".hint").addEventListener("click", () => this.bringFrame());
     this.part(".save").addEventListener("click", () => server.download({ key: this.key, name: this.download }));
     const divider = this.part(".divider");
     divider.addEventListener("input", () => {
@@ -44,19 +52,53 @@ class Film {
       divider.ariaValueText = `${divider.value} % gray`;
     });
     this.drawGray();
+    films.push(this);
     find("#films").append(this.entry);
     find("#films").hidden = false;
   }
 
   // Each frame that the player presents is drawn on the gray side, too.
   drawGray() {
-    const video = this.part("video"), before = this.part(".before"), paint = before.getContext("2d");
-    const draw = () => {
-      if (before.width !== video.videoWidth) Object.assign(before, { width: video.videoWidth, height: video.videoHeight });
+    const video = this.part("video"), gray = this.part("canvas"), paint = gray.getContext("2d");
+    const draw = (_, { mediaTime }) => {
+      this.time = mediaTime;
+      if (gray.width !== video.videoWidth) Object.assign(gray, { width: video.videoWidth, height: video.videoHeight });
       paint.drawImage(video, 0, 0);
       video.requestVideoFrameCallback(draw);
     };
-    video.requestVideoFrameCallback(draw);
+    video.requestVideoFrameCallback?.(draw); // without it, the filter of the player's bottom is everywhere
+  }
+
+  // The frame that is seen becomes a photo, on which hints are set. They hold from that frame to the next cut.
+  async bringFrame() {
+    const video = this.part("video"), canvas = document.createElement("canvas");
+    video.pause();
+    Object.assign(canvas, { width: video.videoWidth, height: video.videoHeight });
+    canvas.getContext("2d").drawImage(video, 0, 0);
+    const content = await new Promise((done) => canvas.toBlob(done, "image/png"));
+    const seen = this.time ?? video.currentTime;
+    const time = Math.max(0, seen - 0.001); // it was rounded; the frame must not count as past
+    const name = `${this.name.replace(/\.[^.]*$/, "")} at ${seen.toFixed(2)} s.png`;
+    page.bringFrame(new File([content], name, { type: "image/png" }), (id) => {
+      sessionStorage.setItem(FRAMES, JSON.stringify({ ...frames(), [id]: { film: this.id, time } }));
+    });
+    page.status("Set hints on the frame, as on any photo; then color the film again.");
+  }
+
+  // The hints of all its frames, at the film's size.
+  hints() {
+    const own = frames();
+    if (!this.id || !page.takesHints()) return [];
+    return page.photos().filter(({ id }) => own[id]?.film === this.id).flatMap((photo) => photo.hints.map((hint) => ({
+      ...hint, x: hint.x * this.width / photo.width, y: hint.y * this.height / photo.height, time: own[photo.id].time,
+    })));
+  }
+
+  offer() {
+    const number = this.hints().length, again = this.part(".again");
+    this.part(".hint").hidden = this.state !== "done" || !page.takesHints();
+    again.textContent = this.state === "open" && this.inColor ? "Color it all the same"
+      : number ? `Color again, with ${number} ${number === 1 ? "hint" : "hints"}` : "Color again";
   }
 
   part(name) { return this.entry.querySelector(name); }
@@ -77,7 +119,8 @@ class Film {
   }
 
   take(facts) {
-    Object.assign(this, { id: facts.id, key: facts.key, download: facts.download, inColor: facts.in_color, total: facts.total });
+    const { id, key, name, state, download, width, height } = facts;
+    Object.assign(this, { id, key, name, state, download, width, height, inColor: facts.in_color });
     this.part(".name").textContent = facts.name;
     const size = `${facts.width} × ${facts.height} pixels${facts.seconds ? ` · ${facts.seconds.toFixed(1)} s` : ""}`;
     const bar = this.part("progress"), doing = facts.state === "waiting" || facts.state === "coloring";
@@ -85,7 +128,7 @@ class Film {
     bar.max = Math.max(facts.total, facts.frames, 1);
     if (facts.state === "waiting") bar.removeAttribute("value"); else bar.value = facts.frames;
     this.part(".again").hidden = doing;
-    this.part(".again").textContent = facts.state === "open" && facts.in_color ? "Color it all the same" : "Color again";
+    this.offer();
     this.part(".save").hidden = this.part("figure").hidden = facts.state !== "done";
     this.part(".error").textContent = facts.state === "failed" ? `Not colored: ${facts.error}` : "";
     this.say({
@@ -107,7 +150,7 @@ class Film {
     try {
       const facts = await server.film(this.id);
       this.take(facts);
-      if (facts.state === "done") status(`${facts.name} is colored.`);
+      if (facts.state === "done") page.status(`${facts.name} is colored.`);
     } catch (error) {
       this.fail(error.message);
     }
@@ -115,7 +158,7 @@ class Film {
 
   async color() {
     try {
-      this.take(await server.colorFilm(this.id, settings()));
+      this.take(await server.colorFilm(this.id, { ...page.settings(), hints: this.hints() }));
     } catch (error) {
       this.fail(error.message);
     }
@@ -132,6 +175,7 @@ class Film {
     const focused = this.entry.contains(document.activeElement);
     if (this.id) server.removeFilm(this.id).catch(() => {});
     this.entry.remove();
+    films.splice(films.indexOf(this), 1);
     find("#films").hidden = !find("#films").children.length;
     if (focused) find("#files").focus();
   }

@@ -93,8 +93,10 @@ class Host(Protocol):
     async def receive(self, request: Request, session: Session, *, limit: int, too_large: str) -> Path:
         """Return the path of a new file of the session that has the body."""
 
-    async def film_settings(self, request: Request) -> tuple[Any, Settings]:
-        """Return the model and the settings for a film."""
+    async def film_settings(
+        self, request: Request, *, width: int, height: int
+    ) -> tuple[Any, Settings, tuple[float, ...]]:
+        """Return the model and the settings for a film, and the times from which its hints hold."""
 
     def file_name(self, request: Request, *, otherwise: str) -> str:
         """Return the parameter ``name``, made harmless."""
@@ -188,9 +190,10 @@ class Films:
         return Response(status_code=204)
 
     async def color(self, request: Request) -> Response:
-        """Begin to color a film; the body is a JSON object with model, saturation and vivid."""
+        """Begin to color a film; the body is JSON: model, saturation, vivid, hints and their times."""
         session, film = self._film(request)
-        model, settings = await self._page.film_settings(request)
+        size = {"width": film.about.width, "height": film.about.height}
+        model, settings, times = await self._page.film_settings(request, **size)
         if film.task and not film.task.done():
             raise UngrayError("this film is being colored")
         if film.result:
@@ -202,6 +205,7 @@ class Films:
             str(film.path),
             saturation=settings.saturation,
             vivid=settings.vivid,
+            hints=tuple(zip(times, settings.hints, strict=True)),
         )
         film.task = asyncio.create_task(self._color(session, film, work))
         return JSONResponse(film.facts(), 202)

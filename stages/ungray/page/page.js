@@ -141,6 +141,7 @@ async function remove(photo, { quietly = false } = {}) {
     if (other) await show(other);
   }
   layout();
+  films.refresh();
   if (focused) (photos[Math.min(at, photos.length - 1)]?.entry.querySelector(".remove") ?? find("#files")).focus();
 }
 
@@ -211,6 +212,7 @@ const drawn = () => new Promise((resolve) => {
 
 // Color the photo that is shown again; the promise is fulfilled when it is.
 async function change() {
+  films.refresh();
   if (!shown) return;
   const photo = shown;
   try {
@@ -266,8 +268,10 @@ find("#saturation").addEventListener("input", (event) => {
 find("#vivid").addEventListener("change", change);
 find("#model").addEventListener("change", () => { describe(); change(); });
 
+const chosenModel = () => about.models.find(({ name }) => name === find("#model").value);
+
 function describe() {
-  const model = about.models.find(({ name }) => name === find("#model").value);
+  const model = chosenModel();
   find("#quality").textContent = model.quality;
   find("#vivid").disabled = !model.has_vivid;
   if (!model.has_vivid) {
@@ -275,6 +279,7 @@ function describe() {
     find("#vivid-note").textContent = "changes nothing with this model: livelier colors were not found right for it";
   }
   hints.allow(model.takes_hints);
+  films.refresh();
 }
 
 find("#show-card").addEventListener("click", async () => {
@@ -383,6 +388,18 @@ find("#address").addEventListener("submit", async (event) => {
   work();
 });
 
+// A frame of a film; ``brought`` gets its id.
+function bringFrame(file, brought) {
+  const photo = new Photo(file.name, async () => {
+    const facts = await server.upload(file);
+    brought(facts.id);
+    return facts;
+  });
+  waiting.push(photo);
+  first([photo]);
+  work();
+}
+
 async function tryExample(name) {
   const photo = new Photo(name, async () => server.upload(new File([await server.example(name)], name)));
   waiting.push(photo);
@@ -450,7 +467,9 @@ async function begin() {
   }
   find("#examples").hidden = !about.examples.length;
   camera.begin((file) => bring([file]));
-  films.begin(about, { status, settings: () => settings({}) });
+  films.begin(about, {
+    status, bringFrame, settings: () => settings({}), photos: () => photos, takesHints: () => chosenModel().takes_hints,
+  });
   divide();
   if (keeping) films.restore().catch(() => {});
   await restore();

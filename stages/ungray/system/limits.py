@@ -16,3 +16,6 @@ MAX_UPLOAD_BYTES = 64_000_000
 
 MAX_UPLOAD_PIXELS = 100_000_000
 """Of a photo that a visitor of the page gives, unless its command says otherwise."""
+
+MAX_FILM_SECONDS = 360_000_000.0
+"""Seconds, more than which no time of a film is: FFmpeg counts in 64 bits, of nanoseconds in some formats."""

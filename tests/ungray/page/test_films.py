@@ -152,6 +152,26 @@ async def test_settings_must_be_right(visitor, page, film):
     assert "no longer here" in await refusal(color(visitor, {"id": "guessed"}), 422)
 
 
+@visiting
+async def test_a_hint_at_a_time_holds_from_its_frame_on(visitor, page, tmp_path):
+    write_film(tmp_path / "still.mp4", pictures(30, still=True), sound=False)
+    opened = await upload(visitor, (tmp_path / "still.mp4").read_bytes())
+    found = []
+    hint = {"x": 48, "y": 32, "color": "#cc2020", "weight": 1.0, "time": 0.4}
+    for hints in ([], [hint]):
+        facts = await colored(visitor, opened, model="hinted", hints=hints)
+        assert facts["error"] == ""
+        found.append(decoded((await visitor.ask("GET", f"/downloads/{facts['key']}")).content)[0])
+    change = [np.abs(one - other)[24:40, 40:56].mean() for one, other in zip(*found, strict=True)]
+    assert max(change[:10]) < 2
+    assert min(change[10:]) > 10
+    said = await refusal(color(visitor, opened, model="hinted", hints=[hint | {"time": -1}]), 422)
+    assert "hint 1: its time is -1" in said
+    assert "beside the photo" in await refusal(color(visitor, opened, hints=[hint | {"x": 500}]), 422)
+    facts = await colored(visitor, opened, model="first", hints=[hint])
+    assert (facts["state"], "takes no hints" in facts["error"]) == ("failed", True)
+
+
 def endless(path):
     """A film that takes long to color."""
     write_film(path, (np.roll(rgb, 3 * n) for n, rgb in enumerate(pictures(450, 190, 128, still=True))))
