@@ -9,6 +9,7 @@ Interrupted by Ctrl-C or killed, it resumes at its last checkpoint when it is st
   dvc exp run -S train.schedule=stable -S train.epochs=1000 -S train.minutes=240   extends one of 120 minutes
   dvc exp run -S train.architecture=cnn -S train.working_size=256
   python -m stages.train average data/base data/models -o mean.safetensors   mean of two models
+  python -m stages.train watch                 a page that shows trainings while they go on
 """
 
 import shutil
@@ -34,4 +35,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage("train", main, doc=__doc__, tools={"average": "stages.train.average:run"})
+    tools = {"average": "stages.train.average:run", "watch": "stages.train.watch.command:main"}
+    run_stage("train", main, doc=__doc__, tools=tools)

@@ -15,6 +15,7 @@ from dvclive import Live
 from stages.train.objective import CURVES
 from stages.train.params import Params
 from stages.train.state import State
+from stages.train.status import StatusFile
 from ungray.imaging import photo_files, photos
 from ungray.imaging.color import Rgb
 from ungray.imaging.grids import photo_grid, write_jpeg
@@ -153,16 +154,18 @@ class Progress(NoProgress):
         *,
         report: Path,
         grids: ProgressGrids,
+        status: StatusFile,
         photos_an_epoch: int,
         batches_an_epoch: int,
     ) -> None:
-        self._params, self._grids = params, grids
+        self._params, self._grids, self._status = params, grids, status
         self._photos_an_epoch, self._batches_an_epoch = photos_an_epoch, batches_an_epoch
         self._live = Live(str(report), dvcyaml=None, save_dvc_exp=False)
         if not params.adversarial.weight:
             _leave_empty(Path(self._live.plots_dir) / "metrics")
         self._bar = Bar(desc="train", unit="photo", hidden=True)
-        self._started, self._seen, self._steps = 0.0, 0, 0
+        self._started, self._seen, self._step, self._steps = 0.0, 0, 0, 0
+        self._status.write()
 
     def start(self, state: State, network: Network, *, steps: int) -> None:
         """Log again what an interrupted run logged; in a new run, color the grids before training."""
@@ -176,21 +179,25 @@ class Progress(NoProgress):
             tell(f"train: before the first epoch: {_val(state.before)}, {_figure(state.before)}")
         for epoch, record in enumerate(state.log, start=1):
             self._log(epoch, record, grid=epoch % self._params.grid_every == 0)
-        seen = self._photos_of(state.epoch * self._batches_an_epoch + state.batch)
-        self._bar = Bar(initial=seen, desc=_title(state), unit="photo")
+        self._step = state.epoch * self._batches_an_epoch + state.batch
+        self._bar = Bar(initial=self._photos_of(self._step), desc=_title(state), unit="photo")
         self._started, self._seen = time.monotonic(), 0
         self.plan(steps)
+        self._write(epoch=state.epoch, record=state.log[-1] if state.log else state.before)
 
     def step(self, photos: int) -> None:
         """Advance the bar."""
         self._seen += photos
+        self._step += 1
         self._bar.update(photos)
+        self._write(at_once=False)
 
     def plan(self, steps: int) -> None:
         """Set the length of the bar; 0 steps leave it open, and no time left is shown."""
         self._steps = steps
         self._bar.total = self._photos_of(steps) if steps else None
         self._bar.refresh()
+        self._write()
 
     def epoch(self, state: State, network: Network, *, last: bool) -> None:
         """Log the epoch, print its line, draw its grids."""
@@ -205,10 +212,11 @@ class Progress(NoProgress):
         with Bar.external_write_mode():
             tell(
                 f"train: epoch {state.epoch}{self._epochs()}: "
-                f"{_losses(record)}, {_figure(record)}{self._pace(state, last=last)}"
+                f"{_losses(record)}, {_figure(record)}{self._pace(last=last)}"
             )
         if last:
             self._live.log_image("learning.jpg", self._grids.tall(state.epoch))
+        self._write(epoch=state.epoch, record=record)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -217,19 +225,44 @@ class Progress(NoProgress):
         self._bar.close()
         if kind is None:
             self._live.end()
+        else:
+            self._write(stopped=True)
 
-    def _pace(self, state: State, *, last: bool) -> str:
+    def _pace(self, *, last: bool) -> str:
         # A run that was stopped between the last step of an epoch and its end has no pace to report.
         if not self._seen:
             return ""
-        rate = self._seen / (time.monotonic() - self._started)
         if not self._steps:
-            return f", {rate:.0f} photos/s"
-        left = self._photos_of(self._steps) - self._photos_of(state.epoch * self._batches_an_epoch)
-        return f", {rate:.0f} photos/s, {0 if last else left / rate / 60:.1f} min left"
+            return f", {self._rate():.0f} photos/s"
+        return f", {self._rate():.0f} photos/s, {0 if last else self._seconds_left() / 60:.1f} min left"
+
+    def _rate(self) -> float:
+        """Return the photos per second since this run began, validation included; 0 before the first."""
+        return self._seen / (time.monotonic() - self._started) if self._seen else 0.0
+
+    def _seconds_left(self) -> float:
+        """Return the seconds that the remaining steps take at that rate; 0 if either is not known."""
+        if not (self._seen and self._steps):
+            return 0.0
+        return (self._photos_of(self._steps) - self._photos_of(self._step)) / self._rate()
+
+    def _write(self, *, at_once: bool = True, **changes: object) -> None:
+        """Write the status, see :class:`stages.train.status.Status`."""
+        self._status.write(
+            at_once=at_once,
+            step=self._step,
+            steps=self._steps,
+            epochs=self._epoch_count(),
+            pace=self._rate(),
+            seconds_left=self._seconds_left(),
+            **changes,
+        )
+
+    def _epoch_count(self) -> int:
+        return -(-self._steps // self._batches_an_epoch)
 
     def _epochs(self) -> str:
-        return f"/{-(-self._steps // self._batches_an_epoch)}" if self._steps else ""
+        return f"/{self._epoch_count()}" if self._steps else ""
 
     def _photos_of(self, steps: int) -> int:
         epochs, batches = divmod(steps, self._batches_an_epoch)

@@ -22,6 +22,7 @@ from stages.train.params import Params
 from stages.train.progress import NoProgress, Progress, ProgressGrids
 from stages.train.saturation_calibration import calibrate_saturation
 from stages.train.state import State
+from stages.train.status import StatusFile
 from stages.train.stopping import EndedError
 from stages.train.validation import val_set
 from stages.train.warm_start import describe, half_weights, warm_start
@@ -100,6 +101,7 @@ def run(
             grids=ProgressGrids(
                 params, work=work, val=val, prepared=prepared, augmentation=photos.augmentation
             ),
+            status=StatusFile(work, report),
             photos_an_epoch=len(photos.files),
             batches_an_epoch=batches_an_epoch,
         )
@@ -219,7 +221,8 @@ def _settings(
         "machine.accumulation": machine.accumulation,
         "machine.compile": machine.compile,
         "torch": torch.__version__,
-        "code": cache.code_fingerprint(CODE / "train", *[CODE / name for name in SHARED]),
+        # The pages and other tools in folders below change no weight.
+        "code": cache.code_fingerprint(*(CODE / "train").glob("*.py"), *[CODE / name for name in SHARED]),
     }
 
 

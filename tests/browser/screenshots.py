@@ -1,15 +1,17 @@
-"""Take the pictures of the report and of the web page that the READMEs show.
+"""Take the pictures of the report, of the web page and of the watch page that the READMEs show.
 
     python -m tests.browser.screenshots [REPORT.html]
 
 The report should be that of the built-in sample, whose photographs are free; the page shows one of its own
-examples, colored by the base model, with three hints. Writes reports/report.webp, if there is a report, and
-reports/web_page.webp.
+examples, colored by the base model, with three hints; the watch page shows the training in reports/train.
+Writes reports/web_page.webp, reports/report.webp if there is a report, and reports/watch.webp if a training.
 """
 
 import io
 import os
 import shutil
+import signal
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -51,6 +53,20 @@ def web_page(browser: Browser, address: str) -> bytes:
     return page.screenshot(animations="disabled")
 
 
+def watch_page(browser: Browser) -> bytes:
+    """Return a picture (PNG) of the top of the watch page."""
+    command = [sys.executable, "-m", "stages.train", "watch", "--no-browser", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            address = server.stdout.readline().split(" at ")[1].split()[0]
+            page = browser.new_context(viewport={"width": 1200, "height": 900}).new_page()
+            page.goto(address)
+            page.wait_for_function("document.querySelector('#grid img').naturalWidth > 0")
+            return page.screenshot()
+        finally:
+            server.send_signal(signal.SIGINT)
+
+
 def main() -> None:
     """Take them."""
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -67,6 +83,8 @@ def main() -> None:
                 for name, path in zip(["report"], sys.argv[1:], strict=False)
             }
             pictures["web_page"] = web_page(browser, server.address)
+            if Path("reports/train/plots/images").is_dir():
+                pictures["watch"] = watch_page(browser)
         finally:
             server.stop()
             browser.close()

@@ -16,6 +16,7 @@ from PIL import Image
 from skimage import data
 from starlette.testclient import TestClient
 
+from stages import loopback
 from stages.filter.review import command
 from stages.filter.review.collection import Collection
 from stages.filter.review.decisions import Decision, Decisions, Seen, one_line, read_decisions
@@ -569,7 +570,10 @@ class TestCommand:
             command.main(["--no-browser"])
 
     def test_the_usual_port_taken_a_free_one_is_found(self):
-        with command.listening(None) as first, command.listening(None) as second:
+        with (
+            loopback.listening(None, default=command.PORT) as first,
+            loopback.listening(None, default=command.PORT) as second,
+        ):
             assert first.getsockname()[0] == second.getsockname()[0] == "127.0.0.1"
             assert first.getsockname()[1] != second.getsockname()[1]
 
@@ -578,12 +582,15 @@ class TestCommand:
             port = other.getsockname()[1]
             with (
                 pytest.raises(UngrayError, match=f"port {port} is not available .*--port"),
-                command.listening(port),
+                loopback.listening(port, default=command.PORT),
             ):
                 pass
 
     def test_a_number_that_is_no_port_is_told(self):
-        with pytest.raises(UngrayError, match="port 99999 is not available"), command.listening(99999):
+        with (
+            pytest.raises(UngrayError, match="port 99999 is not available"),
+            loopback.listening(99999, default=command.PORT),
+        ):
             pass
 
     def test_a_second_page_on_the_same_checkout_is_told_the_first_ones_address(self, tmp_path):

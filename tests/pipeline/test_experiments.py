@@ -10,6 +10,8 @@ import time
 import pytest
 from PIL import Image
 
+from stages.train.watch.trainings import find_trainings
+
 pytestmark = pytest.mark.pipeline
 
 LOSS, CIEDE2000 = "Loss", "reports/queries.csv"
@@ -25,9 +27,27 @@ def clean(repro):
 
 
 @pytest.fixture(scope="module")
-def slower(repro):
+def watched():
+    """The trainings that the watch page found while "slower" ran, by title and state."""
+    return set()
+
+
+@pytest.fixture(scope="module")
+def slower(repro, watched):
     """What DVC said when it ran the experiment "slower" in a temporary folder; several tests look at it."""
-    return repro.run("dvc", "exp", "run", "--temp", "-n", "slower", "-S", "train.lr=0.0005").stdout
+    ended = threading.Event()
+
+    def watch():
+        while not ended.wait(0.05):
+            watched.update((training.title, training.state) for training in find_trainings(repro.path))
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        return repro.run("dvc", "exp", "run", "--temp", "-n", "slower", "-S", "train.lr=0.0005").stdout
+    finally:
+        ended.set()
+        watching.join()
 
 
 def _rows(clone):
@@ -49,6 +69,10 @@ def test_an_experiment_in_a_temporary_folder_uses_the_main_checkouts_cache(slowe
     assert "slower" in repro.run("dvc", "exp", "list", "--name-only").stdout
     assert repro.run("git", "status", "--porcelain").stdout == ""
     assert len(list((repro.path / ".cache/pixels").iterdir())) == 2, "train and val, decoded once"
+
+
+def test_the_watch_page_finds_the_training_of_an_experiment_in_a_temporary_folder(slower, watched):
+    assert watched == {("experiment slower", "running"), ("in this folder", "ended")}
 
 
 def test_an_experiment_is_run_compared_shown_applied_and_branched(slower, clean):

@@ -70,6 +70,7 @@ COMMANDS = {
         "--photos", "photos", "--most", "1",
     ],
     "review": [PYTHON, "-m", "stages.filter", "review", "--no-browser", "--port", "0"],
+    "watch": [PYTHON, "-m", "stages.train", "watch", "--no-browser", "--port", "0"],
     "compare": [
         PYTHON, "-m", "stages.evaluate", "compare", "data/models/colorizer.safetensors",
         "data/models/colorizer.safetensors", "--photos", "photos",
@@ -83,7 +84,7 @@ COMMANDS = {
     "pareto": [PYTHON, "-m", "stages.evaluate", "pareto", "data/models/colorizer.safetensors"],
     "take_out": ["sh", "-c", f"{PYTHON} -m stages.scrape.take_out $(ls data/raw/*/* | head -n 1)"],
 }  # fmt: skip
-SERVERS = ("colorize serve", "review")
+SERVERS = ("colorize serve", "review", "watch")
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import threading
-import webbrowser
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
+from stages import loopback
 from stages.storage import cache
 from ungray.errors import UngrayError
 from ungray.system.terminal import Parser, tell
@@ -44,8 +41,6 @@ def main(arguments: Sequence[str]) -> None:
     chosen = parser.parse_args(arguments)
 
     # Imported late: the stage itself needs no server.
-    import uvicorn
-
     from stages.filter.review.collection import Collection
     from stages.filter.review.decisions import Decisions, Seen
     from stages.filter.review.pictures import Pictures
@@ -53,55 +48,16 @@ def main(arguments: Sequence[str]) -> None:
 
     collection, decisions = Collection(VERDICTS), Decisions(REVIEW)
     state = cache.folder("review", "state")
-    with listening(chosen.port) as listener:
-        port = listener.getsockname()[1]
-        address = f"http://127.0.0.1:{port}"
+    with loopback.listening(chosen.port, default=PORT) as listener:
+        address = loopback.address(listener)
         with alone(state, address):
             review = Review(collection, decisions, Pictures(RAW), Seen(state / "viewed.txt"))
             tell(
                 f"review: {len(collection.photos().table)} photos, {len(decisions.all())} decided by hand, "
                 f"at {address} (Ctrl-C ends it)"
             )
-            server = uvicorn.Server(
-                uvicorn.Config(
-                    application(review),
-                    log_config=None,  # see ungray.system.terminal
-                    access_log=False,
-                    server_header=False,
-                    lifespan="off",
-                    timeout_graceful_shutdown=2,
-                )
-            )
-            if not chosen.no_browser:
-                # The socket already listens; a browser in the terminal must not block the server.
-                threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
-            with suppress(KeyboardInterrupt):  # the normal way to end it
-                server.run(sockets=[listener])
+            loopback.serve(application(review), listener, browser=not chosen.no_browser)
             tell("", f"review: {len(decisions.all())} decisions in {REVIEW}; `dvc repro` applies them")
-
-
-@contextmanager
-def listening(port: int | None) -> Iterator[socket.socket]:
-    """Yield a socket listening on ``port`` of 127.0.0.1; for None on :data:`PORT` or, if taken, a free one.
-
-    Raises:
-        UngrayError: the requested port is not available.
-    """
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        if os.name == "posix":
-            # Without this, the port of a page that has just ended would be unavailable for a minute.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", PORT if port is None else port))
-        except (OSError, OverflowError) as error:
-            if port is not None:
-                reason = getattr(error, "strerror", None) or "not a valid port"
-                raise UngrayError(
-                    f"port {port} is not available ({reason.lower()}); name another --port, or none"
-                ) from None
-            listener.bind(("127.0.0.1", 0))
-        listener.listen(128)
-        yield listener
 
 
 @contextmanager
