@@ -9,6 +9,7 @@ Examples:
   python -m stages.evaluate pareto A B C               error against colorfulness, at several saturations
   python -m stages.evaluate sets A slides=DIR sea=DIR a model on photographs from elsewhere, set by set
   python -m stages.evaluate hints A --photos DIR      how much known colors at some points help
+  python -m stages.evaluate board                     every model that was trained here, on one test set
 """
 
 from stages.command import run_stage
@@ -26,5 +27,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    tools = ("compare", "pareto", "hints", "sets")
-    run_stage("evaluate", main, doc=__doc__, tools={name: f"stages.evaluate.{name}:{name}" for name in tools})
+    tools = {name: f"stages.evaluate.{name}:{name}" for name in ("compare", "pareto", "hints", "sets")}
+    tools["board"] = "stages.evaluate.board.command:board"
+    run_stage("evaluate", main, doc=__doc__, tools=tools)

@@ -82,6 +82,23 @@ def by_name(folder: Path) -> dict[str, Path]:
     return names
 
 
+def prepared_test_photos(prepared: Path) -> dict[str, Path]:
+    """Return the paths of the workflow's test photos, by file name.
+
+    Raises:
+        UngrayError: there is none in the folder ``prepared``.
+    """
+    if not (prepared / "index.csv").exists():
+        raise UngrayError(
+            f"{prepared} has no test photos; `dvc repro prepare` makes them, or name --photos DIR"
+        )
+    index = tables.read(prepared / "index.csv", made_by="prepare")
+    test = index[(index["split"] == "test") & (index["copy"] == 0)]
+    if test.empty:
+        raise UngrayError(f"{prepared} has no test photos; `dvc repro --force prepare` makes them again")
+    return {str(file): prepared / str(file) for file in test["file"]}
+
+
 def load_photo(path: Path, *, short_side: int) -> Photo:
     """Return the photo at ``path``, its short side at most ``short_side`` pixels; 0 leaves it as it is.
 

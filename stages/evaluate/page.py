@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from stages.evaluate.methods import Colorize
 from stages.evaluate.params import Params
 from stages.evaluate.run import Findings
+from stages.evaluate.settings import flat, trained_with
+from stages.evaluate.templates import photo, picture, render
 from ungray.imaging import photos
 from ungray.imaging.metrics import DECISIVE, METRICS, Metric
 from ungray.imaging.upsampling import gray_photo
@@ -68,16 +67,11 @@ def page(
         names: the photos' names at their sources, by file name without extension.
         base: the base model, whose training is shown next to the model's.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-    )
     methods = [name for name in METHODS if name in found.methods]
     baselines = [name for name in BASELINES if name in methods]
     ours = found.photos[found.photos["method"] == "model"].sort_values("file")
-    return environment.get_template("page.html").render(
+    return render(
+        "page.html",
         said=[sentence[0].upper() + sentence[1:] + "." for sentence in found.said],
         decisive=DECISIVE,
         about=_about(model),
@@ -92,16 +86,17 @@ def page(
         ],
         grids=[
             {
-                "data": _jpeg(photos.read_rgb(reports / f"grids/{name}.jpg")),
+                "data": photo(photos.read_rgb(reports / f"grids/{name}.jpg")),
                 "alt": f"test photos: {name}",
                 "caption": caption,
             }
             for name, caption in GRID_CAPTIONS.items()
         ],
         charts=[
-            {"data": _data(reports / f"charts/{name}.png"), "alt": text} for name, text in CHART_TEXTS.items()
+            {"data": picture(reports / f"charts/{name}.png"), "alt": text}
+            for name, text in CHART_TEXTS.items()
         ],
-        learning=_data(learning),
+        learning=picture(learning),
         kinds=[
             _kind(title, found.kinds[kind], kind, baselines, names) for kind, title in KIND_TITLES.items()
         ],
@@ -128,35 +123,17 @@ def _about(model: Model) -> str:
 def _settings(model: Model, base: Model | None) -> list[dict[str, Any]]:
     """Return one row per parameter of the training: name, value, the base model's value, whether they
     differ."""
-    ours, theirs = (_training(known.provenance if known else {}) for known in (model, base))
+    ours, theirs = (trained_with(known.provenance if known else {}) for known in (model, base))
     return [
         {"name": name, "value": value, "base": theirs.get(name, ""), "differs": value != theirs.get(name)}
         for name, value in ours.items()
     ]
 
 
-def _training(known: Mapping[str, Any]) -> dict[str, str]:
-    words = {"steps": "steps", "precision": "trained in", "torch": "trained with torch"}
-    return _flat("train", known.get("train", {})) | {
-        title: str(known[name]) for name, title in words.items() if name in known
-    }
-
-
 def _judging(params: Params) -> dict[str, str]:
-    return _flat("evaluate", params.model_dump()) | {
+    return flat("evaluate", params.model_dump()) | {
         f"judged with {name}": version(name) for name in LIBRARIES
     }
-
-
-def _flat(name: str, value: Any) -> dict[str, str]:
-    """Return a section of parameters as params.yaml names and writes them: ``train.lr``, ``true``."""
-    if isinstance(value, Mapping) and value:
-        parts = [_flat(f"{name}.{key}", part) for key, part in value.items()]
-        return {key: text for part in parts for key, text in part.items()}
-    if isinstance(value, (list, tuple)):
-        return {name: ", ".join(str(part) for part in value) or "none"}
-    words = {True: "true", False: "false", None: "none"}
-    return {name: words[value] if value is None or isinstance(value, bool) else str(value)}
 
 
 def _figures(found: Findings, names: Sequence[str], baselines: Sequence[str]) -> list[dict[str, Any]]:
@@ -223,16 +200,6 @@ def _slider(row: pd.Series, colorize: Colorize, prepared: Path, names: Mapping[s
         "query": row["query"],
         "name": _photo(row["file"], names)["name"],
         "decisive": DECISIVE.text(row[DECISIVE.name]),
-        "gray": _jpeg(gray),
-        "model": _jpeg(colorize(gray)),
+        "gray": photo(gray),
+        "model": photo(colorize(gray)),
     }
-
-
-def _data(path: Path) -> str:
-    kind = {".png": "image/png", ".jpg": "image/jpeg"}[path.suffix]
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
-
-
-def _jpeg(rgb: NDArray[np.uint8]) -> str:
-    content = photos.encode_rgb(rgb, suffix=".jpg", quality=90)
-    return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.evaluate.candidates import by_name, groups_of, load_photo, without_known
+from stages.evaluate.candidates import by_name, groups_of, load_photo, prepared_test_photos, without_known
 from stages.evaluate.options import named, tool_parser
 from stages.evaluate.params import Params
 from stages.evaluate.pareto_chart import draw_pareto
@@ -61,7 +61,7 @@ def pareto(arguments: Sequence[str]) -> None:
     params = load("evaluate", Params)
     paths_of_models = named(options.models, name_of=lambda path: path.parent.name, taken={GRAY})
     models = {name: Colorizer.load(path) for name, path in paths_of_models.items()}
-    paths = _test_photos(PREPARED) if options.photos is None else by_name(options.photos)
+    paths = prepared_test_photos(PREPARED) if options.photos is None else by_name(options.photos)
     paths = without_known(paths)
     factors = sorted(set(options.saturation))
     judged = judge_saturations(models, factors, paths, short_side=options.short_side)
@@ -116,16 +116,3 @@ def _colorings(
         prediction = colorizer.predict(gray)
         for factor in factors:
             yield method_name(name, factor), prediction.render(saturation=factor)
-
-
-def _test_photos(prepared: Path) -> dict[str, Path]:
-    """Return the paths of the workflow's test photos, by file name."""
-    if not (prepared / "index.csv").exists():
-        raise UngrayError(
-            f"{prepared} has no test photos; `dvc repro prepare` makes them, or name --photos DIR"
-        )
-    index = tables.read(prepared / "index.csv", made_by="prepare")
-    test = index[(index["split"] == "test") & (index["copy"] == 0)]
-    if test.empty:
-        raise UngrayError(f"{prepared} has no test photos; `dvc repro --force prepare` makes them again")
-    return {str(file): prepared / str(file) for file in test["file"]}

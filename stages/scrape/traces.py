@@ -44,6 +44,8 @@ SHOWN = {
     "reports/film.webp": ("val",),  # of earlier versions
     "reports/grids": ("test",),
     "reports/compare": ("test",),
+    "reports/board": ("test",),
+    ".cache/board": ("test",),
     "reports/report.html": ("val", "test"),
 }
 """Files and folders with pictures that may show a photo, and the splits of the photos that they show; an

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from filelock import FileLock
@@ -28,8 +28,14 @@ from stages.tune.study import DEATHS, deaths, draw, fail_the_dead, under_way
 from ungray.errors import UngrayError
 from ungray.imaging.metrics import DECISIVE
 
+if TYPE_CHECKING:
+    from ungray.networks import Model
+
 POLL_SECONDS = 1.0
 """Interval at which to check what other processes are doing."""
+
+WINNER = "winner"
+"""The folder, in that of the search, of the best trial's model."""
 
 SCORE, GRAY = f"{DECISIVE.name}/val", f"{DECISIVE.name}/gray"
 """Names in training's log of the score and of the gray photo's score; lower is better."""
@@ -133,7 +139,27 @@ class Search:
         # Also for a trial that was killed after its last epoch: it has no epoch left to report.
         trial.set_user_attr("gray", round(chosen[GRAY], 4))
         trial.set_user_attr("epochs", result.state.epoch)
+        self._keep_winner(trial, result.model, chosen[SCORE])
         return chosen[SCORE]
+
+    def _keep_winner(self, trial: Trial, model: Model, score: float) -> None:
+        """Keep ``model`` in the folder :data:`WINNER`, and no other, if no trial before had a better one.
+
+        ``python -m stages.evaluate board`` judges it. If several machines share the search, it is on the one
+        that ran the trial.
+        """
+        from ungray.networks import save_model
+
+        with self.turn:  # two workers may end at the same time
+            others = self.study.get_trials(deepcopy=False)
+            if any(score >= other.user_attrs.get("kept", math.inf) for other in others):
+                return
+            path = self.folder / WINNER / f"trial-{trial.user_attrs['slot']:04}.safetensors"
+            save_model(path, model)
+            for old in path.parent.glob("trial-*.safetensors"):
+                if old != path:
+                    old.unlink()
+            trial.set_user_attr("kept", score)
 
 
 def _failed(trial: Trial, sentence: str) -> FailedError:

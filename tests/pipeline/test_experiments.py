@@ -4,9 +4,11 @@ import functools
 import http.server
 import json
 import re
+import shutil
 import threading
 import time
 
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -142,6 +144,45 @@ def test_plots_have_names_titles_and_both_axes_named_and_compare_two_runs(slower
     assert any("queries.png" in name for name in images)
     assert any("worst.jpg" in name for name in images)
     assert any(re.search(r"0003\.jpg", name) for name in images), "a step of the slider"
+
+
+def _board(clone):
+    """The board's table, by each name that a model has, and what was printed."""
+    said = clone.run("python", "-m", "stages.evaluate", "board").stdout
+    rows = pd.read_csv(clone.path / "reports/board/board.csv", keep_default_na=False, na_values=[""])
+    return {name: row for row in rows.to_dict("records") for name in row["model"].split(" = ")}, said
+
+
+def test_the_board_judges_every_experiment_and_says_of_which_the_model_is_gone(slower, clean):
+    clean.run("dvc", "exp", "run", "--temp", "-n", "unflipped", "-S", "train.flip=false")
+    clean.run("dvc", "exp", "run", "--queue", "-n", "waiting", "-S", "train.lr=0.002")
+    models, said = _board(clean)
+    assert models["workspace"] is models["main"], "one file is one model"
+    assert "board: without a model yet: waiting (queued)" in said
+    assert {name: models[name]["train.lr"] for name in ("main", "slower", "unflipped")} == {
+        "main": 0.001, "slower": 0.0005, "unflipped": 0.001,
+    }  # fmt: skip
+    assert str(models["unflipped"]["train.flip"]) == "False"
+    assert [models[name]["knows"] for name in ("main", "slower", "unflipped")] == [0, 0, 0]
+    # As evaluate has judged the workspace's model: by the same call on the same photos.
+    metrics = json.loads(clean.read("reports/metrics.json"))
+    assert models["main"]["ciede2000"] == pytest.approx(metrics["model"]["ciede2000"], abs=1e-3)
+    # What was judged stays on the board without its file; judged anew, it is a row with the reason.
+    checksum = next(
+        experiment["revs"][0]["data"]["outs"]["data/models/colorizer.safetensors"]["hash"]
+        for rev in json.loads(clean.run("dvc", "exp", "show", "--json").stdout)
+        for experiment in rev.get("experiments") or []
+        if experiment["revs"][0]["name"] == "unflipped"
+    )
+    kept = clean.path / f".dvc/cache/files/md5/{checksum[:2]}/{checksum[2:]}"
+    kept.unlink()
+    assert _board(clean)[0]["unflipped"]["ciede2000"] == models["unflipped"]["ciede2000"]
+    shutil.rmtree(clean.path / ".cache/board")
+    gone = _board(clean)[0]["unflipped"]
+    assert pd.isna(gone["ciede2000"])
+    assert "its file is neither in DVC's cache nor in a remote; `dvc push`" in gone["note"]
+    clean.run("dvc", "queue", "remove", "--all")
+    clean.run("dvc", "exp", "remove", "unflipped")
 
 
 @pytest.fixture

@@ -81,6 +81,7 @@ COMMANDS = {
         PYTHON, "-m", "stages.train", "average", "data/models", "data/models", "-o", "data/mean.safetensors",
     ],
     "hashes": [PYTHON, "-m", "stages.prepare", "hashes", "data/models"],
+    "board": [PYTHON, "-m", "stages.evaluate", "board"],
     "pareto": [PYTHON, "-m", "stages.evaluate", "pareto", "data/models/colorizer.safetensors"],
     "take_out": ["sh", "-c", f"{PYTHON} -m stages.scrape.take_out $(ls data/raw/*/* | head -n 1)"],
 }  # fmt: skip

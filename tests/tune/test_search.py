@@ -6,6 +6,8 @@ from pandas.testing import assert_frame_equal
 from PIL import Image
 from ruamel.yaml import YAML
 
+from ungray.networks import load_model
+
 
 def interrupted(process):
     process.send_signal(signal.SIGINT)
@@ -31,6 +33,11 @@ def test_a_search_leaves_a_table_the_best_and_charts_and_tells_each_trial(whole)
     for name in ("history", "importance", "slices"):
         with Image.open(whole.path / f"reports/tune/{name}.png") as chart:
             assert chart.width == 880
+    (winner,) = whole.path.glob(".cache/tune/*/winner/*")
+    assert winner.name == f"trial-{best['trial']:04}.safetensors", (
+        "the best trial's model is kept, and no other"
+    )
+    assert load_model(winner).provenance["train"]["lr"] == pytest.approx(best["train.lr"])
     assert whole.said.count("complete: CIEDE2000") == 4
     assert f"the best is trial {best['trial']}" in whole.said
     assert "tune apply" in whole.said
