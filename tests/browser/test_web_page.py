@@ -498,14 +498,20 @@ def test_the_time_from_a_click_to_its_colors(visit):
     )  # on a machine that has much other work; it is printed, see pytest -s
 
 
-def test_a_model_without_hints_offers_none(visit):
+def test_a_model_without_hints_offers_none_and_leaves_those_there_are(visit):
     page = visit()
     bring(page, photo())
     colored(page, "cat.jpg")
+    changed(page, lambda: page.mouse.click(*at(page, 0.75, 0.4)))
     changed(page, lambda: page.locator("#model").select_option("plain"))
     expect(page.locator("#hints")).to_be_hidden()
+    expect(page.locator("#problem")).to_be_hidden()
     page.mouse.click(*at(page, 0.7, 0.5))
-    expect(page.locator(".point")).to_have_count(0)
+    expect(page.locator(".point")).to_have_count(1)
+    expect(page.locator(".point")).to_be_hidden()
+    changed(page, lambda: page.locator("#model").select_option("hinted"))
+    expect(page.locator(".point")).to_be_visible()
+    assert len(hints(page)) == 1
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -541,7 +547,7 @@ def test_on_a_phone(visit, scheme):
         box = page.locator(part).bounding_box()
         assert box["x"] >= 0, part
         assert box["x"] + box["width"] <= 390, part
-    expect(page.get_by_text("Take a photo")).to_be_visible()
+    expect(page.locator("#camera-label")).to_be_visible()
     page.locator("#show-card").tap()
     expect(page.locator("#card td").first).to_be_visible()
     assert page.locator("#card td").first.evaluate("(cell) => cell.clientHeight") < 60  # its word in one line

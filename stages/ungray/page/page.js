@@ -64,12 +64,13 @@ class Photo {
   }
 }
 
-// What of the settings is the photo's own, and what all photos share.
+// What of the settings is the photo's own, and what all photos share. A model that takes no hints gets none; they wait
+// for one that does.
 const settings = (photo) => ({
   model: find("#model").value,
   saturation: Number(find("#saturation").value),
   vivid: find("#vivid").checked,
-  hints: photo.hints,
+  hints: chosenModel().takes_hints ? photo.hints : [],
 });
 
 // ---- Bringing photos
