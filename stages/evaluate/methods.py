@@ -48,19 +48,26 @@ def colorize_with(model: Model) -> Colorize:
     return Colorizer(engines.of_model(model)).colorize
 
 
-def mean_ab(train: pd.DataFrame, prepared: Path, *, shards: Shards | None = None) -> Float:
+def mean_ab(
+    train: pd.DataFrame,
+    prepared: Path,
+    *,
+    shards: Shards | None = None,
+    look: Callable[[str, Rgb], None] | None = None,
+) -> Float:
     """Return the mean a and b over all pixels of the photos of ``train``, float32 (2,).
 
     The photos are separate files below ``prepared``, or in ``shards``, one of which is in memory at a time.
+    ``look`` is called with each photo's file and pixels, so that they are read once for all.
     """
     if shards is None:
         files = Bar(train["file"], desc="evaluate, mean color", unit="photo")
-        means = {file: _mean_ab(prepared / file) for file in files}
+        means = {file: _mean_ab(file, prepared / file, look) for file in files}
     else:
         names = Bar(sorted(set(train["shard"])), desc="evaluate, mean color", unit="shard")
         wanted = set(train["file"])
         means = {
-            file: _mean_ab(content)
+            file: _mean_ab(file, content, look)
             for name in names
             for file, content in shards.read(name).items()
             if file in wanted
@@ -69,5 +76,8 @@ def mean_ab(train: pd.DataFrame, prepared: Path, *, shards: Shards | None = None
     return np.mean([means[file] for file in train["file"]], axis=0).astype(np.float32)
 
 
-def _mean_ab(source: Path | bytes) -> Float:
-    return rgb_to_lab(photos.read_rgb(source))[..., 1:].mean(axis=(0, 1))
+def _mean_ab(file: str, source: Path | bytes, look: Callable[[str, Rgb], None] | None) -> Float:
+    rgb = photos.read_rgb(source)
+    if look:
+        look(file, rgb)
+    return rgb_to_lab(rgb)[..., 1:].mean(axis=(0, 1))

@@ -68,6 +68,7 @@ def judge_and_write(params: Params, *, stream: str) -> None:
             reports=REPORTS,
             learning=TRAINED / "images/learning.jpg",
             names=names,
+            queries=dict(zip(index["file"], index["query"], strict=True)),
             base=base_model,
         )
         partial.write_text(content, encoding="utf-8", newline="\n")

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from ruamel.yaml import YAML
 
 from stages.evaluate.methods import Colorize
 from stages.evaluate.params import Params
+from stages.evaluate.reasons import HIGH, Reason
 from stages.evaluate.run import Findings
 from stages.evaluate.settings import flat, trained_with
 from stages.evaluate.templates import photo, picture, render
@@ -30,14 +32,17 @@ KIND_TITLES = {
 GRID_CAPTIONS = {
     "test": "Always the same test photos",
     "best": f"The best by {DECISIVE.title}",
-    "median": "The middle",
-    "worst": "The worst",
+    "median": f"The middle by {DECISIVE.title}",
+    "worst": f"The worst by {DECISIVE.title}",
 }
 CHART_TEXTS = {
     "queries": f"{DECISIVE.title} minus the gray photo's, by query",
     "ab_histograms": "Which colors the model uses, and which the true photos have",
     "curves": "Loss by epoch of train photos, val photos and the gray photo",
 }
+DEFAULTS = Path(__file__).with_name("defaults.yaml")
+"""The section train of params.yaml as shipped, so that the report knows what was changed."""
+
 LIBRARIES = ("numpy", "opencv-python", "scikit-image", "scipy", "torch")
 SLIDERS = 4
 
@@ -52,6 +57,7 @@ def page(
     reports: Path,
     learning: Path,
     names: Mapping[str, str],
+    queries: Mapping[str, str],
     base: Model | None = None,
 ) -> str:
     """Return the report as HTML.
@@ -65,6 +71,7 @@ def page(
         reports: where the folders grids and charts have been written.
         learning: the tall progress grid of training.
         names: the photos' names at their sources, by file name without extension.
+        queries: the photos' queries, by file.
         base: the base model, whose training is shown next to the model's.
     """
     methods = [name for name in METHODS if name in found.methods]
@@ -84,23 +91,29 @@ def page(
         sliders=[
             _slider(row, found.methods["model"], prepared, names) for _, row in ours.head(SLIDERS).iterrows()
         ],
-        grids=[
-            {
+        grids={
+            name: {
                 "data": photo(photos.read_rgb(reports / f"grids/{name}.jpg")),
                 "alt": f"test photos: {name}",
                 "caption": caption,
             }
             for name, caption in GRID_CAPTIONS.items()
-        ],
+        },
+        worst=[_worst(reason, queries, names) for reason in found.worst],
+        high=f"{100 * HIGH:.0f}",
+        unlike=_unlikeness(found),
         charts=[
-            {"data": picture(reports / f"charts/{name}.png"), "alt": text}
+            {"data": picture(reports / f"charts/{name}.png"), "alt": f"chart: {text}", "caption": text}
             for name, text in CHART_TEXTS.items()
         ],
-        learning=picture(learning),
-        kinds=[
-            _kind(title, found.kinds[kind], kind, baselines, names) for kind, title in KIND_TITLES.items()
-        ],
+        learning={
+            "data": picture(learning),
+            "alt": "the same val photos colored after more and more epochs",
+            "caption": "The same val photos, colored by the network as it learned",
+        },
+        kinds=[_kind(title, found, kind, baselines, queries, names) for kind, title in KIND_TITLES.items()],
         origins=origins.to_dict("records"),
+        with_base="base" in methods,
         settings=_settings(model, base),
         judging=_judging(params),
     )
@@ -121,13 +134,29 @@ def _about(model: Model) -> str:
 
 
 def _settings(model: Model, base: Model | None) -> list[dict[str, Any]]:
-    """Return one row per parameter of the training: name, value, the base model's value, whether they
-    differ."""
+    """Return one row per parameter of the training: its name, its value, the default and the base model's
+    value, and whether it differs from the default."""
     ours, theirs = (trained_with(known.provenance if known else {}) for known in (model, base))
+    defaults = flat("train", YAML(typ="safe").load(DEFAULTS)["train"])
     return [
-        {"name": name, "value": value, "base": theirs.get(name, ""), "differs": value != theirs.get(name)}
+        {
+            "name": name,
+            "value": value,
+            "default": defaults.get(name, ""),
+            "base": theirs.get(name, ""),
+            # What is no parameter, such as the number of steps taken, has no default to differ from.
+            "differs": name.startswith("train.") and not _equal(value, defaults.get(name, "")),
+        }
         for name, value in ours.items()
     ]
+
+
+def _equal(one: str, other: str) -> bool:
+    """Return whether two values are the same in params.yaml, where 64 may be written for 64.0."""
+    try:
+        return float(one) == float(other)
+    except ValueError:
+        return one == other
 
 
 def _judging(params: Params) -> dict[str, str]:
@@ -155,8 +184,46 @@ def _figures(found: Findings, names: Sequence[str], baselines: Sequence[str]) ->
     ]
 
 
+def _worst(reason: Reason, queries: Mapping[str, str], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return a row of the table of the worst photos, as texts."""
+    unlike = reason.unlikeness is not None and reason.unlikeness_rank is not None
+    return {
+        "photo": _photo(reason.file, queries, names),
+        "error": DECISIVE.text(reason.error),
+        "gray": DECISIVE.text(reason.gray),
+        "reasons": reason.sentences,
+        "same_query": reason.same_query,
+        "chroma": f"{reason.chroma:.0f}",
+        "chroma_rank": _share(reason.chroma_rank),
+        "unlikeness": f"{reason.unlikeness:.2f}" if unlike else "",
+        "unlikeness_rank": _share(reason.unlikeness_rank) if unlike else "",
+        "nearest": _photo(reason.nearest, queries, names) if unlike else {},
+    }
+
+
+def _share(rank: float | None) -> str:
+    return "" if rank is None else f"{100 * rank:.0f} %"
+
+
+def _unlikeness(found: Findings) -> dict[str, str] | None:
+    """Return how unlikeness was measured, and what it explains, as texts; None if it was not measured."""
+    if not found.encoder:
+        return None
+    _, all_train, compared = found.encoder
+    return {
+        "encoder": METHODS[found.encoder.method],
+        "sample": f", of which {compared} of {all_train} are compared" if compared < all_train else "",
+        "correlation": "" if found.correlation is None else f"{found.correlation:+.2f}",
+    }
+
+
 def _kind(
-    title: str, table: pd.DataFrame, column: str, baselines: Sequence[str], names: Mapping[str, str]
+    title: str,
+    found: Findings,
+    column: str,
+    baselines: Sequence[str],
+    queries: Mapping[str, str],
+    names: Mapping[str, str],
 ) -> dict[str, Any]:
     rows = [
         {
@@ -167,10 +234,10 @@ def _kind(
                 _cell(row, f"{DECISIVE.name}_minus_{name}", DECISIVE, word=f"against_{name}")
                 for name in baselines
             ],
-            "best": _photo(row["best_photo"], names),
-            "worst": _photo(row["worst_photo"], names),
+            "best": _photo(row["best_photo"], queries, names),
+            "worst": _photo(row["worst_photo"], queries, names),
         }
-        for row in table.to_dict("records")
+        for row in found.kinds[column].to_dict("records")
     ]
     return {"title": title, "rows": rows}
 
@@ -189,16 +256,16 @@ def _cell(row: Mapping[Any, Any], column: str, metric: Metric, *, word: str = ""
     }
 
 
-def _photo(file: str, names: Mapping[str, str]) -> dict[str, str]:
-    """Return a photo's name, and its file in data/prepared."""
-    return {"name": names.get(Path(file).stem, Path(file).name), "file": file}
+def _photo(file: str, queries: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:
+    """Return a photo's name, its query, and its file in data/prepared."""
+    return {"name": names.get(Path(file).stem, Path(file).name), "query": queries[file], "file": file}
 
 
 def _slider(row: pd.Series, colorize: Colorize, prepared: Path, names: Mapping[str, str]) -> dict[str, Any]:
     gray = gray_photo(photos.read_rgb(prepared / row["file"]))
     return {
         "query": row["query"],
-        "name": _photo(row["file"], names)["name"],
+        "name": names.get(Path(row["file"]).stem, Path(row["file"]).name),
         "decisive": DECISIVE.text(row[DECISIVE.name]),
         "gray": photo(gray),
         "model": photo(colorize(gray)),

@@ -14,7 +14,9 @@ from stages.evaluate import candidates, perceptual, report
 from stages.evaluate.judge import judge
 from stages.evaluate.methods import Colorize, mean_ab, methods
 from stages.evaluate.params import Params
+from stages.evaluate.reasons import Reason, correlation, worst
 from stages.evaluate.summaries import KINDS, figures_table, kinds_table, with_terciles
+from stages.evaluate.unlikeness import Encoder, Features, with_encoder
 from stages.storage.shards import Shards
 from ungray.errors import UngrayError
 from ungray.networks import Model
@@ -29,9 +31,10 @@ class Findings:
     ``quality``, see :mod:`ungray.quality`: test and kinds; ``said``, its sentences;
     ``metrics``, the content of ``reports/metrics.json``; the ``methods`` as judged; ``photos``, one row per
     test photo and method; ``figures``, see :func:`~stages.evaluate.summaries.figures_table`; ``kinds``, the
-    tables
-    of :func:`~stages.evaluate.summaries.kinds_table` by query, chroma_tercile and size_tercile; the ab
-    ``histograms`` of methods and truth.
+    tables of :func:`~stages.evaluate.summaries.kinds_table` by query, chroma_tercile and size_tercile; the ab
+    ``histograms`` of methods and truth; the ``worst`` photos with what is measured of them; the ``encoder``
+    that measured how unlike the train photos they are, and the rank ``correlation`` of that and the error,
+    both None if there is none.
     """
 
     quality: dict[str, Any]
@@ -42,6 +45,9 @@ class Findings:
     figures: pd.DataFrame
     kinds: dict[str, pd.DataFrame]
     histograms: dict[str, NDArray[np.float64]]
+    worst: list[Reason]
+    encoder: Encoder | None
+    correlation: float | None
 
 
 def run(
@@ -76,7 +82,12 @@ def run(
     every_train = index[index["split"] == "train"]
     shards = Shards(every_train, stream or str(prepared)) if stream or "shard" in index else None
     tell(f"evaluate: mean color of {len(train)} train photos")
-    judged_methods = methods(model, base=base, mean=mean_ab(train, prepared, shards=shards))
+    # The base model's encoder before the model's own: it is the same whatever was trained.
+    encoder = with_encoder({"base": base, "model": model})
+    features = Features(encoder[1], train["file"]) if encoder else None
+    mean = mean_ab(train, prepared, shards=shards, look=features.look if features else None)
+    unlike = features.compare(test, prepared) if features else None
+    judged_methods = methods(model, base=base, mean=mean)
     tell(f"evaluate: judging {', '.join(METHODS[name] for name in judged_methods)}")
     judged = judge(judged_methods, model.network, test=test, prepared=prepared)
     photos = with_terciles(judged.photos, test.set_index("file")["photo"].map(pixels))
@@ -102,4 +113,7 @@ def run(
         figures=figures,
         kinds=kinds,
         histograms=judged.histograms,
+        worst=worst(photos, train, unlike, count=params.grid_rows),
+        encoder=Encoder(encoder[0], len(train), features.compared) if encoder and features else None,
+        correlation=correlation(photos, unlike) if unlike is not None else None,
     )

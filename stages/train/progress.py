@@ -93,16 +93,25 @@ class ProgressGrids:
         write_jpeg(path, photo_grid(rows, columns=columns))
         return path
 
-    def tall(self, last: int) -> Path:
-        """Write an image of the photos as colored at the milestones and at ``last``; return its path."""
-        epochs = [epoch for epoch in range(last) if self.is_milestone(epoch)] + [last]
+    def tall(self, state: State) -> Path:
+        """Write an image of the photos as colored at the milestones and at the end; return its path.
+
+        Above each column stands the mean of the decisive metric over the val photos.
+        """
+        epochs = [epoch for epoch in range(state.epoch) if self.is_milestone(epoch)] + [state.epoch]
         colored = [self._read(epoch) for epoch in epochs]
         rows = [
             [gray_photo(truth), *[tiles[number] for tiles in colored], truth]
             for number, truth in enumerate(self._truths)
         ]
         path = self._work / "learning.jpg"
-        write_jpeg(path, photo_grid(rows, columns=["gray", *[f"epoch {epoch}" for epoch in epochs], "truth"]))
+        gray = state.measured(state.epoch)[f"{DECISIVE.name}/gray"]
+        columns = [
+            f"gray: {DECISIVE.title} {DECISIVE.text(gray)}",
+            *(_column(epoch, state.measured(epoch)) for epoch in epochs),
+            "truth",
+        ]
+        write_jpeg(path, photo_grid(rows, columns=columns))
         return path
 
     def _tiles(self, epoch: int) -> Path:
@@ -111,6 +120,12 @@ class ProgressGrids:
     def _read(self, epoch: int) -> list[Rgb]:
         with np.load(self._tiles(epoch)) as tiles:
             return [tiles[name] for name in tiles.files]
+
+
+def _column(epoch: int, record: dict[str, float]) -> str:
+    # A training from nothing is not measured before its first epoch.
+    name = f"{DECISIVE.name}/val"
+    return f"epoch {epoch}: {DECISIVE.text(record[name])}" if name in record else f"epoch {epoch}"
 
 
 def _degraded(truth: Rgb, augmentation: Augmentation, params: Params, number: int) -> Rgb:
@@ -215,7 +230,7 @@ class Progress(NoProgress):
                 f"{_losses(record)}, {_figure(record)}{self._pace(last=last)}"
             )
         if last:
-            self._live.log_image("learning.jpg", self._grids.tall(state.epoch))
+            self._live.log_image("learning.jpg", self._grids.tall(state))
         self._write(epoch=state.epoch, record=record)
 
     def __exit__(

@@ -1,17 +1,22 @@
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pandas as pd
 import pytest
+from ruamel.yaml import YAML
 
 from stages.evaluate.charts import draw_charts
-from stages.evaluate.page import page
+from stages.evaluate.page import DEFAULTS, page
 from stages.evaluate.pictures import draw_grids
 from stages.evaluate.run import run
+from stages.evaluate.unlikeness import Encoder
 from ungray.imaging.grids import write_jpeg
 from ungray.imaging.photos import read_rgb
 from ungray.networks import Model
 
+ROOT = Path(__file__).parents[2]
 HOSTILE = """<img src=x onerror="document.title='injected'">'&amp;{{ 7 * 7 }}"""
 PROVENANCE = {
     "train": {"lr": 0.001, "unet": {"channels": [4, 6]}},
@@ -44,7 +49,7 @@ def reports(hostile, prepared, tmp_path_factory):
     return folder
 
 
-def _page(found, model, tiny, reports, prepared, origins=None, names=None, base=None):
+def _page(found, model, tiny, reports, prepared, origins=None, names=None, queries=None, base=None):
     if origins is None:
         origins = pd.DataFrame(
             [{"source": "bing", "query": HOSTILE, "fetched": 2, "train": 1, "val": 0, "test": 1,
@@ -59,6 +64,7 @@ def _page(found, model, tiny, reports, prepared, origins=None, names=None, base=
         reports=reports,
         learning=reports / "learning.jpg",
         names=names or {},
+        queries=dict(zip(found.photos["file"], found.photos["query"], strict=True)) | (queries or {}),
         base=base,
     )
 
@@ -162,18 +168,58 @@ def test_photos_go_by_their_names_and_only_those_without_by_their_files(
 ):
     worst = hostile.kinds["query"]["worst_photo"].iloc[0].split("/")[1].split(".")[0]
     text = Text(_page(hostile, model, tiny, reports, prepared, names={worst: "IMG 4711.jpg"})).text
-    assert "IMG 4711.jpg test/" in text
-    best = hostile.kinds["query"]["best_photo"].iloc[0]
-    assert f"{best.split('/')[1]} {best}" in text
+    assert f"IMG 4711.jpg {HOSTILE.split('{{')[0]}" in text, "a name and its query"
+    assert worst not in text
+    best = hostile.kinds["query"]["best_photo"].iloc[0].split("/")[1]
+    assert f"{best} {HOSTILE.split('{{')[0]}" in text
 
 
-def test_what_differs_from_the_base_models_training_stands_first(hostile, model, tiny, reports, prepared):
-    ours = Model(model.network, PROVENANCE)
-    base = Model(model.network, PROVENANCE | {"train": {"lr": 0.01, "unet": {"channels": [4, 6]}}})
+def test_what_differs_from_the_default_training_stands_first(hostile, model, tiny, reports, prepared):
+    shipped = YAML(typ="safe").load(DEFAULTS)["train"]
+    ours = Model(model.network, PROVENANCE | {"train": shipped | {"lr": 0.5, "hints": {"points": 64.0}}})
+    base = Model(model.network, {"train": shipped | {"lr": 0.01}})
     text = Text(_page(hostile, ours, tiny, reports, prepared, base=base)).text
-    differing, same = text.split("Where it is the same")
-    assert "train.lr 0.001 0.01" in differing
-    assert "train.unet.channels 4, 6 4, 6" in same
-    alike = Text(_page(hostile, ours, tiny, reports, prepared, base=ours)).text
-    assert "Trained with the very parameters of the base model." in alike
+    differing, same = text.split("Parameters and versions")[1].split("All other parameters", 1)
+    assert f"train.lr 0.5 {shipped['lr']} 0.01" in differing
+    assert differing.count("train.") == 1
+    assert "train.hints.points 64.0 64 64" in same
+    assert "train.unet.channels 48, 96, 192, 384 48, 96, 192, 384 48, 96, 192, 384" in same
+    assert "steps 100" in same
+    usual = Model(model.network, {"train": shipped})
+    alike = Text(_page(hostile, usual, tiny, reports, prepared)).text
+    assert "Trained with the default parameters." in alike
     assert not re.search(r"[{}\[\]]", alike.split("Parameters and versions")[1].split("for (const slider")[0])
+
+
+def test_the_defaults_that_the_report_knows_are_those_of_params_yaml():
+    shipped, known = (YAML(typ="safe").load(path)["train"] for path in (ROOT / "params.yaml", DEFAULTS))
+    assert known == shipped
+
+
+def test_the_worst_photos_have_their_likely_reason_and_how_it_was_measured(
+    hostile, model, tiny, reports, prepared
+):
+    text = Text(_page(hostile, model, tiny, reports, prepared)).text
+    assert "only a lite_unet has an encoder for that" in text
+    reasons = [
+        replace(reason, unlikeness=0.5, unlikeness_rank=0.9, nearest="train/near.jpg", same_query=1)
+        for reason in hostile.worst
+    ]
+    found = replace(hostile, worst=reasons, encoder=Encoder("base", 5000, 2000), correlation=0.25)
+    options = {"queries": {"train/near.jpg": "roses"}, "names": {"near": "rose 7.jpg"}}
+    text = Text(_page(found, model, tiny, reports, prepared, **options)).text
+    assert "1 train photo of its query; unlike the train photos" in text
+    assert "0.50 90 % rose 7.jpg roses" in text
+    assert "what the base model's encoder sees" in text
+    assert "of which 2000 of 5000 are compared" in text
+    assert "is +0.25 (Spearman)" in text
+
+
+def test_there_is_one_headline_and_each_term_is_explained_once_where_it_comes_first(html):
+    parsed = Text(html)
+    assert [tag for tag, _ in parsed.tags].count("h1") == 1
+    terms = re.findall(r"<dfn>(.*?)</dfn>", html)
+    assert len(terms) == len(set(terms)) >= 10
+    assert {"CIEDE2000", "gray photo", "base model", "group", "val", "Chroma", "epoch"} <= set(terms)
+    before = html[html.index("</h1>") : html.index("<h2>Before and after")]
+    assert {"CIEDE2000", "gray photo", "base model", "group"} <= set(re.findall(r"<dfn>(.*?)</dfn>", before))

@@ -30,11 +30,12 @@ def photo_grid(
     Args:
         rows: photos, uint8 RGB of any size, as many per row as ``columns``; each is fitted into a square.
         columns: a title above each column.
-        captions: a line under each row; none if empty.
+        captions: a line above each row; none if empty.
         tile: side of a square in pixels.
         scale: a strip that explains the colors of the last column, drawn to the right of its title.
     """
-    row_height = tile + GAP + (TEXT_HEIGHT if captions else 0)
+    caption_height = TEXT_HEIGHT if captions else 0
+    row_height = caption_height + tile + GAP
     canvas = Image.new(
         "RGB", (len(columns) * (tile + GAP) + GAP, TEXT_HEIGHT + GAP + len(rows) * row_height), "white"
     )
@@ -44,13 +45,13 @@ def photo_grid(
     if scale is not None:
         canvas.paste(Image.fromarray(scale), (canvas.width - GAP - scale.shape[1], 4))
     for number, row in enumerate(rows):
-        top = TEXT_HEIGHT + GAP + number * row_height
+        top = TEXT_HEIGHT + GAP + number * row_height + caption_height
         for column, photo in enumerate(row):
             fitted = Image.fromarray(_fit(photo, tile))
             left = GAP + column * (tile + GAP)
             canvas.paste(fitted, (left + (tile - fitted.width) // 2, top + (tile - fitted.height) // 2))
         if captions:
-            draw.text((GAP, top + tile + 2), captions[number], fill="black", font=font)
+            draw.text((GAP, top - caption_height + 1), captions[number], fill="black", font=font)
     return np.asarray(canvas)
 
 

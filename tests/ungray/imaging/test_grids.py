@@ -16,6 +16,9 @@ def test_a_grid_shows_every_photo_fitted_into_its_square_under_its_title():
     without_title = photo_grid(rows, columns=["", ""], captions=["first", "second"], tile=100)
     assert (grid != without_title).any()
     assert (grid[30:120] == without_title[30:120]).all()
+    other_caption = photo_grid(rows, columns=["one", "two"], captions=["another", "second"], tile=100)
+    (changed,) = np.nonzero((grid != other_caption).any(axis=(1, 2)))
+    assert changed.max() < 22 + 6 + 22, "a caption stands above its row"
 
 
 def test_a_grid_is_the_same_bytes_every_time(tmp_path):
