@@ -40,11 +40,15 @@ DVC_NOTES = ("/var/tmp/dvc/", "/var/cache/dvc/")
 """DVC's own: checksums of what it has looked at (core.site_cache_dir). The README says so."""
 
 PYTHON = sys.executable
+COMMITTED = "git -c user.name=Tester -c user.email=tester@localhost commit --quiet --all --message reproduced"
+SCRAPE = "stages/scrape/__main__.py"
 COMMANDS = {
     "a look-up and a file, which are seen": [PYTHON, "-c", LOOK_UP],
     "params": [PYTHON, "-m", "stages.params"],
     "dvc repro": ["dvc", "repro", "--force"],
     "dvc metrics": ["dvc", "metrics", "show"],
+    "accept": ["sh", "-c", f"{COMMITTED} && echo '# a word' >> {SCRAPE} && {PYTHON} -m stages.accept"],
+    "clean-experiments": [PYTHON, "-m", "stages.recipes.clean"],
     "colorize": [PYTHON, "-m", "ungray", "photo.jpg"],
     "colorize with torch": [
         PYTHON, "-m", "ungray", "photo.jpg", "--engine", "torch", "-o", "data/torch.jpg",
