@@ -43,6 +43,7 @@ from ungray.imaging import encoding, photo_files
 from ungray.imaging.color import Float
 from ungray.imaging.prediction import BATCH, Prediction, Vivid, predict
 from ungray.imaging.propagation import Propagation, State
+from ungray.imaging.restoration import restored, restoring
 from ungray.imaging.upsampling import small_copy, small_size
 
 PACKAGED = Path(__file__).parent / "base" / "colorizer.onnx"
@@ -106,7 +107,7 @@ def _colorizer_in(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class NetworkInput:
-    """What a network sees of a photo of ``width`` x ``height`` pixels.
+    """A photo of ``width`` x ``height`` pixels as a network takes it.
 
     ``lightness`` is that of the small copy, float32 (small height, small width), 0..100; ``hints`` are those
     given for it, float32 (3, small height, small width), see :func:`ungray.hints.drawn`.
@@ -339,7 +340,7 @@ class Colorizer:
     def network_input(
         self, photo: Image.Image | NDArray[Any] | photo_files.Photo, *, hints: Sequence[Hint] = ()
     ) -> NetworkInput:
-        """Return what the network sees of a photo; see :meth:`colorize` for the arguments and errors."""
+        """Return a photo as the network takes it; see :meth:`colorize` for the arguments and errors."""
         taken = _photo(photo)
         lightness = small_copy(
             taken.gray, short_side=self._engine.working_size, multiple=self._engine.multiple
@@ -351,13 +352,13 @@ class Colorizer:
         """Return the bare answers of the network, ab, float32 (answers, height, width, 2), Lab units.
 
         Args:
-            lightness: of a small copy, float32 (height, width), 0..100; see :meth:`network_input`.
+            lightness: of a small copy, float32 (height, width), 0..100; see :meth:`network_input`. The
+                network sees it :func:`~ungray.imaging.restoration.restored`.
             hints: several sets of hints for it, float32 (answers, 3, height, width).
         """
         runs = [hints[start : start + BATCH] for start in range(0, len(hints), BATCH)]
-        answers = [
-            self._engine.run(np.repeat(lightness[None, None], len(some), axis=0), some) for some in runs
-        ]
+        asked = restoring(self._engine.run)
+        answers = [asked(np.repeat(lightness[None, None], len(some), axis=0), some) for some in runs]
         return np.concatenate(answers).transpose(0, 2, 3, 1)
 
     def features(self, lightness: Float) -> Float:
@@ -375,7 +376,7 @@ class Colorizer:
                 "hints has them, exported by this version; fetch the base model of today with `dvc pull`, or "
                 "make the file anew with `dvc repro --force export`"
             )
-        return self._engine.extract(lightness[None, None])[0]
+        return self._engine.extract(restored(lightness)[None, None])[0]
 
     def _drawn(
         self, photos: Sequence[photo_files.Photo], each: Sequence[tuple[Hint, ...]]

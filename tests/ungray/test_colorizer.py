@@ -81,7 +81,7 @@ def test_colors_end_at_an_edge_and_leave_no_halo(dark, light, turn, blurred):
     left, right = np.float32([25, 15]), np.float32([-10, -25])
 
     def predict(small):
-        side = (small > (dark + light) / 2).astype(np.float32)
+        side = (small > (small.min() + small.max()) / 2).astype(np.float32)  # its blacks may be restored
         if blurred:  # as of a network that answers at half the size
             half = cv2.resize(side, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
             side = cv2.resize(half, small.shape[::-1], interpolation=cv2.INTER_LINEAR)

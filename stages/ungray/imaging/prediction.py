@@ -18,6 +18,7 @@ from ungray.errors import ArgumentError, is_number
 from ungray.imaging.borders import Border
 from ungray.imaging.color import Float, PredictAb
 from ungray.imaging.photo_files import Photo
+from ungray.imaging.restoration import restoring
 from ungray.imaging.spreading import corrected, doubtful
 from ungray.imaging.upsampling import apply_color, guided_fit, small_copy
 
@@ -116,7 +117,7 @@ def predict(
 
     Args:
         photos: of any size.
-        predict_ab: the network.
+        predict_ab: the network; it sees the photos :func:`~ungray.imaging.restoration.restored`.
         working_size: short side in pixels of the network's input; see
             :func:`~ungray.imaging.upsampling.small_size`.
         multiple: both sides of the input are multiples of this.
@@ -127,15 +128,16 @@ def predict(
     shapes: dict[tuple[int, ...], list[int]] = {}
     for number, copy in enumerate(copies):
         shapes.setdefault(copy.shape, []).append(number)
+    asked = restoring(predict_ab)
     found: dict[int, Prediction] = {}
     for numbers in shapes.values():
         for start in range(0, len(numbers), BATCH):
             some = numbers[start : start + BATCH]
             lightness = np.stack([copies[number][None] for number in some])
             if hints is None:
-                answers = predict_ab(lightness, None)
+                answers = asked(lightness, None)
             else:
-                answers = with_hints(lightness, np.stack([hints[number] for number in some]), predict_ab)
+                answers = with_hints(lightness, np.stack([hints[number] for number in some]), asked)
             for number, answer in zip(some, answers, strict=True):
                 found[number] = finished(photos[number], copies[number], answer.transpose(1, 2, 0))
     return [found[number] for number in range(len(photos))]

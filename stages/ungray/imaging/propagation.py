@@ -23,6 +23,7 @@ from ungray.imaging.borders import Border
 from ungray.imaging.color import Float, PredictAb
 from ungray.imaging.photo_files import Photo
 from ungray.imaging.prediction import Prediction, Vivid, finished, with_hints
+from ungray.imaging.restoration import restoring
 from ungray.imaging.upsampling import small_copy
 
 LOOKAHEAD = 12
@@ -150,7 +151,7 @@ class Propagation:
         ``vivid`` is how vivid colors follow from the predicted ones; see
         :func:`ungray.imaging.prediction.predict` for the other arguments.
         """
-        self._predict_ab, self._short_side, self._multiple = predict_ab, working_size, multiple
+        self._predict_ab, self._short_side, self._multiple = restoring(predict_ab), working_size, multiple
         self._vivid = vivid
         self._state = state
         self._waiting: deque[Waiting] = deque()
