@@ -1,5 +1,7 @@
 """What a model loses on worn prints: its gain over the gray photo on worn and on clean versions of photos.
 
+Worn prints are judged twice: restored for the network (stages/ungray/imaging/restoration.py), and unrestored.
+
     python -m tests.benchmarks.old_prints data/base/colorizer.onnx ~/photos/slides --most 60
     python -m tests.benchmarks.old_prints MODEL DIR --sheet worn.jpg       to look at: worn, colored, truth
 
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -20,7 +23,7 @@ from numpy.typing import NDArray
 
 from stages.evaluate.candidates import by_name, load_photo
 from ungray.colorizer import Colorizer
-from ungray.imaging import metrics
+from ungray.imaging import metrics, prediction
 from ungray.imaging.color import Float, Rgb, lab_to_rgb, rgb_to_lab
 from ungray.imaging.grids import photo_grid, write_jpeg
 from ungray.imaging.upsampling import gray_photo
@@ -88,20 +91,20 @@ def main() -> None:
         gray = gray_photo(truth)
         print_of_it = worn(gray[..., 0], np.random.default_rng([1, number]))
         colored = colorizer.colorize(print_of_it)
-        made = (gray, colors_at(lab, colorizer.colorize(gray)), colors_at(lab, colored))
+        with patch.object(prediction, "restoring", lambda predict_ab: predict_ab):
+            unrestored = colorizer.colorize(print_of_it)
+        made = (gray, *(colors_at(lab, one) for one in (colorizer.colorize(gray), colored, unrestored)))
         rows.append([(metrics.judge(one, truth)["ciede2000"], metrics.psnr(one, truth)) for one in made])
         if len(sheet) < 12:
             sheet.append([np.dstack([print_of_it] * 3), colored, truth])
-    (gray_e, gray_db), (clean_e, clean_db), (worn_e, worn_db) = np.mean(rows, axis=0)
+    means = dict(zip(("gray", "clean", "worn", "unrestored"), np.mean(rows, axis=0), strict=True))
     print(f"{len(rows)} photos   CIEDE2000  PSNR dB")
-    print(f"gray             {gray_e:.2f}     {gray_db:.2f}")
-    print(f"clean            {clean_e:.2f}     {clean_db:.2f}")
-    print(f"worn             {worn_e:.2f}     {worn_db:.2f}")
-    lost_e, lost_db = (
-        1 - (gray_e - worn_e) / (gray_e - clean_e),
-        1 - (worn_db - gray_db) / (clean_db - gray_db),
-    )
-    print(f"of the gain over gray is lost: {lost_e:.0%} in CIEDE2000, {lost_db:.0%} in dB (bar 20 %)")
+    for name, (difference, db) in means.items():
+        print(f"{name:<16} {difference:.2f}     {db:.2f}")
+    whole = means["gray"] - means["clean"]
+    for name in ("worn", "unrestored"):
+        lost_e, lost_db = 1 - (means["gray"] - means[name]) / whole
+        print(f"{name}: of the gain over gray it loses {lost_e:.0%} in CIEDE2000, {lost_db:.0%} in dB")
     if options.sheet:
         write_jpeg(options.sheet, photo_grid(sheet, columns=["worn", "colored", "truth"]))
 
