@@ -55,6 +55,7 @@ def trained(monkeypatch):
         return SimpleNamespace(model=model, work=cache.folder("train", "none"), state=state)
 
     monkeypatch.setattr("stages.train.run.run", train)
+    monkeypatch.setattr("ungray.networks.save_model", lambda path, model: cache.folder("train", "saved"))
     return asked
 
 
