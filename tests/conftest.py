@@ -19,6 +19,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import pytest
+from filelock import FileLock
 from ruamel.yaml import YAML
 
 import stages  # noqa: F401 (first of all, so that everybody's `ungray` is the one beside it)
@@ -221,8 +222,34 @@ def judged(tiny, prepared, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def hinted(tmp_path_factory):
+def made_once(tmp_path_factory):
+    """A function that returns the folder ``name``, which ``fill`` wrote: once for all processes of xdist.
+
+    As pytest-xdist's documentation shows. Leave the folder as it is: all processes read it.
+    """
+    from ungray.system.files import whole_folder
+
+    top = tmp_path_factory.getbasetemp()
+    top = top.parent if "PYTEST_XDIST_WORKER" in os.environ else top
+
+    def make(name, fill):
+        folder = top / f"once-{name}"
+        with FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                with whole_folder(folder) as partial:
+                    fill(partial)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def hinted(made_once):
     """The path of a model that takes hints, .safetensors, whose hints do something; the .onnx beside it."""
+    return made_once("hinted", _write_hinted) / "model.safetensors"
+
+
+def _write_hinted(folder):
     import torch
 
     from stages.export.to_onnx import write_onnx
@@ -236,7 +263,6 @@ def hinted(tmp_path_factory):
         torch.nn.init.normal_(layer.weight, std=0.5)
     with torch.no_grad():
         network.head.weight *= 0.1
-    path = tmp_path_factory.mktemp("hinted") / "model.safetensors"
+    path = folder / "model.safetensors"
     networks.save_model(path, networks.Model(network.eval(), {}))
     write_onnx(path.with_suffix(".onnx"), networks.load_model(path), opset=18)
-    return path

@@ -51,14 +51,15 @@ def colorize(painter, capsys):
 
 
 @pytest.fixture(scope="session")
-def light_painter(painter):
+def light_painter(painter, made_once):
     """The same model as ONNX, with which a process starts in a fraction of the time: it imports no torch."""
     from stages.export.to_onnx import write_onnx
     from ungray import networks
 
-    path = painter.with_name("light.onnx")
-    write_onnx(path, networks.load_model(painter), opset=18)
-    return path
+    def fill(folder):
+        write_onnx(folder / "light.onnx", networks.load_model(painter), opset=18)
+
+    return made_once("painter", fill) / "light.onnx"
 
 
 @pytest.fixture
@@ -100,24 +101,26 @@ def files_below():
 
 
 @pytest.fixture(scope="session")
-def colorful(tiny, tmp_path_factory):
+def colorful(tiny, made_once):
     """The path of such a model, .safetensors; the .onnx lies beside it."""
     import torch
 
     from stages.export.to_onnx import write_onnx
     from ungray import networks
 
-    torch.manual_seed(0)
-    network = networks.build(tiny["train"].network())
-    with torch.no_grad():
-        *_, weight, bias = network.parameters()
-        weight.mul_(60)  # what differs from place to place
-        bias.mul_(0)
-    model = networks.Model(network.eval(), {"vivid": {"saturation": 2.0}})
-    path = tmp_path_factory.mktemp("colorful") / "model.safetensors"
-    networks.save_model(path, model)
-    write_onnx(path.with_suffix(".onnx"), networks.load_model(path), opset=tiny["export"].opset)
-    return path
+    def fill(folder):
+        torch.manual_seed(0)
+        network = networks.build(tiny["train"].network())
+        with torch.no_grad():
+            *_, weight, bias = network.parameters()
+            weight.mul_(60)  # what differs from place to place
+            bias.mul_(0)
+        model = networks.Model(network.eval(), {"vivid": {"saturation": 2.0}})
+        path = folder / "model.safetensors"
+        networks.save_model(path, model)
+        write_onnx(path.with_suffix(".onnx"), networks.load_model(path), opset=tiny["export"].opset)
+
+    return made_once("colorful", fill) / "model.safetensors"
 
 
 @pytest.fixture(scope="session")
@@ -128,13 +131,13 @@ def colorizer(colorful):
 
 
 @pytest.fixture(scope="session")
-def featureless(hinted):
+def featureless(hinted, tmp_path_factory):
     """The path of the same model as an earlier version exported it: without features."""
     import onnx
 
     content = onnx.load(hinted.with_suffix(".onnx"))
     assert [output.name for output in content.graph.output] == ["ab", "features"]
     del content.graph.output[1]
-    path = hinted.with_name("featureless.onnx")
+    path = tmp_path_factory.mktemp("featureless") / "featureless.onnx"
     onnx.save(content, path)
     return path

@@ -2,6 +2,7 @@
 
 import inspect
 import shutil
+from dataclasses import replace
 from typing import get_args
 
 import cv2
@@ -18,6 +19,16 @@ from ungray.cli.main import main as colorize
 from ungray.imaging.color import rgb_to_lab
 from ungray.imaging.photos import read_rgb
 from ungray.networks import ARCHITECTURES, load_model, save_model
+from ungray.networks.lite_unet import ENCODERS
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_encoder():
+    """EfficientNet with a block a stage, and one with a shortcut: the export of all 16 takes a minute."""
+    short = replace(ENCODERS["lite0"], blocks=(1, 2, 1, 1, 1, 1, 1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ENCODERS, "lite0", short)
+        yield
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)
