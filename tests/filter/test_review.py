@@ -16,7 +16,6 @@ from PIL import Image
 from skimage import data
 from starlette.testclient import TestClient
 
-from stages import loopback
 from stages.filter.review import command
 from stages.filter.review.collection import Collection
 from stages.filter.review.decisions import Decision, Decisions, Seen, one_line, read_decisions
@@ -26,7 +25,7 @@ from stages.scrape.manifest import folder_name
 from stages.storage import tables
 from ungray.errors import UngrayError
 from ungray.guard import HEADERS
-from ungray.system import files
+from ungray.system import files, loopback
 
 HERE = "http://127.0.0.1:8420"
 HOSTILE = """moon "><img src=x onerror=alert(1)>'"""

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from stages import loopback
 from stages.storage import cache
 from ungray.errors import UngrayError
+from ungray.system import loopback
 from ungray.system.terminal import Parser, tell
 
 VERDICTS = Path("data/verdicts.csv")

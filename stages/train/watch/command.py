@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from stages import loopback
 from ungray.errors import UngrayError
+from ungray.system import loopback
 from ungray.system.files import main_checkout
 from ungray.system.terminal import Parser, tell
 

@@ -1,4 +1,4 @@
-"""Serves the pages of stages, such as review and watch, to this machine alone."""
+"""Serves a page, such as review and watch, to this machine alone."""
 
 from __future__ import annotations
 
