@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 from skimage import data
 
 from tests.ungray.page.visitor import Server
@@ -63,7 +63,7 @@ def clicked(address: str, photo: bytes, clicks: int) -> pd.DataFrame:
             page.wait_for_timeout(400)
             with page.expect_response("**/preview") as answered:
                 page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
-            page.wait_for_function(f"() => document.querySelectorAll('.point').length === {number}")
+            expect(page.locator(".point")).to_have_count(number)
             page.wait_for_timeout(300)
             spent = page.evaluate("() => performance.getEntriesByName('answer').at(-1).duration")
             steps = dict(STEPS.findall(answered.value.header_value("server-timing") or ""))

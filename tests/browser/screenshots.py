@@ -61,7 +61,7 @@ def watch_page(browser: Browser) -> bytes:
             address = server.stdout.readline().split(" at ")[1].split()[0]
             page = browser.new_context(viewport={"width": 1200, "height": 900}).new_page()
             page.goto(address)
-            page.wait_for_function("document.querySelector('#grid img').naturalWidth > 0")
+            expect(page.locator("#grid img")).not_to_have_js_property("naturalWidth", 0)
             return page.screenshot()
         finally:
             server.send_signal(signal.SIGINT)
