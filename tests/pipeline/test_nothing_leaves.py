@@ -47,6 +47,7 @@ COMMANDS = {
     "params": [PYTHON, "-m", "stages.params"],
     "dvc repro": ["dvc", "repro", "--force"],
     "dvc metrics": ["dvc", "metrics", "show"],
+    "verdict": [PYTHON, "-m", "stages.export", "verdict", "data/models/colorizer.onnx"],
     "accept": ["sh", "-c", f"{COMMITTED} && echo '# a word' >> {SCRAPE} && {PYTHON} -m stages.accept"],
     "clean-experiments": [PYTHON, "-m", "stages.recipes.clean"],
     "colorize": [PYTHON, "-m", "ungray", "photo.jpg"],
@@ -67,6 +68,8 @@ COMMANDS = {
     "Python API": [PYTHON, "-c", API],
     "doctor": [PYTHON, "-m", "stages.doctor", "--seconds", "0"],
     "tune": [PYTHON, "-m", "stages.tune"],
+    "tune show": [PYTHON, "-m", "stages.tune", "show"],
+    "tune apply": [PYTHON, "-m", "stages.tune", "apply"],
     "recipes": [PYTHON, "-m", "stages.recipes", "unet", "--dry-run"],
     "presets": [PYTHON, "-m", "stages.presets", "quick", "--dry-run"],
     "hints": [
@@ -81,6 +84,7 @@ COMMANDS = {
     ],
     "sets": [PYTHON, "-m", "stages.evaluate", "sets", "data/models/colorizer.safetensors", "here=photos"],
     "doctor check": ["sh", "-c", f"{PYTHON} -m stages.doctor check --seconds 1 || [ $? = 1 ]"],
+    "quality": [PYTHON, "-m", "stages.export", "quality", "data/models"],
     "average": [
         PYTHON, "-m", "stages.train", "average", "data/models", "data/models", "-o", "data/mean.safetensors",
     ],
