@@ -1,7 +1,7 @@
 """What a network sees of a worn print: its faded blacks made black again, its grain taken out.
 
-Networks learn from clean photos. Faded blacks and grain cost the base model about a third of its gain over the
-gray photo, scratches and dust next to nothing. Only what the network sees is restored: the colored photo
+Networks learn from clean photos. Faded blacks and grain cost the base model about a third of its gain over
+the gray photo, scratches and dust next to nothing. Only what the network sees is restored: the colored photo
 keeps its own lightness, grain and all. Clean photos stay as they are, or nearly so.
 """
 
