@@ -4,6 +4,8 @@ import io
 import struct
 import zlib
 
+import pillow_heif
+import pillow_jxl  # noqa: F401 - it makes itself known to Pillow
 from PIL import Image
 
 BLOCK = 1_000_000
@@ -62,6 +64,30 @@ def webp_with_exif(entries):
     return encoded("WEBP", exif=directory(entries))
 
 
+def psd_with_exif(entries):
+    exif = directory(entries)
+    block = struct.pack(">4sHHI", b"8BIM", 1058, 0, len(exif)) + exif
+    head = b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, 16, 16, 8, 3) + struct.pack(">II", 0, len(block))
+    return head + block + struct.pack(">IH", 0, 0) + bytes(16 * 16 * 3)
+
+
+def with_exif(kind, entries):
+    """A file whose encoder is a plug-in of Pillow's."""
+    pillow_heif.register_heif_opener()
+    return encoded(kind, exif=(b"" if kind == "JXL" else b"Exif\0\0") + directory(entries))
+
+
+def exif_of_overlapping_directories(count):
+    """A block of EXIF data of so many directories of 65,535 entries each, of which almost all are shared."""
+    content = bytearray(12 * count + 12 * 65_535 + 12 * count + 32)
+    content[:8] = b"II*\0" + struct.pack("<I", 8)
+    for place in range(8, 8 + 12 * count, 12):
+        content[place : place + 2] = b"\xff\xff"
+        link = place + 2 + 12 * 65_535
+        content[link : link + 4] = struct.pack("<I", place + 12)
+    return bytes(content)
+
+
 def tiff_with_entries(entries):
     """A TIFF of 16x16 gray pixels, which lie in the block that the entries share."""
     start = 8 + 2 + 12 * (entries + 9) + 4
@@ -110,6 +136,18 @@ FILES = {
     "png, entries that share a block": lambda: png_with(chunk(b"eXIf", directory(1000))),
     "png, the same as text": lambda: png_with_exif_as_text(9000),
     "webp, entries that share a block": lambda: webp_with_exif(1000),
+    "avif, entries that share a block": lambda: with_exif("AVIF", 1000),
+    "heif, entries that share a block": lambda: with_exif("HEIF", 1000),
+    "jpeg xl, entries that share a block": lambda: with_exif("JXL", 1000),
+    "psd, entries that share a block": lambda: psd_with_exif(1000),
+    "tiff, directories that share entries": lambda: exif_of_overlapping_directories(1000),
+    "png, directories that share entries": lambda: png_with(
+        chunk(b"eXIf", exif_of_overlapping_directories(7)) * 20
+    ),
+    "png, many blocks as text": lambda: png_with(
+        chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(b"\nexif\n      1\n" + b"0" * 1_000_000))
+        * 2000
+    ),
     "tiff, entries that share a block": lambda: tiff_with_entries(1000),
     "tiff of one huge tile": lambda: tiff_of_one_tile(8_000),
     "bmp of jumps": lambda: bmp_of_jumps(8_000_000, 1, jumps=1),

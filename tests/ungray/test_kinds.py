@@ -4,12 +4,15 @@ import io
 import json
 
 import cv2
+import imagecodecs
 import numpy as np
 import pillow_heif
 import pytest
 import tifffile
 from PIL import Image
 from skimage import data
+
+from ungray.imaging.reading import jxl
 
 SCENE = cv2.resize(data.astronaut()[:384, :512], (80, 60), interpolation=cv2.INTER_AREA)
 
@@ -54,12 +57,45 @@ def test_an_animation_given_as_a_photo_says_that_its_first_picture_was_taken(col
     code, out, err = colorize(photo, "-o", tmp_path / "out.png", "--json")
     (row,) = json.loads(out)["photos"]
     assert (code, row["pictures"]) == (0, 3), err
-    assert "took only the first picture of 1 photo (2 more)" in err
+    assert "took only the first of several pictures of 1 photo" in err
     colored = np.asarray(Image.open(tmp_path / "out.png")).mean(axis=2)
     assert np.corrcoef(colored.ravel(), SCENE.mean(axis=2).ravel())[0, 1] > 0.95
     Image.fromarray(SCENE).save(tmp_path / "still.png")
     code, out, err = colorize(tmp_path / "still.png", "--json")
-    assert (json.loads(out)["photos"][0]["pictures"], "first picture" in err) == (1, False)
+    assert (json.loads(out)["photos"][0]["pictures"], "several pictures" in err) == (1, False)
+
+
+MOVING_JXL = bytes.fromhex(
+    "ff0a43040348282e090012904c5000d0005de5120000152aa38c1bbc9cebf9f24387c5b48deb0c6db56d610963e2196021e1"
+    "046537bc12f37cd896069c0e86904208a112000012904c5000cc00edda120000152aa38c1bbc9cebf9f24387c5b48deb0c6d"
+    "b56d610963e2196021292444d90d700412621e8badc62930545525000012902c0a00cc005de5120000152aa38c1bbc9cebf9"
+    "f24387c5b48deb0c6db56d610963e2196021e1046537f510f36e2863710e86701442089500"
+)
+"""16x16 pixels in three pictures, by cjxl, since nothing that is installed writes such a file."""
+
+
+def test_an_animated_jpeg_xl_says_that_its_first_picture_was_taken(colorize, tmp_path):
+    (tmp_path / "moving.jxl").write_bytes(MOVING_JXL)
+    code, out, err = colorize(tmp_path / "moving.jxl", "-o", tmp_path / "out.png", "--json")
+    assert (code, json.loads(out)["photos"][0]["pictures"]) == (0, 2), err
+    assert "took only the first of several pictures of 1 photo" in err
+    (tmp_path / "still.jxl").write_bytes(imagecodecs.jpegxl_encode(SCENE))
+    code, out, err = colorize(tmp_path / "still.jxl", "-o", tmp_path / "still.png", "--json")
+    assert (code, json.loads(out)["photos"][0]["pictures"]) == (0, 1), err
+    assert "several pictures" not in err
+
+
+@pytest.mark.parametrize("preview", [[], [(1, 1), (0, 2), (0, 3), (1, 2)], [(0, 1), (2, 2), (9, 10), (3, 3)]])
+@pytest.mark.parametrize("shown", [[], [(1, 1), (3, 5), (1, 3)]])
+@pytest.mark.parametrize("moving", [0, 1])
+def test_an_animation_is_seen_behind_the_rarer_fields_of_a_header(moving, shown, preview):
+    """Each field is (value, number of bits): size, not all as usual, rarer fields, orientation."""
+    fields = [(0, 1), (0, 2), (299, 9), (0, 3), (1, 2), (400, 13), (0, 1), (1, 1), (5, 3)]
+    fields += [(int(bool(shown)), 1), *shown, (int(bool(preview)), 1), *preview, (moving, 1)]
+    bits = "".join(f"{value:0{count}b}"[::-1] for value, count in fields)
+    header = b"\xff\x0a" + int(bits[::-1], 2).to_bytes(30, "little")
+    assert jxl.dimensions(header) == (401, 300)
+    assert jxl.is_animation(header) == bool(moving)
 
 
 def test_pages_go_into_no_other_format_than_tiff(colorize, tmp_path):

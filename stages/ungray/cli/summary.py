@@ -96,8 +96,7 @@ class Summary:
                 f"{_counted(left)} (--pages colors all)"
             )
         if several := [result for result in done if result.pictures > 1]:
-            more = sum(result.pictures - 1 for result in several)
-            said.append(f"took only the first picture of {_counted(several)} ({more} more)")
+            said.append(f"took only the first of several pictures of {_counted(several)}")
         if without := [result for result in done if result.left_out]:
             lacks = sorted({one for result in without for one in result.left_out})
             said.append(f"left {', '.join(lacks)} out of {_counted(without)}")

@@ -34,6 +34,12 @@ MOST_NUMBERS = 1_000_000
 MOST_DIRECTORIES = 10_000
 """Largest number in a TIFF, which has one per page."""
 
+MOST_ENTRIES = 500_000
+"""Largest number in all directories of a file, which may overlap: few bytes can be many entries."""
+
+MOST_BLOCKS = 100
+"""Largest number of blocks of EXIF data in a file, which has one per picture of a burst."""
+
 LARGE_TILE = 1 << 22
 """Pixels that a tile of a TIFF may have even if the photo has fewer."""
 
@@ -41,18 +47,46 @@ MOST_TEXT = 1 << 20
 """Bytes of a PNG's text that are unpacked, as Pillow does."""
 
 
+TIFF = re.compile(rb"(?:II|MM)(?:\*\0|\0\*|\+\0|\0\+)")
+"""What a TIFF begins with, and so does a block of EXIF data; Pillow reads swapped ones too."""
+
+Block = bytes | memoryview
+
+CONTAINER = re.compile(rb"....(ftyp|JXL |jP  )|8BPS", re.DOTALL)
+"""What AVIF, HEIF, JPEG XL, JPEG 2000 and PSD begin with, in which EXIF data may be anywhere."""
+
+
 def objection(content: bytes) -> str:
-    """Return what is wrong with the structure of a file; empty if nothing is, or if its kind is unknown."""
+    """Return what is wrong with the structure of a file; empty if nothing is, or if its kind is unknown.
+
+    A block of EXIF data is a file here, too.
+    """
     if content[:2] == b"\xff\xd8":
-        return _jpeg(content)
+        return _first(_jpeg(content))
     if content[:8] == b"\x89PNG\r\n\x1a\n":
-        return _png(content)
+        return _first(_png(content))
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
-        return next(filter(None, (_tiff(exif) for exif in _webp_exif(content))), "")
-    if content[:2] in ORDERS and content[2:4] in (b"*\0", b"\0*", b"+\0", b"\0+"):
-        return _tiff(content)
+        return _first(_webp_exif(content))
+    if TIFF.match(content) or content[:6] == b"Exif\0\0":
+        return _first([content])
+    if CONTAINER.match(content):
+        return _first(memoryview(content)[found.start() :] for found in TIFF.finditer(content))
     if content[:2] == b"BM":
         return _bmp(content)
+    return ""
+
+
+def _first(parts: Iterable[Block | str]) -> str:
+    """Return the first objection among those given and those to the blocks of EXIF data in between."""
+    entries = MOST_ENTRIES
+    for number, part in enumerate(parts, 1):
+        if isinstance(part, str):
+            return part
+        if number > MOST_BLOCKS:
+            return f"damaged: more than {MOST_BLOCKS} blocks of EXIF data"
+        found, entries = _tiff(part, entries)
+        if found:
+            return found
     return ""
 
 
@@ -63,7 +97,7 @@ AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 FILL = re.compile(rb"\xff+")
 
 
-def _jpeg(content: bytes) -> str:
+def _jpeg(content: bytes) -> Iterator[Block | str]:
     segments = scans = 0
     exif, place = b"", 2
     while place + 4 <= len(content):
@@ -78,7 +112,7 @@ def _jpeg(content: bytes) -> str:
             break
         segments += 1
         if segments - scans > MOST_SEGMENTS:
-            return f"damaged: a JPEG of more than {MOST_SEGMENTS:,} segments"
+            yield f"damaged: a JPEG of more than {MOST_SEGMENTS:,} segments"
         if marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD8:
             place += 2
             continue
@@ -86,43 +120,39 @@ def _jpeg(content: bytes) -> str:
         if marker == 0xE1 and content[start : start + 6] == b"Exif\0\0":
             exif += content[start + 6 : place]
         elif marker == 0xE2 and content[start : start + 4] == b"MPF\0":
-            if found_in := _tiff(content[start + 4 : place]):
-                return found_in
+            yield content[start + 4 : place]
         elif marker == 0xDA:
             scans += 1
             if scans > MOST_SCANS:
-                return f"damaged: a JPEG of more than {MOST_SCANS} scans"
+                yield f"damaged: a JPEG of more than {MOST_SCANS} scans"
             found = AFTER_SCAN.search(content, place)
             if found is None:
                 break
             place = found.start()
-    return _tiff(exif)
+    yield exif
 
 
-def _png(content: bytes) -> str:
+def _png(content: bytes) -> Iterator[Block | str]:
     pixels = others = profiles = 0
     for kind, start, end in _chunks(content, 8, "big"):
         if kind in (b"IDAT", b"fdAT"):
             pixels += 1
             if pixels > MOST_CHUNKS + len(content) // 1024:
-                return "damaged: a PNG of too many chunks for its bytes"
+                yield "damaged: a PNG of too many chunks for its bytes"
             continue
         others += 1
         if others > MOST_CHUNKS:
-            return f"damaged: a PNG of more than {MOST_CHUNKS:,} chunks"
+            yield f"damaged: a PNG of more than {MOST_CHUNKS:,} chunks"
         if kind == b"iCCP":
             profiles += 1
             if profiles > MOST_PROFILES:
-                return f"damaged: a PNG of more than {MOST_PROFILES} color profiles"
+                yield f"damaged: a PNG of more than {MOST_PROFILES} color profiles"
         elif kind == b"eXIf":
-            if found := _tiff(content[start:end]):
-                return found
+            yield content[start:end]
         elif kind[1:] in (b"EXt", b"TXt") and content[start : start + 21] == b"Raw profile type exif":
-            if found := _tiff(_raw_profile(kind, content[start:end])):
-                return found
+            yield _raw_profile(kind, content[start:end])
         elif kind == b"IEND":
             break
-    return ""
 
 
 def _chunks(content: bytes, place: int, order: str) -> Iterator[tuple[bytes, int, int]]:
@@ -189,13 +219,16 @@ DIRECTORIES = {0x014A, 0x8769, 0x8825, 0xA005}
 SIDES = {0x0100: "width", 0x0101: "height", 0x0142: "tile_width", 0x0143: "tile_height"}
 
 
-def _tiff(content: bytes) -> str:
-    """Return what is wrong with a TIFF, or with an EXIF block, which is built like one."""
+def _tiff(content: Block, most: int) -> tuple[str, int]:
+    """Return what is wrong with a TIFF, or with an EXIF block, which is built like one.
+
+    The second value is the number of entries that are left of the ``most`` that it may have.
+    """
     while content[:6] == b"Exif\0\0":
         content = content[6:]
-    order = ORDERS.get(content[:2])
+    order = ORDERS.get(bytes(content[:2]))
     if order is None:
-        return ""
+        return "", most
     big = content[2:4] in (b"+\0", b"\0+")
     entry, link = (order + "HHQ8s", order + "Q") if big else (order + "HHI4s", order + "I")
     ahead, seen = [_number(content, 8 if big else 4, link)], set()
@@ -205,23 +238,26 @@ def _tiff(content: bytes) -> str:
             continue
         seen.add(place)
         if len(seen) > MOST_DIRECTORIES:
-            return f"damaged: more than {MOST_DIRECTORIES:,} directories"
+            return f"damaged: more than {MOST_DIRECTORIES:,} directories", most
         counted = order + ("Q" if big else "H")
         start = place + struct.calcsize(counted)
         size = struct.calcsize(entry)
         end = start + size * _number(content, place, counted)
-        whole = content[start : min(end, len(content))]
+        there = max(0, min(end, len(content)) - start) // size
+        most -= there
+        if most < 0:
+            return f"damaged: more than {MOST_ENTRIES:,} entries in its directories", most
         found, further = _directory(
-            content, struct.iter_unpack(entry, whole[: len(whole) // size * size]), order
+            content, struct.iter_unpack(entry, content[start : start + there * size]), order
         )
         if found:
-            return found
+            return found, most
         ahead += [*further, _number(content, end, link)]
-    return ""
+    return "", most
 
 
 def _directory(
-    content: bytes, entries: Iterable[tuple[int, int, int, bytes]], order: str
+    content: Block, entries: Iterable[tuple[int, int, int, bytes]], order: str
 ) -> tuple[str, list[int]]:
     """Return what is wrong with a directory, and the positions of those that it points to."""
     values = numbers = 0
@@ -263,7 +299,7 @@ def _directory(
     return "", further
 
 
-def _number(content: bytes, place: int, format: str) -> int:
+def _number(content: Block, place: int, format: str) -> int:
     """Return the number at ``place``; 0 if the bytes end before."""
     if place < 0 or place + struct.calcsize(format) > len(content):
         return 0

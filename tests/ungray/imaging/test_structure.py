@@ -34,6 +34,8 @@ def test_what_a_few_cost_that_many_would_is_read():
         costly.jpeg_with_exif(15),
         costly.png_with(costly.chunk(b"eXIf", costly.directory(15))),
         costly.webp_with_exif(15),
+        *(costly.with_exif(kind, 15) for kind in ("AVIF", "HEIF", "JXL")),
+        costly.psd_with_exif(15),
         costly.tiff_of_one_tile(1024),
         costly.jpeg_of_segments(4000),
         costly.progressive_jpeg(80, size=(256, 256)),

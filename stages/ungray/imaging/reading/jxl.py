@@ -24,7 +24,29 @@ def dimensions(content: bytes) -> tuple[int, int]:
     Raises:
         PhotoError: the bytes do not have them.
     """
+    return _size(_Bits(_stream(content)))
+
+
+def is_animation(content: bytes) -> bool:
+    """Return whether the header says that further pictures follow the first one.
+
+    Raises:
+        PhotoError: the bytes do not have a header.
+    """
     bits = _Bits(_stream(content))
+    _size(bits)
+    if bits.take(1) or not bits.take(1):  # all as usual, or none of the rarer fields
+        return False
+    bits.take(3)  # orientation
+    if bits.take(1):
+        _size(bits)  # at which it shall be shown
+    if bits.take(1):
+        _preview_size(bits)
+    return bool(bits.take(1))
+
+
+def _size(bits: _Bits) -> tuple[int, int]:
+    """Return width and height."""
     small = bits.take(1)
 
     def side() -> int:
@@ -32,8 +54,19 @@ def dimensions(content: bytes) -> tuple[int, int]:
 
     height = side()
     ratio = RATIOS[bits.take(3)]
-    width = height * ratio[0] // ratio[1] if ratio else side()
-    return width, height
+    return height * ratio[0] // ratio[1] if ratio else side(), height
+
+
+def _preview_size(bits: _Bits) -> None:
+    in_eights = bits.take(1)
+
+    def side() -> None:
+        kind = bits.take(2)
+        bits.take((0, 0, 5, 9)[kind] if in_eights else (6, 8, 10, 12)[kind])
+
+    side()
+    if not bits.take(3):
+        side()
 
 
 def read(content: bytes) -> Raster:
@@ -67,6 +100,7 @@ def read(content: bytes) -> Raster:
         profile=profile,
         exif=exif,
         turned=orientation > 4,
+        pictures=2 if is_animation(content) else 1,
     )
 
 

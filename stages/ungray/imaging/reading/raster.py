@@ -35,7 +35,8 @@ class Raster:
     ``alpha`` is of the same type, (height, width); ``profile`` is the ICC profile of the colors; ``exif`` and
     ``xmp`` are as in the file, not yet checked; ``dpi`` is from the file's own header; ``turned`` is whether
     it was stored lying on its side; ``halved`` is whether it was a JPEG whose color has half the resolution;
-    ``pages`` is the number of pages of the file, ``pictures`` that of an animation or a burst.
+    ``pages`` is the number of pages of the file, ``pictures`` that of an animation or a burst; of a
+    JPEG XL 2 stands for any number of several, since only decoding all of them would count them.
     """
 
     format: str
