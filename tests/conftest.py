@@ -137,14 +137,16 @@ def prepared(tiny, tmp_path_factory):
     from stages.filter import verdicts
     from stages.prepare import build
     from stages.scrape import gather, manifest
-    from stages.storage.tables import read
+    from stages.storage.tables import read_table
 
     top = tmp_path_factory.mktemp("data")
     (top / "raw").mkdir()
     (top / "prepared").mkdir()
     attempts = gather.run(tiny["scrape"], top / "raw")
     manifest.write(attempts, top / "manifest.csv")
-    table = verdicts.run(tiny["filter"], read(top / "manifest.csv", made_by="scrape"), top / "raw", workers=1)
+    table = verdicts.run(
+        tiny["filter"], read_table(top / "manifest.csv", made_by="scrape"), top / "raw", workers=1
+    )
     (top / "cached").mkdir()
     build.run(tiny["prepare"], table, top / "raw", top / "prepared", cached=top / "cached", workers=1)
     return top / "prepared"
@@ -154,15 +156,15 @@ def prepared(tiny, tmp_path_factory):
 def packed(prepared, tmp_path):
     """A function that packs train photos into shards, in a copy of ``prepared``, which it returns."""
     from stages.prepare import shards
-    from stages.storage.tables import read, write
+    from stages.storage.tables import read_table, write_table
 
     def pack(photos):
         folder = tmp_path / f"shards-of-{photos}"
         shutil.copytree(prepared, folder)
-        index = read(folder / "index.csv", made_by="prepare")
+        index = read_table(folder / "index.csv", made_by="prepare")
         index["shard"] = shards.assign(index, photos=photos)
         shards.pack(index, folder)
-        write(index, folder / "index.csv")
+        write_table(index, folder / "index.csv")
         return folder
 
     return pack
@@ -179,7 +181,7 @@ def judged(tiny, prepared, tmp_path_factory):
     import torch
 
     from stages.evaluate.__main__ import main as evaluate
-    from stages.storage.tables import read, write
+    from stages.storage.tables import read_table, write_table
     from ungray import networks
     from ungray.imaging.grids import write_jpeg
 
@@ -189,18 +191,18 @@ def judged(tiny, prepared, tmp_path_factory):
     content["evaluate"] |= TINY["evaluate"]
     yaml.dump(content, top / "params.yaml")
     shutil.copytree(prepared, top / "data/prepared")
-    index = read(prepared / "index.csv", made_by="prepare")
+    index = read_table(prepared / "index.csv", made_by="prepare")
     index["query"] = index["query"].where(index["split"] != "test", HOSTILE)
-    write(index, top / "data/prepared/index.csv")
+    write_table(index, top / "data/prepared/index.csv")
     originals = index[index["copy"] == 0]
     about = {"sha256": originals["photo"], "width": 300, "height": range(300, 300 + len(originals))}
-    write(pd.DataFrame(about), top / "data/verdicts.csv")
+    write_table(pd.DataFrame(about), top / "data/verdicts.csv")
     about = {"query": originals["query"], "status": "kept", "source": "folder", "license": ""}
     about |= {
         "sha256": originals["photo"] + 48 * "0",
         "url": "my%20photos/" + originals["photo"].str[:4] + HOSTILE,
     }
-    write(pd.DataFrame(about), top / "data/manifest.csv")
+    write_table(pd.DataFrame(about), top / "data/manifest.csv")
     for number, folder in enumerate(("models", "base")):
         torch.manual_seed(number)
         network = networks.build(tiny["train"].network())

@@ -136,7 +136,7 @@ def cases():
 
 def outcome(content):
     said = []
-    for read in (read_rgb, lambda content: photo_files.read(content).gray):
+    for read in (read_rgb, lambda content: photo_files.read_photo(content).gray):
         try:
             said.append(hashlib.sha256(np.ascontiguousarray(read(content))).hexdigest()[:8])
         except PhotoError:

@@ -100,7 +100,7 @@ def take_photos(folder: Path, manifest: Path, raw: Path) -> None:
     Raises:
         UngrayError: the collection is not on this machine.
     """
-    table = tables.read(manifest, made_by="scrape")
+    table = tables.read_table(manifest, made_by="scrape")
     kept = table[table["status"] == "kept"]
     place = kept.groupby("query").cumcount()
     chosen: pd.DataFrame = kept.loc[place.sort_values(kind="stable").index[:PHOTOS]].sort_index()
@@ -109,7 +109,7 @@ def take_photos(folder: Path, manifest: Path, raw: Path) -> None:
             raise UngrayError(f"{raw / file} not found; `dvc pull {raw.as_posix()}` fetches the photos")
         (folder / raw / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(raw / file, folder / raw / file)
-    tables.write(chosen, folder / manifest)
+    tables.write_table(chosen, folder / manifest)
 
 
 def finish(running: Sequence[subprocess.Popen[str]]) -> list[str]:

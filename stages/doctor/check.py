@@ -45,7 +45,7 @@ def run(arguments: Sequence[str]) -> None:
         raise UngrayError(f"--seconds {options.seconds:g} is not allowed: it must be 0 to {MOST_SECONDS}")
     sections: dict[str, Any] = load_all(changes=options.set)
     params, machine = sections["train"], sections["machine"]
-    index = tables.read(PREPARED / "index.csv", made_by="prepare")
+    index = tables.read_table(PREPARED / "index.csv", made_by="prepare")
     folder = main_checkout(Path.cwd()) / ".cache" / "check"
     try:
         from stages.doctor import cost, oddities, pictures

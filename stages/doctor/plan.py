@@ -46,7 +46,7 @@ def photo_counts(prepared: Path, *, given: int | None) -> PhotoCounts:
     """Return the photos of an epoch: ``given`` photos, else those in ``prepared``, else an assumption."""
     index = prepared / "index.csv"
     if given is None and index.exists():
-        table = tables.read(index, made_by="prepare")
+        table = tables.read_table(index, made_by="prepare")
         train, val = (table[table["split"] == split] for split in ("train", "val"))
         if not (train.empty or val.empty):
             weight = float(((train["size"] / val["size"].iloc[0]) ** 2).sum())

@@ -52,7 +52,7 @@ def candidate(path: Path) -> Candidate:
     def find(photo: Photo) -> Rgb:
         if photo.path.stem not in ready:
             raise UngrayError(f"{path} has no coloring of {photo.path.name}; add one, or remove the photo")
-        colored = _read(ready[photo.path.stem])
+        colored = _read_rgb(ready[photo.path.stem])
         (height, width), (true_height, true_width) = colored.shape[:2], photo.truth.shape[:2]
         # With sides cut to multiples of 16 or 32, as many networks require, it is still the same photo.
         if abs(np.log(width * true_height / (height * true_width))) > 0.1:
@@ -92,7 +92,7 @@ def prepared_test_photos(prepared: Path) -> dict[str, Path]:
         raise UngrayError(
             f"{prepared} has no test photos; `dvc repro prepare` makes them, or name --photos DIR"
         )
-    index = tables.read(prepared / "index.csv", made_by="prepare")
+    index = tables.read_table(prepared / "index.csv", made_by="prepare")
     test = index[(index["split"] == "test") & (index["copy"] == 0)]
     if test.empty:
         raise UngrayError(f"{prepared} has no test photos; `dvc repro --force prepare` makes them again")
@@ -105,7 +105,7 @@ def load_photo(path: Path, *, short_side: int) -> Photo:
     Raises:
         UngrayError: it cannot be read, is too small, or has no color to judge by.
     """
-    truth = _read(path)
+    truth = _read_rgb(path)
     height, width = truth.shape[:2]
     scale = short_side / min(height, width)
     if 0 < scale < 1:
@@ -126,27 +126,29 @@ def judge_candidates(
         One row per photo and candidate: file, group (see :func:`groups_of`), method, and the metrics of
         :func:`ungray.imaging.metrics.judge`.
     """
-    rows, looks = [], []
+    rows, signatures = [], []
     for path in Bar(paths, desc="compare", unit="photo"):
         photo = load_photo(path, short_side=short_side)
-        looks.append(duplicates.look(photo.truth))
+        signatures.append(duplicates.signature(photo.truth))
         made = {name: colorize(photo) for name, colorize in candidates.items()}
         made["gray"] = photo.gray
         for method, colored in made.items():
             rows.append({"file": path.name, "method": method} | metrics.judge(colored, photo.truth))
-    groups = dict(zip((path.name for path in paths), groups_of(paths, looks), strict=True))
+    groups = dict(zip((path.name for path in paths), groups_of(paths, signatures), strict=True))
     table = pd.DataFrame(rows)
     table.insert(1, "group", table["file"].map(groups))
     return table
 
 
-def groups_of(paths: Sequence[Path], looks: Sequence[duplicates.Look]) -> list[str]:
-    """Return the group of each photo at ``paths``, whose features are ``looks``.
+def groups_of(paths: Sequence[Path], signatures: Sequence[duplicates.Signature]) -> list[str]:
+    """Return the group of each photo at ``paths``, whose features are ``signatures``.
 
     Copies of one photo share a group, and so do photos that ``prepare`` has put into one: if it made the
     photos at ``paths``, the index next to their folder has their groups.
     """
-    pairs = duplicates.copies(looks, distance=duplicates.NEAR) + duplicates.same(_prepared(paths, "group"))
+    pairs = duplicates.copies(signatures, distance=duplicates.NEAR) + duplicates.same(
+        _prepared(paths, "group")
+    )
     return [str(number) for number in duplicates.components(len(paths), pairs)]
 
 
@@ -179,14 +181,14 @@ def _prepared(paths: Sequence[Path], column: str) -> list[str]:
     for folder in sorted({path.parent for path in paths}):
         index = folder.parent / "index.csv"
         if index.is_file():
-            table = tables.read(index, made_by="prepare")
+            table = tables.read_table(index, made_by="prepare")
             if {"file", column} <= set(table.columns):
                 files = (folder.parent / str(file) for file in table["file"])
                 known |= dict(zip(files, table[column].astype(str), strict=True))
     return [known.get(path, "") for path in paths]
 
 
-def _read(path: Path) -> Rgb:
+def _read_rgb(path: Path) -> Rgb:
     try:
         return photos.read_rgb(path)
     except photos.PhotoError as error:

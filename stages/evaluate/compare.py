@@ -54,8 +54,8 @@ def compare(arguments: Sequence[str]) -> None:
     picture = candidates_grid(
         candidates, judged, options.photos, short_side=options.short_side, rows=params.grid_rows
     )
-    tables.write(judged.round(5), options.output / "photos.csv")
-    tables.write(summary, options.output / "figures.csv")
+    tables.write_table(judged.round(5), options.output / "photos.csv")
+    tables.write_table(summary, options.output / "figures.csv")
     write_jpeg(options.output / "grid.jpg", picture)
     tell(*summary.to_string(index=False, na_rep="").split("\n"))
     tell(f"A is {options.a}, B is {options.b}; {sentence(summary, params)}")

@@ -77,8 +77,8 @@ def hints(arguments: Sequence[str]) -> None:
     worst = options.at == "worst"
     judged = judge_hints(colorizer, [paths[number] for number in chosen], seed=options.seed, worst=worst)
     table = hints_table(judged, params)
-    tables.write(judged.round(5), options.output / "photos.csv")
-    tables.write(table, options.output / "hints.csv")
+    tables.write_table(judged.round(5), options.output / "photos.csv")
+    tables.write_table(table, options.output / "hints.csv")
     quality = {"hints": {"photos": len(chosen), "rows": json.loads(table.to_json(orient="records"))}}
     with whole_file(options.output / "quality.json") as partial:
         partial.write_text(json.dumps(quality, indent=2) + "\n")

@@ -32,9 +32,9 @@ def judge_and_write(params: Params, *, stream: str) -> None:
     Raises:
         UngrayError: an input is missing; the message says what makes it.
     """
-    index = tables.read(PREPARED / "index.csv", made_by="prepare")
-    manifest = tables.read(Path("data/manifest.csv"), made_by="scrape")
-    verdicts = tables.read(Path("data/verdicts.csv"), made_by="filter").drop_duplicates("sha256")
+    index = tables.read_table(PREPARED / "index.csv", made_by="prepare")
+    manifest = tables.read_table(Path("data/manifest.csv"), made_by="scrape")
+    verdicts = tables.read_table(Path("data/verdicts.csv"), made_by="filter").drop_duplicates("sha256")
     curves = {name: _curve(name) for name in ("train", "val", "gray")}
     model = networks.load_model(Path("data/models/colorizer.safetensors"))
     base = Path(params.base) / "colorizer.safetensors"
@@ -48,10 +48,10 @@ def judge_and_write(params: Params, *, stream: str) -> None:
         prepared=PREPARED,
         stream=stream,
     )
-    tables.write(found.photos.round(5), REPORTS / "photos.csv")
-    tables.write(found.figures, REPORTS / "figures.csv")
-    tables.write(found.kinds["query"], REPORTS / "queries.csv")
-    tables.write(terciles_table(found.kinds), REPORTS / "terciles.csv")
+    tables.write_table(found.photos.round(5), REPORTS / "photos.csv")
+    tables.write_table(found.figures, REPORTS / "figures.csv")
+    tables.write_table(found.kinds["query"], REPORTS / "queries.csv")
+    tables.write_table(terciles_table(found.kinds), REPORTS / "terciles.csv")
     tell("evaluate: drawing grids and charts")
     names = photo_names(manifest)
     with whole_folder(REPORTS / "grids") as folder:

@@ -66,7 +66,7 @@ def pareto(arguments: Sequence[str]) -> None:
     factors = sorted(set(options.saturation))
     judged = judge_saturations(models, factors, paths, short_side=options.short_side)
     table = pareto_table(judged, list(models), factors, params)
-    tables.write(table, options.output / "pareto.csv")
+    tables.write_table(table, options.output / "pareto.csv")
     draw_pareto(options.output / "pareto.png", table)
     tell(*markdown(table).split("\n"))
     tell(f"{options.output}/pareto.png is the chart, {options.output}/pareto.csv has the intervals")
@@ -94,15 +94,15 @@ def judge_saturations(
     Raises:
         UngrayError: a photo cannot be read, is too small, or has no color to judge by.
     """
-    rows, looks = [], []
+    rows, signatures = [], []
     for file, path in Bar(paths.items(), desc="pareto", unit="photo"):
         photo = load_photo(path, short_side=short_side)
         truth = photo.truth
-        looks.append(duplicates.look(truth))
+        signatures.append(duplicates.signature(truth))
         for name, colored in _colorings(models, factors, photo.gray):
             rows.append({"file": file, "method": name} | metrics.judge(colored, truth, names=JUDGED))
     table = pd.DataFrame(rows)
-    groups = groups_of(list(paths.values()), looks)
+    groups = groups_of(list(paths.values()), signatures)
     table.insert(1, "group", table["file"].map(dict(zip(paths, groups, strict=True))))
     return table
 

@@ -52,8 +52,8 @@ def sets(arguments: Sequence[str]) -> None:
     judged = judge_sets(colorizer, folders, short_side=options.short_side, vivid=options.vivid)
     found = judged_sets(judged, params)
     table = sets_table(found)
-    tables.write(judged.round(5), options.output / "photos.csv")
-    tables.write(table, options.output / "sets.csv")
+    tables.write_table(judged.round(5), options.output / "photos.csv")
+    tables.write_table(table, options.output / "sets.csv")
     with whole_file(options.output / "quality.json") as partial:
         partial.write_text(json.dumps({"kinds" if options.own else "elsewhere": found}, indent=2) + "\n")
     tell(*table.to_string(index=False, na_rep="").split("\n"))

@@ -37,7 +37,7 @@ def run(params: Params) -> None:
         raise UngrayError(f"{QUALITY} not found; `dvc repro evaluate` makes it")
     model = replace(model, quality=json.loads(QUALITY.read_text(encoding="utf-8")))
     network = model.network
-    index = tables.read(Path("data/prepared/index.csv"), made_by="prepare")
+    index = tables.read_table(Path("data/prepared/index.csv"), made_by="prepare")
     test = index.loc[index["split"] == "test", "file"].head(3)
     lightnesses = []
     for file, shape in zip(test, ((1, 1), (3, 2), (2, 3)), strict=False):
@@ -51,7 +51,7 @@ def run(params: Params) -> None:
     except UngrayError:
         onnx_file.unlink()
         raise
-    manifest = tables.read(Path("data/manifest.csv"), made_by="scrape")
+    manifest = tables.read_table(Path("data/manifest.csv"), made_by="scrape")
     with whole_file(MODELS / "model_card.md") as partial:
         partial.write_text(model_card(model, manifest=manifest), encoding="utf-8", newline="\n")
     tell(

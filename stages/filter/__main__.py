@@ -26,17 +26,17 @@ def main() -> None:
     raw = Path("data/raw")
     table = verdicts.run(
         params,
-        tables.read(Path("data/manifest.csv"), made_by="scrape"),
+        tables.read_table(Path("data/manifest.csv"), made_by="scrape"),
         raw,
         workers=machine.photo_workers,
         decisions=Decisions(Path("data/review.csv")).all(),
-        blocked=blocklist.read(),
+        blocked=blocklist.read_blocklist(),
         cache_folder=measurements.folder(),
     )
-    tables.write(table, Path("data/verdicts.csv"))
+    tables.write_table(table, Path("data/verdicts.csv"))
     counts = report.counts(table)
-    tables.write(counts, REPORTS / "counts.csv")
-    tables.write(report.queries(table), REPORTS / "queries.csv")
+    tables.write_table(counts, REPORTS / "counts.csv")
+    tables.write_table(report.queries(table), REPORTS / "queries.csv")
     report.write_sheets(table, raw, REPORTS / "sheets", max_photos=params.sheet_photos)
     kept = table[table["verdict"] == "kept"]
     tell(f"filter: {len(kept)} of {len(table)} photos kept, in {kept['group'].nunique()} groups")

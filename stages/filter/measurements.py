@@ -39,7 +39,7 @@ def measure_all(
         cache_folder: the folder that caches the measures between runs; None to measure all photos again.
     """
     table = cache_folder / "measures.npz" if cache_folder else None
-    cached = _read(table) if table else {}
+    cached = _read_measures(table) if table else {}
     # The key includes the size: a file that was changed or truncated in place is measured again.
     keys = [f"{sha}-{path.stat().st_size}" for path, sha in zip(paths, checksums, strict=True)]
     new = {key: path for key, path in zip(keys, paths, strict=True) if key not in cached}
@@ -53,7 +53,7 @@ def measure_all(
     return [cached[key] for key in keys]
 
 
-def _read(path: Path) -> dict[str, Measures]:
+def _read_measures(path: Path) -> dict[str, Measures]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             figures = json.loads(arrays["figures"].tobytes())

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ungray.imaging import decoding, photos
 from ungray.imaging.color import Float, chroma, rgb_to_lab
-from ungray.imaging.duplicates import CORNER, Corners, Look, look, small_copy
+from ungray.imaging.duplicates import CORNER, Corners, Signature, signature, small_copy
 
 WHITE = 251
 """A pixel whose three channels all have at least this value is blown out: it is white without any color."""
@@ -57,9 +57,9 @@ class Measures:
     corners: Corners = field(default_factory=lambda: np.empty(0, CORNER), compare=False, repr=False)
 
     @property
-    def look(self) -> Look:
+    def signature(self) -> Signature:
         """The hashes by which copies of the photo are found."""
-        return Look(self.phash, self.corners)
+        return Signature(self.phash, self.corners)
 
     def figures(self) -> dict[str, int | float | str]:
         """Return all measures by name, without the corners."""
@@ -85,7 +85,7 @@ def measured(content: bytes) -> Measures:
     """Return the measures of the photo in a file; raises a PhotoError if it cannot be read."""
     rgb = photos.read_rgb(content)
     height, width = rgb.shape[:2]
-    hashes = look(rgb)
+    hashes = signature(rgb)
     rgb = small_copy(rgb)
     lab = rgb_to_lab(rgb)
     lightness = np.ascontiguousarray(lab[..., 0])

@@ -90,14 +90,14 @@ def run(
     if blocked is not None and len(blocked):
         banned, checksums = Blocked(blocked), set(blocked["sha256"])
         for row, (checksum, of_row) in enumerate(zip(table["sha256"], measures, strict=True)):
-            if checksum in checksums or (of_row.look.phash and banned.like(of_row.look)):
+            if checksum in checksums or (of_row.signature.phash and banned.like(of_row.signature)):
                 objections[row] = TAKEN_OUT
     table["check"] = [found.check if found else "" for found in objections]
     table["reason"] = [found.reason if found else "" for found in objections]
     table["group"] = table["duplicate_of"] = ""
     stay = pd.Series([decision is not None for decision in by_hand], index=table.index)
-    looks = pd.Series([m.look for m in measures], index=table.index)
-    _find_duplicates(table, params, looks, stay=stay, overruled=pd.Series(overruled, index=table.index))
+    signatures = pd.Series([m.signature for m in measures], index=table.index)
+    _find_duplicates(table, params, signatures, stay=stay, overruled=pd.Series(overruled, index=table.index))
     table["verdict"] = table["check"].map(lambda check: "rejected" if check else "kept")
     if not (table["verdict"] == "kept").any():
         reasons = "; ".join(f"{count}: {reason}" for reason, count in table["reason"].value_counts().items())
@@ -108,7 +108,7 @@ def run(
 
 
 def _find_duplicates(
-    table: pd.DataFrame, params: Params, looks: pd.Series, *, stay: pd.Series, overruled: pd.Series
+    table: pd.DataFrame, params: Params, signatures: pd.Series, *, stay: pd.Series, overruled: pd.Series
 ) -> None:
     """Fill ``group``; fill ``check``, ``reason`` and ``duplicate_of`` of all duplicates but the best.
 
@@ -125,7 +125,7 @@ def _find_duplicates(
     distance = params.near_duplicate_distance
     near = same_bytes + duplicates.near(part["phash"].tolist(), distance=distance)
     duplicate_set = pd.Series(duplicates.components(len(part), near), index=usable)
-    copies = duplicates.copies(looks[usable].tolist(), distance=distance) + duplicates.same(
+    copies = duplicates.copies(signatures[usable].tolist(), distance=distance) + duplicates.same(
         part["photograph"].tolist()
     )
     groups = pd.Series(duplicates.components(len(part), near + copies), index=usable)

@@ -25,8 +25,8 @@ def main() -> None:
     params, machine = load("prepare", Params), load("machine", Machine)
     sections = {name: section.model_dump() for name, section in load_all().items()}
     base = Path(sections["evaluate"]["base"])
-    hashes = train_hashes.read(base)
-    verdicts = tables.read(Path("data/verdicts.csv"), made_by="filter")
+    hashes = train_hashes.read_hashes(base)
+    verdicts = tables.read_table(Path("data/verdicts.csv"), made_by="filter")
     with whole_folder(Path("data/prepared")) as prepared:
         built = build.run(
             params,

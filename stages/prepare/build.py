@@ -107,7 +107,7 @@ def run(
     if params.shard_photos:
         index["shard"] = shards.assign(index, photos=params.shard_photos)
         shards.pack(index, prepared)
-    tables.write(index, prepared / "index.csv")
+    tables.write_table(index, prepared / "index.csv")
     return Built(index, left_out=int(left_out.sum()), reused=sum(all(job.digests) for job in jobs))
 
 

@@ -31,7 +31,7 @@ out. Run it where the model was trained, after the model was copied to its folde
 """
 
 
-def read(base: Path) -> Hashes | None:
+def read_hashes(base: Path) -> Hashes | None:
     """Return the hashes in the folder ``base`` of a base model, uint64 (count,); None if there is no file.
 
     Raises:
@@ -78,8 +78,8 @@ def write(arguments: Sequence[str]) -> None:
     folder = options.base
     if not folder.is_dir():
         raise UngrayError(f"{folder} is not a folder; name that of the base model, such as data/base")
-    index = tables.read(Path("data/prepared/index.csv"), made_by="prepare")
-    verdicts = tables.read(Path("data/verdicts.csv"), made_by="filter").drop_duplicates("sha256")
+    index = tables.read_table(Path("data/prepared/index.csv"), made_by="prepare")
+    verdicts = tables.read_table(Path("data/verdicts.csv"), made_by="filter").drop_duplicates("sha256")
     train = set(index.loc[index["split"] == "train", "photo"])
     phashes = verdicts.loc[verdicts["sha256"].str[:16].isin(train), "phash"]
     if len(phashes) != len(train):
@@ -88,7 +88,7 @@ def write(arguments: Sequence[str]) -> None:
             "`dvc repro prepare` updates both"
         )
     hashes = np.unique(np.array([int(value, 16) for value in phashes], np.uint64))
-    before = read(folder) if options.add else None
+    before = read_hashes(folder) if options.add else None
     if before is not None:
         hashes = np.union1d(hashes, before)
     elif options.add:

@@ -39,14 +39,16 @@ def main() -> None:
     cached_rows = cache.folder("scrape", "before") / "rows.csv"
     message = summary.left(_before(cached_rows), attempts, cached=params.source in ("bing", "urls"))
     tell(*([message] if message else []))
-    tables.write(tables.read(MANIFEST, made_by="scrape")[["source", "query", "status"]], cached_rows)
+    tables.write_table(
+        tables.read_table(MANIFEST, made_by="scrape")[["source", "query", "status"]], cached_rows
+    )
 
 
 def _before(cached_rows: Path) -> pd.DataFrame:
     """Return source, query and status of the rows of the last run, else of the last commit, else none."""
     if cached_rows.exists():
-        return tables.read(cached_rows, made_by="scrape")
-    last = last_commit.read()
+        return tables.read_table(cached_rows, made_by="scrape")
+    last = last_commit.read_last_commit()
     return last.manifest if last else pd.DataFrame(columns=["source", "query", "status"])
 
 

@@ -180,7 +180,7 @@ def _fingerprint(query: str, params: Params) -> str:
 
 def _restore_from_last_commit(store: Path) -> None:
     """Store the answers in the last commit's manifest, except the incomplete ones of failed searches."""
-    last = last_commit.read()
+    last = last_commit.read_last_commit()
     if last is None:
         return
     rows = last.manifest[last.manifest["source"] == "bing"].sort_values("rank", kind="stable")

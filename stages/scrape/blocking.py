@@ -15,7 +15,7 @@ from stages.storage import blocklist, cache, tables
 from stages.storage.blocklist import BLOCKED, COLUMNS, Blocked, encoded
 from ungray.imaging import decoding, duplicates, photos
 from ungray.imaging.decoding import Decoder
-from ungray.imaging.duplicates import Look
+from ungray.imaging.duplicates import Signature
 from ungray.system.files import sha256, whole_file
 
 REASON = "taken out"
@@ -31,13 +31,13 @@ class TakenOut:
         self._blocked = Blocked(table)
         self._checksums = set(table["sha256"])
         self._path = cache_folder / "copies.json" if cache_folder else None
-        self._known = _read(self._path) if self._path else {}
+        self._known = _read_known(self._path) if self._path else {}
         self._new = False
 
     @classmethod
     def here(cls) -> TakenOut:
         """Return the photos of data/blocked.csv."""
-        table = blocklist.read()
+        table = blocklist.read_blocklist()
         code = cache.code_fingerprint(*(Path(str(m.__file__)) for m in (blocklist, duplicates, photos)))
         return cls(table, cache_folder=cache.folder("taken_out", cache.fingerprint(code, table.to_csv())))
 
@@ -78,8 +78,8 @@ class TakenOut:
         if not self._blocked.has_looks:
             return ""
         if checksum not in self._known:
-            look = (decoder.run if decoder else decoding.limited)(_look, content)
-            self._known[checksum], self._new = self._blocked.like(look), True
+            signature = (decoder.run if decoder else decoding.limited)(_signature, content)
+            self._known[checksum], self._new = self._blocked.like(signature), True
         return self._known[checksum]
 
     def __contains__(self, checksum: object) -> bool:
@@ -93,11 +93,11 @@ class TakenOut:
             self._new = False
 
 
-def _look(content: bytes) -> Look:
-    return duplicates.look(photos.read_rgb(content))
+def _signature(content: bytes) -> Signature:
+    return duplicates.signature(photos.read_rgb(content))
 
 
-def _read(path: Path) -> dict[str, str]:
+def _read_known(path: Path) -> dict[str, str]:
     try:
         found = json.loads(path.read_text())
         return {str(key): str(value) for key, value in found.items()}
@@ -125,20 +125,20 @@ def refuse(attempts: Iterable[Attempt], taken_out: TakenOut, raw: Path) -> Itera
 class Remembered:
     """What is recorded of a blocked photo: its hashes, if it could be decoded, and its addresses."""
 
-    look: Look | None
+    signature: Signature | None
     phash: str
     addresses: Set[str]
 
 
 def add(gone: Mapping[str, Remembered], path: Path = BLOCKED) -> None:
     """Add ``gone``, by SHA-256, to the table at ``path``, sorted; existing values of a photo are kept."""
-    rows = blocklist.read(path).set_index("sha256").to_dict("index")
+    rows = blocklist.read_blocklist(path).set_index("sha256").to_dict("index")
     for checksum, one in gone.items():
         row = rows.setdefault(checksum, dict.fromkeys(COLUMNS, ""))
         row["phash"] = str(row["phash"]) or one.phash
-        words = encoded(duplicates.sketch(one.look.corners)) if one.look else ""
+        words = encoded(duplicates.sketch(one.signature.corners)) if one.signature else ""
         row["words"] = str(row["words"]) or words
         marks = {blocklist.address_mark(url) for url in one.addresses}
         row["addresses"] = " ".join(sorted({*str(row["addresses"]).split(), *marks}))
     cells = [{**row, "sha256": checksum} for checksum, row in sorted(rows.items())]
-    tables.write(pd.DataFrame(cells, columns=list(COLUMNS)), path)
+    tables.write_table(pd.DataFrame(cells, columns=list(COLUMNS)), path)

@@ -44,7 +44,7 @@ def gather(params: Params, raw: Path) -> Iterator[Attempt]:
     ranks: Counter[str] = Counter()
     for split, batches in parts.items():
         for batch, _ in batches:
-            pixels, labels = _read(folder / batch, classes=len(classes))
+            pixels, labels = _read_batch(folder / batch, classes=len(classes))
             bar = Bar(labels, desc=batch, unit="photo")
             for number, (rgb, label) in enumerate(zip(pixels, bar, strict=True)):
                 ranks[classes[label]] += 1
@@ -67,7 +67,7 @@ def _classes(path: Path, key: str) -> list[str]:
     return classes
 
 
-def _read(path: Path, *, classes: int) -> tuple[NDArray[np.uint8], list[int]]:
+def _read_batch(path: Path, *, classes: int) -> tuple[NDArray[np.uint8], list[int]]:
     """Return the photos of a batch, uint8 RGB (photos, 32, 32, 3), and the class number of each."""
     batch = read_pickle(path)
     pixels, labels = batch.get("data"), batch.get("labels")

@@ -39,8 +39,10 @@ class Collection:
         """
         verdicts = pd.DataFrame(columns=["sha256", "phash"], dtype=str)
         if VERDICTS.exists():
-            verdicts = tables.read(VERDICTS, made_by="filter")
-        return cls(tables.read(MANIFEST, made_by="scrape"), verdicts, blocklist.read(), near_distance)
+            verdicts = tables.read_table(VERDICTS, made_by="filter")
+        return cls(
+            tables.read_table(MANIFEST, made_by="scrape"), verdicts, blocklist.read_blocklist(), near_distance
+        )
 
     @cached_property
     def phashes(self) -> dict[str, str]:
@@ -103,11 +105,11 @@ class Collection:
             why |= dict.fromkeys(sorted(self.manifest.loc[cut, "sha256"]), "cut from the same photograph")
         return {other: reason for other, reason in why.items() if other not in checksums}
 
-    def look(self, checksum: str) -> duplicates.Look | None:
+    def signature(self, checksum: str) -> duplicates.Signature | None:
         """Return the hashes of a photo from its file; None if no file can be read."""
         for file in self.files(checksum):
             try:
-                return duplicates.look(decoding.limited(photos.read_rgb, (RAW / file).read_bytes()))
+                return duplicates.signature(decoding.limited(photos.read_rgb, (RAW / file).read_bytes()))
             except (photos.PhotoError, FileNotFoundError):
                 continue
         return None

@@ -170,7 +170,7 @@ def _too_large(attempt: Attempt, params: Params) -> str:
 
 def _of_last_commit() -> list[Entry]:
     """Return the downloads in the last commit's manifest."""
-    last = last_commit.read()
+    last = last_commit.read_last_commit()
     if last is None:
         return []
     downloaded = last.manifest["fetched_at"] != ""
@@ -193,7 +193,7 @@ def _restore(urls: Iterable[str], journal: Journal, store: Path, *, taken_out: T
     """Restore photos that the cache has lost from DVC's cache or remote."""
     lost = {entry.sha256 for url in urls for entry in journal.about(url) if entry.sha256}
     lost = {one for one in lost if one not in taken_out and not blob_path(store, one).exists()}
-    last = last_commit.read() if lost else None
+    last = last_commit.read_last_commit() if lost else None
     if last is None:
         return
     rows = last.manifest[last.manifest["sha256"].isin(lost) & (last.manifest["file"] != "")]

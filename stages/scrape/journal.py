@@ -57,7 +57,7 @@ def open_journal(path: Path) -> Iterator[Journal]:
     with path.open("a", encoding="utf-8") as file:
         if text and not text.endswith("\n"):
             file.write("\n")
-        yield Journal(file, _read(text))
+        yield Journal(file, _parse_lines(text))
 
 
 def begin(path: Path, entries: Iterable[Entry] = ()) -> None:
@@ -70,7 +70,7 @@ def _line(entry: Entry) -> str:
     return json.dumps(asdict(entry), ensure_ascii=True) + "\n"
 
 
-def _read(text: str) -> Iterator[Entry]:
+def _parse_lines(text: str) -> Iterator[Entry]:
     for line in text.splitlines():
         try:
             yield Entry(**json.loads(line))

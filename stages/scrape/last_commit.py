@@ -34,7 +34,7 @@ class LastCommit:
     manifest: pd.DataFrame
 
 
-def read() -> LastCommit | None:
+def read_last_commit() -> LastCommit | None:
     """Return those of the last commit; None if there is no commit or manifest, or its format is older."""
     params, manifest = (_committed(path) for path in ("params.yaml", "data/manifest.csv"))
     if params is None or manifest is None:

@@ -104,7 +104,7 @@ def take_back(attempt: Attempt, *, raw: Path, reason: str) -> Attempt:
 def write(attempts: Iterable[Attempt], path: Path) -> None:
     """Write ``attempts`` sorted by query, rank and URL."""
     table = pd.DataFrame([asdict(attempt) for attempt in attempts], columns=COLUMNS)
-    tables.write(table.sort_values(["query", "rank", "url"], kind="stable"), path)
+    tables.write_table(table.sort_values(["query", "rank", "url"], kind="stable"), path)
 
 
 def folder_name(query: str) -> str:

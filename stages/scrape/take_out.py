@@ -92,9 +92,9 @@ def take_out(names: Sequence[str], *, near: bool, dry_run: bool) -> None:
 
 
 def _remembered(collection: Collection, checksum: str, addresses: Mapping[str, str]) -> Remembered:
-    look = collection.look(checksum)
-    phash = look.phash if look else collection.phashes.get(checksum, "")
-    return Remembered(look, phash, {url for url, other in addresses.items() if other == checksum})
+    signature = collection.signature(checksum)
+    phash = signature.phash if signature else collection.phashes.get(checksum, "")
+    return Remembered(signature, phash, {url for url, other in addresses.items() if other == checksum})
 
 
 def _afterwards() -> str:

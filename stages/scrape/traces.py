@@ -65,7 +65,7 @@ class Traces:
 
 def find(checksums: Set[str]) -> Traces:
     """Return the traces of the photos with these SHA-256 in the working tree and its cache."""
-    counts = {path: int(_about(_read(path), checksums).sum()) for path in _tables()}
+    counts = {path: int(_about(_read_table(path), checksums).sum()) for path in _tables()}
     return Traces(
         files=tuple(_named(checksums)),
         mixed=tuple(path for pattern in MIXED for path in sorted(Path().glob(pattern))),
@@ -88,7 +88,7 @@ def remove(traces: Traces, checksums: Set[str]) -> None:
         else:
             path.unlink(missing_ok=True)
     for path in traces.rows:
-        table = _read(path)
+        table = _read_table(path)
         about = _about(table, checksums)
         if path == MANIFEST:
             for column in table.columns.difference(STAYING):
@@ -96,7 +96,7 @@ def remove(traces: Traces, checksums: Set[str]) -> None:
             table.loc[about, ["status", "reason"]] = ["refused", REASON]
         else:
             table = table[~about]
-        tables.write(table, path)
+        tables.write_table(table, path)
 
 
 def addresses(checksums: Set[str]) -> dict[str, str]:
@@ -105,7 +105,7 @@ def addresses(checksums: Set[str]) -> dict[str, str]:
 
 
 def _in_manifest(checksums: Set[str]) -> dict[str, str]:
-    table = _read(MANIFEST)
+    table = _read_table(MANIFEST)
     rows = table[table["sha256"].isin(checksums) & table["url"].str.match("https?://")]
     return dict(zip(rows["url"], rows["sha256"], strict=True))
 
@@ -114,7 +114,7 @@ def _pictures(checksums: Set[str]) -> Iterator[Path]:
     """Yield the pictures that may show one of the photos with these SHA-256."""
     splits = {split for path in SHOWN for split in SHOWN[path]}
     if INDEX.is_file():
-        index = _read(INDEX)
+        index = _read_table(INDEX)
         prepared = index[_about(index, checksums)]
         found = set(prepared["photo"])
         splits = set(prepared["split"]) if "split" in prepared else splits
@@ -130,8 +130,8 @@ def _tables() -> list[Path]:
     return [path for path in (INDEX, VERDICTS, REVIEW, MANIFEST) if path.is_file()]
 
 
-def _read(path: Path) -> pd.DataFrame:
-    return tables.read(path, made_by={MANIFEST: "scrape", INDEX: "prepare"}.get(path, "filter"))
+def _read_table(path: Path) -> pd.DataFrame:
+    return tables.read_table(path, made_by={MANIFEST: "scrape", INDEX: "prepare"}.get(path, "filter"))
 
 
 def _about(table: pd.DataFrame, checksums: Set[str]) -> pd.Series:

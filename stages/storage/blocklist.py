@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ungray.errors import UngrayError
-from ungray.imaging.duplicates import Look, Sketch, Sketched
+from ungray.imaging.duplicates import Signature, Sketch, Sketched
 from ungray.system.files import sha256
 
 BLOCKED = Path("data/blocked.csv")
@@ -30,7 +30,7 @@ OLD_COLUMNS = ["sha256", "phash"]
 """The columns of tables written by earlier versions."""
 
 
-def read(path: Path = BLOCKED) -> pd.DataFrame:
+def read_blocklist(path: Path = BLOCKED) -> pd.DataFrame:
     """Return the table at ``path``, its cells as text.
 
     Raises:
@@ -81,9 +81,9 @@ class Blocked:
         """Return the SHA-256 of the blocked photo that was found at ``url``; empty if there is none."""
         return self.addresses.get(address_mark(url), "") if self.addresses else ""
 
-    def like(self, look: Look) -> str:
-        """Return the SHA-256 of the first blocked photo that ``look`` is a copy of; empty if none."""
-        number = self._looks.like(look)
+    def like(self, signature: Signature) -> str:
+        """Return the SHA-256 of the first blocked photo that ``signature`` is a copy of; empty if none."""
+        number = self._looks.like(signature)
         return "" if number is None else str(self.table["sha256"].iloc[number])
 
     @cached_property

@@ -81,7 +81,7 @@ def _escape(found: re.Match[str]) -> str:
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
 
 
-def read(path: Path, *, made_by: str) -> pd.DataFrame:
+def read_table(path: Path, *, made_by: str) -> pd.DataFrame:
     """Return the table at ``path``, empty cells as empty strings.
 
     Raises:
@@ -102,7 +102,7 @@ def read(path: Path, *, made_by: str) -> pd.DataFrame:
     return table
 
 
-def write(table: pd.DataFrame, path: Path) -> None:
+def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write ``table`` to ``path`` without its row numbers; text is written as :func:`cell` returns it."""
     table = table.copy(deep=False)
     for name, column in table.items():

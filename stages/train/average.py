@@ -73,7 +73,7 @@ def run(arguments: Sequence[str]) -> None:
         path / "colorizer.safetensors" if path.is_dir() else path for path in (options.first, options.second)
     ]
     first, second = (networks.load_model(path) for path in paths)
-    index = tables.read(Path("data/prepared/index.csv"), made_by="prepare")
+    index = tables.read_table(Path("data/prepared/index.csv"), made_by="prepare")
     model = average(first, second, share=options.share)
     val = _val(index, model)
     quality = {"val": val_set(model.network, val, index.loc[index["split"] == "val", "group"])}

@@ -91,7 +91,7 @@ class Checkpoint:
         untrained = copy.deepcopy(self._objective.state_dict())
         unaveraged = copy.deepcopy(self._ema.network.state_dict()) if self._ema else None
         try:
-            saved = read(self.path)
+            saved = read_checkpoint(self.path)
             if saved["fingerprint"] != self._fingerprint:
                 raise ValueError("it belongs to a training with other params, data or code")
             mine = saved["ranks"][self._fabric.global_rank]
@@ -130,7 +130,7 @@ def write(path: Path, saved: dict[str, Any]) -> None:
         file.write(content.getbuffer())
 
 
-def read(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path) -> dict[str, Any]:
     """Return what :func:`write` wrote.
 
     Raises:
@@ -195,7 +195,7 @@ def begin_leg(
         if schedule.lr_factor(params, int(kept.name), most) < 1:
             continue
         try:
-            saved = read(kept / checkpoint.name)
+            saved = read_checkpoint(kept / checkpoint.name)
         except UNREADABLE as error:
             say(f"train: {kept} is damaged ({error}) and is not used")
             continue

@@ -79,7 +79,7 @@ class ProgressGrids:
 
     def grid(self, epoch: int) -> Path:
         """Write an image of the photos (gray, colored after ``epoch``, and true) and return its path."""
-        colored = self._read(epoch)
+        colored = self._read_tiles(epoch)
         columns = ["gray", f"epoch {epoch}", "truth"]
         rows = [
             [gray_photo(truth), tile, truth]
@@ -99,7 +99,7 @@ class ProgressGrids:
         Above each column stands the mean of the decisive metric over the val photos.
         """
         epochs = [epoch for epoch in range(state.epoch) if self.is_milestone(epoch)] + [state.epoch]
-        colored = [self._read(epoch) for epoch in epochs]
+        colored = [self._read_tiles(epoch) for epoch in epochs]
         rows = [
             [gray_photo(truth), *[tiles[number] for tiles in colored], truth]
             for number, truth in enumerate(self._truths)
@@ -117,7 +117,7 @@ class ProgressGrids:
     def _tiles(self, epoch: int) -> Path:
         return self._work / f"tiles-{epoch:04}.npz"
 
-    def _read(self, epoch: int) -> list[Rgb]:
+    def _read_tiles(self, epoch: int) -> list[Rgb]:
         with np.load(self._tiles(epoch)) as tiles:
             return [tiles[name] for name in tiles.files]
 

@@ -66,7 +66,7 @@ def run(
         UngrayError: there are no prepared photos, or training failed; one sentence says why.
         KeyboardInterrupt: training was stopped, after a checkpoint was saved.
     """
-    index = tables.read(prepared / "index.csv", made_by="prepare")
+    index = tables.read_table(prepared / "index.csv", made_by="prepare")
     fabric, device, precision = start_fabric(machine)
     with fabric.rank_zero_first(local=True):  # the others find the photos already decoded
         photos, val = _photos(params, machine, index, prepared)

@@ -59,7 +59,7 @@ class Status:
     """Whether it ended by an error or Ctrl-C, though its process may go on with something else."""
 
     @classmethod
-    def read(cls, path: Path) -> Status | None:
+    def load(cls, path: Path) -> Status | None:
         """Return the status in ``path``; None if it has just gone, or is no status of this version."""
         try:
             return cls(**json.loads(path.read_text(encoding="utf-8")))

@@ -30,7 +30,7 @@ def apply(best: Path, params: Path) -> list[str]:
     yaml.indent(mapping=2, sequence=4, offset=2)
     content = yaml.load(params.read_text(encoding="utf-8"))
     changes = []
-    for path, value in _values(_read(best)):
+    for path, value in _values(_read_best(best)):
         inner = content
         for name in path[:-1]:
             inner = inner.get(name) if isinstance(inner, dict) else None
@@ -59,7 +59,7 @@ def apply(best: Path, params: Path) -> list[str]:
     return changes
 
 
-def _read(best: Path) -> dict[str, Any]:
+def _read_best(best: Path) -> dict[str, Any]:
     try:
         content = YAML(typ="safe", pure=True).load(best.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -62,7 +62,7 @@ def best_values(found: Mapping[int, FrozenTrial], slot: int, params: Params) -> 
 
 def write_tables(found: Mapping[int, FrozenTrial], params: Params, folder: Path) -> None:
     """Write trials.csv and, once a trial is complete, best.yaml to ``folder``."""
-    tables.write(table(found, params), folder / "trials.csv")
+    tables.write_table(table(found, params), folder / "trials.csv")
     slot = best(found)
     if slot is None:
         (folder / "best.yaml").unlink(missing_ok=True)

@@ -42,7 +42,7 @@ def prepare(params: Params, train: TrainParams, machine: Machine, *, prepared: P
     except UngrayError as error:
         raise UngrayError(f"params.yaml: tune.fixed: {error}") from None
     check_each_value(base, params.space)
-    index = tables.read(prepared / "index.csv", made_by="prepare")
+    index = tables.read_table(prepared / "index.csv", made_by="prepare")
     same = dict.fromkeys(params.space, "drawn")
     parts = {
         "data": index[["file", "digest"]].values.tolist(),

@@ -30,7 +30,7 @@ def test_a_collection_gives_the_first_photos_of_each_query(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     names = [f"{query}/{number:02}.png" for query, count in (("a", 90), ("b", 5)) for number in range(count)]
     table = pd.DataFrame({"query": [name[0] for name in names], "status": "kept", "file": names})
-    tables.write(table, Path("data/manifest.csv"))
+    tables.write_table(table, Path("data/manifest.csv"))
     with pytest.raises(UngrayError, match="dvc pull data/raw"):
         take_photos(Path("trial"), Path("data/manifest.csv"), Path("data/raw"))
     for name in names:
@@ -39,7 +39,7 @@ def test_a_collection_gives_the_first_photos_of_each_query(tmp_path, monkeypatch
     take_photos(Path("trial"), Path("data/manifest.csv"), Path("data/raw"))
     taken = sorted(path.relative_to("trial/data/raw").as_posix() for path in Path("trial").rglob("*.png"))
     assert taken == [*names[: PHOTOS - 5], *names[-5:]]
-    assert list(tables.read(Path("trial/data/manifest.csv"), made_by="scrape")["file"]) == taken
+    assert list(tables.read_table(Path("trial/data/manifest.csv"), made_by="scrape")["file"]) == taken
 
 
 def test_the_first_file_that_is_not_the_same_is_named(tmp_path):

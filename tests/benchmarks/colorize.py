@@ -67,7 +67,7 @@ def codec(content: bytes) -> None:
 
 
 def color(content: bytes, colorizer: Colorizer) -> None:
-    taken = photo_files.read(content)
+    taken = photo_files.read_photo(content)
     photo_files.encode(taken, colorizer.predict(taken).render(), format="jpg")
 
 
@@ -89,7 +89,7 @@ def large(megapixels: int, colorizer: Colorizer, content: bytes) -> dict[str, fl
 
 def folder(colorizer: Colorizer, contents: list[bytes]) -> dict[str, float]:
     engine = colorizer._engine
-    height, width = colorizer.predict(photo_files.read(contents[0])).fits.shape[:2]
+    height, width = colorizer.predict(photo_files.read_photo(contents[0])).fits.shape[:2]
     small = np.full((1, 1, height, width), 50, np.float32)
 
     def bare(content: bytes) -> None:

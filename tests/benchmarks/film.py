@@ -425,13 +425,13 @@ def spent(work: Callable[[], Any]) -> tuple[float, float]:
 def codec_alone(path: Path, output: Path) -> None:
     """Decode a film and encode it again by the encoder that films are written by."""
     source = open_source(path)
-    part = Part(output, source.look, Encoding(codec="h264"))
+    part = Part(output, source.video, Encoding(codec="h264"))
     import av
 
     with av.open(str(path)) as film:
         film.streams.video[0].thread_type = "AUTO"
         for number, frame in enumerate(film.decode(video=0)):
-            frame.pts, frame.time_base = number, 1 / source.look.rate
+            frame.pts, frame.time_base = number, 1 / source.video.rate
             part._write(part._stream.encode(frame))
     part.close()
 

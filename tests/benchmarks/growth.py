@@ -110,7 +110,7 @@ def one(stage: str, *, count: int, where: int | str) -> dict[str, Any]:
     """Run one stage in the current folder; return its seconds, peaks, results' checksum and photos kept."""
     shipped: dict[str, Any] = dict(params.load_all(ROOT / "params.yaml"))
     found: dict[str, Any] = {}
-    table = manifest(count) if stage == "filter" else tables.read(VERDICTS, made_by="filter")
+    table = manifest(count) if stage == "filter" else tables.read_table(VERDICTS, made_by="filter")
     for folder in (PREPARED, CACHED):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -123,7 +123,7 @@ def one(stage: str, *, count: int, where: int | str) -> dict[str, Any]:
         found["seconds"] = time.perf_counter() - start
     found["peak"] = peak()
     if stage == "filter":
-        tables.write(table, VERDICTS)
+        tables.write_table(table, VERDICTS)
     found["results"] = sha256((VERDICTS if stage == "filter" else PREPARED / "index.csv").read_bytes())
     found["kept"] = int((table["verdict"] == "kept").sum())
     return found

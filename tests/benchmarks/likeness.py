@@ -29,7 +29,7 @@ from stages.filter.measures import measure
 from stages.params import load_all
 from stages.prepare.geometry import rotate
 from ungray.imaging import decoding, duplicates, photos
-from ungray.imaging.duplicates import Look
+from ungray.imaging.duplicates import Signature
 
 Rgb = NDArray[np.uint8]
 
@@ -77,10 +77,10 @@ KINDS: dict[str, Callable[[Rgb, random.Random], Rgb]] = {
 """Kinds of copies; each is saved as JPEG of quality 85 and read again."""
 
 
-def planted(photo: Rgb, kind: str, draw: random.Random) -> Look:
-    """Return the look of a copy of ``photo``."""
+def planted(photo: Rgb, kind: str, draw: random.Random) -> Signature:
+    """Return the signature of a copy of ``photo``."""
     made = np.ascontiguousarray(KINDS[kind](photo, draw))
-    return duplicates.look(photos.read_rgb(photos.encode_rgb(made, suffix=".jpg", quality=85)))
+    return duplicates.signature(photos.read_rgb(photos.encode_rgb(made, suffix=".jpg", quality=85)))
 
 
 def sheet(pairs: list[tuple[int, int]], paths: list[Path]) -> Rgb:
@@ -117,25 +117,28 @@ def main() -> None:
         measured = [measure(path) for path in paths]
     measuring = time.process_time() - start
     usable = [number for number, one in enumerate(measured) if one.phash]
-    paths, looks = [paths[number] for number in usable], [measured[number].look for number in usable]
+    paths, signatures = (
+        [paths[number] for number in usable],
+        [measured[number].signature for number in usable],
+    )
     pixels = [photos.read_rgb(path) for path in random.Random(1).sample(paths, 200)]
     start = time.process_time()
     for photo in pixels:
         duplicates.corners(duplicates.small_copy(photo))
-    corners = (time.process_time() - start) / len(pixels) * len(looks)
+    corners = (time.process_time() - start) / len(pixels) * len(signatures)
     start = time.process_time()
-    near = set(duplicates.near([one.phash for one in looks], distance=distance))
+    near = set(duplicates.near([one.phash for one in signatures], distance=distance))
     by_hash = time.process_time() - start
     start = time.process_time()
-    linked = set(duplicates.copies(looks, distance=distance))
+    linked = set(duplicates.copies(signatures, distance=distance))
     linking = time.process_time() - start
     before = measuring - corners + by_hash
     print(
-        f"{len(looks)} photos; CPU seconds: by hash alone {before:.0f} (measuring {measuring - corners:.0f}, "
+        f"{len(paths)} photos; CPU seconds: by hash alone {before:.0f} (measuring {measuring - corners:.0f}, "
         f"pairs {by_hash:.1f}); now {before + corners + linking:.0f} (corners {corners:.0f}, pairs "
         f"{linking:.1f} more): {(before + corners + linking) / before:.2f} times"
     )
-    parts = np.bincount(duplicates.components(len(looks), linked))
+    parts = np.bincount(duplicates.components(len(signatures), linked))
     print(
         f"linked among them: {len(linked)} pairs, {len(linked - near)} of them not by hash; "
         f"largest group {parts.max()}"
@@ -144,20 +147,23 @@ def main() -> None:
         photos.write_rgb(options.sheet, sheet(sorted(linked - near), paths), quality=85)
     chosen = random.Random(2).sample(range(len(paths)), min(options.plants, len(paths)))
     originals = [photos.read_rgb(paths[number]) for number in chosen]
-    kept = [duplicates.Sketched([looks[at].phash], [duplicates.sketch(looks[at].corners)]) for at in chosen]
+    kept = [
+        duplicates.Sketched([signatures[at].phash], [duplicates.sketch(signatures[at].corners)])
+        for at in chosen
+    ]
     apart = [
         (at, other)
         for at in chosen
-        for other in set(range(len(looks))) - set(chosen)
+        for other in set(range(len(signatures))) - set(chosen)
         if (min(at, other), max(at, other)) not in linked
     ]
     by_number = dict(zip(chosen, kept, strict=True))
-    false = sum(by_number[at].like(looks[other]) is not None for at, other in apart)
+    false = sum(by_number[at].like(signatures[other]) is not None for at, other in apart)
     print(f"of {len(apart):,} pairs that are not linked {false} would be refused as taken out")
     for kind in KINDS:
         draw = random.Random(kind)
         copies = [planted(photo, kind, draw) for photo in originals]
-        found = set(duplicates.copies(copies + looks, distance=distance, first=len(copies)))
+        found = set(duplicates.copies(copies + signatures, distance=distance, first=len(copies)))
         hits = [(at, len(copies) + number) in found for at, number in enumerate(chosen)]
         known = [one.like(copy) is not None for one, copy in zip(kept, copies, strict=True)]
         print(f"{kind:24}{np.mean(hits):7.1%} of {len(hits)} joined, {sum(known)} known when taken out")

@@ -55,12 +55,12 @@ def checkout(top: Path, count: int) -> None:
         )
     index = pd.DataFrame(rows, columns=["file", "split", "photo", "query", "group", "copy"])
     train = pd.concat([index.assign(split="train")] * 8)
-    tables.write(pd.concat([index, train]), top / "data/prepared/index.csv")
-    tables.write(
+    tables.write_table(pd.concat([index, train]), top / "data/prepared/index.csv")
+    tables.write_table(
         index[["photo"]].set_axis(["sha256"], axis=1).assign(width=300, height=200), top / "data/verdicts.csv"
     )
     about = index[["query"]].assign(status="kept", source="sample", license="CC0", sha256="", url="")
-    tables.write(about, top / "data/manifest.csv")
+    tables.write_table(about, top / "data/manifest.csv")
     (top / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     torch.manual_seed(0)
     network = networks.build(params.load_all(ROOT / "params.yaml")["train"].network())

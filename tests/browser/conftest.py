@@ -255,6 +255,6 @@ def checkout(tmp_path, crops):
         path = tmp_path / "data" / "raw" / rows[-1]["file"]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    tables.write(pd.DataFrame(rows), tmp_path / "data" / "verdicts.csv")
+    tables.write_table(pd.DataFrame(rows), tmp_path / "data" / "verdicts.csv")
     (tmp_path / "data" / "review.csv").write_text("sha256,file,decision,note\n")
     return tmp_path

@@ -258,7 +258,7 @@ def test_new_verdicts_do_not_set_back_the_place(checkout, serve, tab):
     page = tab(serve(checkout).address)
     path = checkout / "data" / "verdicts.csv"
     held = Held(page, "list")
-    tables.write(tables.read(path, made_by="filter").sort_values(["query", "file"])[:12], path)
+    tables.write_table(tables.read_table(path, made_by="filter").sort_values(["query", "file"])[:12], path)
     tile(page, 0).locator(".keep").click()
     page.locator("#said", has_text="updated").wait_for()
     key(page, "ArrowRight", "ArrowRight")
@@ -385,7 +385,7 @@ def test_keys_pressed_before_a_filter_is_answered_count_for_what_it_shows(checko
 def test_a_near_duplicate_shows_its_twin(checkout, serve, tab):
     server = serve(checkout)
     page = tab(server.address + "/?check=near_duplicate")
-    table = tables.read(checkout / "data" / "verdicts.csv", made_by="filter").set_index("file")
+    table = tables.read_table(checkout / "data" / "verdicts.csv", made_by="filter").set_index("file")
     name = tile(page, 0).locator(".photo img").get_attribute("alt").split(", ")[1]
     twin = table.loc[table.loc[name, "duplicate_of"]]
     picture = f"/thumbnail/{twin['sha256']}.jpg"
@@ -540,14 +540,14 @@ def test_new_verdicts_appear_while_the_page_is_open(checkout, serve, tab):
     server = serve(checkout)
     page = tab(server.address)
     path = checkout / "data" / "verdicts.csv"
-    tables.write(tables.read(path, made_by="filter")[:12], path)
+    tables.write_table(tables.read_table(path, made_by="filter")[:12], path)
     tile(page, 0).locator(".keep").click()
     until(lambda: page.locator("article").count() == 12, "the new table")
 
 
 def test_a_photo_that_cannot_be_read_says_so(checkout, serve, tab):
     path = checkout / "data" / "verdicts.csv"
-    first = tables.read(path, made_by="filter").sort_values(["query", "file"])["file"].iloc[1]
+    first = tables.read_table(path, made_by="filter").sort_values(["query", "file"])["file"].iloc[1]
     (checkout / "data" / "raw" / first).write_bytes(b"no photo")
     page = tab(serve(checkout).address)
     page.locator(".photo.broken").wait_for()
@@ -603,7 +603,7 @@ def test_ten_thousand_photos_are_there_nearly_as_soon_as_thirty(checkout, proces
     tab(few.address)  # the browser itself is warm
     _, yardstick = answered(few, tab, 1)
     few.stop()
-    known = tables.read(checkout / "data" / "verdicts.csv", made_by="filter")
+    known = tables.read_table(checkout / "data" / "verdicts.csv", made_by="filter")
     rows = pd.concat([known] * 334, ignore_index=True)[:10_000]
     rows["query"] = [f"query {number % 41:02}" for number in range(len(rows))]
     rows["file"] = [f"{query}/{number:05}.png" for number, query in enumerate(rows["query"])]
@@ -612,7 +612,7 @@ def test_ten_thousand_photos_are_there_nearly_as_soon_as_thirty(checkout, proces
         path = checkout / "data" / "raw" / file
         path.parent.mkdir(exist_ok=True)
         path.hardlink_to(checkout / "data" / "raw" / known["file"][number % 30])
-    tables.write(rows, checkout / "data" / "verdicts.csv")
+    tables.write_table(rows, checkout / "data" / "verdicts.csv")
     (checkout / "data" / "review.csv").write_text("sha256,file,decision,note\n")
     server = process(checkout)
     tab(server.address)

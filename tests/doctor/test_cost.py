@@ -8,7 +8,7 @@ import torch
 
 from stages.doctor.cost import Cost, cost, measure
 from stages.doctor.plan import ASSUMED, photo_counts, plan
-from stages.storage.tables import write
+from stages.storage.tables import write_table
 from ungray import networks
 from ungray.errors import UngrayError
 
@@ -98,7 +98,7 @@ def test_what_cannot_be_trained_here_is_a_sentence(tiny):
 def _index(folder, sizes, val):
     rows = [{"file": f"train/{n}.jpg", "split": "train", "size": size} for n, size in enumerate(sizes)]
     rows += [{"file": f"val/{n}.jpg", "split": "val", "size": 256} for n in range(val)]
-    write(pd.DataFrame(rows), folder / "index.csv")
+    write_table(pd.DataFrame(rows), folder / "index.csv")
 
 
 def test_prepared_photos_are_counted_those_of_half_the_size_for_a_quarter(tmp_path):
@@ -133,7 +133,7 @@ def test_minutes_follow_from_pace_and_photos(tiny, tmp_path):
 def test_of_photos_in_shards_only_val_is_decoded_to_the_disk(tiny, tmp_path):
     _index(tmp_path, [256] * 12, val=3)
     table = pd.read_csv(tmp_path / "index.csv").assign(shard="train-00000.tar")
-    write(table, tmp_path / "index.csv")
+    write_table(table, tmp_path / "index.csv")
     params = tiny["train"].model_copy(update={"working_size": 128})
     assert plan(params, photo_counts(tmp_path, given=None), COST).pixels_file == 3 * 3 * 128**2
 

@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from stages.evaluate.run import run
-from stages.storage.tables import read
+from stages.storage.tables import read_table
 from ungray import networks
 from ungray.networks import Model
 
 
 @pytest.fixture(scope="session")
 def index(prepared):
-    return read(prepared / "index.csv", made_by="prepare")
+    return read_table(prepared / "index.csv", made_by="prepare")
 
 
 @pytest.fixture(scope="session")

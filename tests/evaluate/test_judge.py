@@ -4,7 +4,7 @@ import pytest
 from stages.evaluate.methods import mean_ab
 from stages.evaluate.run import run
 from stages.storage.shards import Shards
-from stages.storage.tables import read
+from stages.storage.tables import read_table
 from ungray.errors import UngrayError
 from ungray.imaging import metrics, photos
 from ungray.imaging.color import rgb_to_lab
@@ -47,7 +47,7 @@ def test_the_mean_color_is_that_of_the_train_photos_without_their_copies(prepare
 
 def test_photos_in_shards_have_the_mean_color_of_loose_ones_to_the_last_digit(prepared, packed):
     folder = packed(5)
-    every = read(folder / "index.csv", made_by="prepare").query("split == 'train'")
+    every = read_table(folder / "index.csv", made_by="prepare").query("split == 'train'")
     train = every[every["copy"] == 0]
     assert (mean_ab(train, folder, shards=Shards(every, str(folder))) == mean_ab(train, prepared)).all()
 

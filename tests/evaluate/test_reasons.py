@@ -8,7 +8,7 @@ import torch
 from stages.evaluate.reasons import Reason, correlation, worst
 from stages.evaluate.run import run
 from stages.evaluate.unlikeness import MOST_TRAIN, Encoder, Features, with_encoder
-from stages.storage.tables import read
+from stages.storage.tables import read_table
 from ungray import networks
 from ungray.imaging.photos import read_rgb
 from ungray.networks import Model
@@ -132,7 +132,7 @@ class TestUnlikeness:
         self, tiny, encoder, index, model, pixels, prepared, packed
     ):
         shards = packed(7)
-        every = read(shards / "index.csv", made_by="prepare")
+        every = read_table(shards / "index.csv", made_by="prepare")
         options = {"pixels": pixels}
         one = run(tiny["evaluate"], model, encoder, index=index, prepared=prepared, **options)
         other = run(tiny["evaluate"], model, encoder, index=every, prepared=shards, **options)

@@ -25,10 +25,10 @@ from stages.prepare.geometry import rotate
 from stages.scrape import manifest
 from stages.storage import tables
 from stages.storage.blocklist import COLUMNS, encoded
-from stages.storage.blocklist import read as read_blocked
+from stages.storage.blocklist import read_blocklist as read_blocked
 from tests.sample_images import load_sample_image
 from ungray.errors import UngrayError
-from ungray.imaging.duplicates import CORNER, look, sketch
+from ungray.imaging.duplicates import CORNER, signature, sketch
 
 PARAMS = load_all(Path(__file__).parents[2] / "params.yaml")["filter"]
 
@@ -68,7 +68,7 @@ class Collection:
     def manifest(self) -> pd.DataFrame:
         """Return the manifest as the filter stage reads it."""
         manifest.write(self.attempts, self.folder / "manifest.csv")
-        return tables.read(self.folder / "manifest.csv", made_by="scrape")
+        return tables.read_table(self.folder / "manifest.csv", made_by="scrape")
 
     def judge(self, params: Params = PARAMS, *, workers: int = 1, **known) -> pd.DataFrame:
         """Return the verdicts, by file."""
@@ -357,12 +357,12 @@ def test_when_no_photo_is_left_the_reasons_are_told_with_their_counts(photos):
 def test_verdicts_come_back_from_their_table_as_they_were_written(photos, tmp_path):
     _many(photos, 20)
     found = verdicts.run(SMALL, photos.manifest(), photos.raw, workers=1)
-    tables.write(found, tmp_path / "verdicts.csv")
+    tables.write_table(found, tmp_path / "verdicts.csv")
     before = (tmp_path / "verdicts.csv").read_bytes()
-    back = tables.read(tmp_path / "verdicts.csv", made_by="filter")
+    back = tables.read_table(tmp_path / "verdicts.csv", made_by="filter")
     for column in verdicts.COLUMNS:
         assert back[column].tolist() == found[column].tolist(), column
-    tables.write(back, tmp_path / "verdicts.csv")
+    tables.write_table(back, tmp_path / "verdicts.csv")
     assert (tmp_path / "verdicts.csv").read_bytes() == before
 
 
@@ -374,8 +374,8 @@ def test_folders_named_like_numbers_or_nothing_stay_the_text_they_are(photos, qu
     ]
     found = photos.judge()
     assert found.loc[files, "query"].tolist() == list(queries)
-    tables.write(found.reset_index(), tmp_path / "verdicts.csv")
-    back = tables.read(tmp_path / "verdicts.csv", made_by="filter").set_index("file")
+    tables.write_table(found.reset_index(), tmp_path / "verdicts.csv")
+    back = tables.read_table(tmp_path / "verdicts.csv", made_by="filter").set_index("file")
     assert back.loc[files, "query"].tolist() == list(queries)
 
 
@@ -508,7 +508,7 @@ def test_what_was_taken_out_is_rejected_however_it_was_cut_and_no_sheet_shows_it
     height, width = coffee.shape[:2]
     cut = photos.add(coffee[: -height // 10, width // 10 :])
     other = photos.add(PHOTOS["china"])
-    words = encoded(sketch(look(coffee).corners))
+    words = encoded(sketch(signature(coffee).corners))
     blocked = pd.DataFrame({"sha256": ["f" * 64], "phash": [""], "words": [words], "addresses": [""]})
     found = photos.judge(blocked=blocked)
     assert found.loc[[cut, other], "check"].tolist() == ["taken_out", ""]
@@ -756,7 +756,9 @@ def test_the_command_writes_tables_and_sheets_and_a_decision_shows_in_the_next_r
             f"{gray['sha256']},{gray['file']},keep,\n{row['sha256']},{row['file']},reject,half of it\n"
         )
     assert "5 of 11 photos kept" in run().stdout
-    counts = tables.read(folder / "reports/filter/counts.csv", made_by="filter").set_index("check")["count"]
+    counts = tables.read_table(folder / "reports/filter/counts.csv", made_by="filter").set_index("check")[
+        "count"
+    ]
     assert counts[["kept", "gray", "decode", "review"]].tolist() == [5, 3, 0, 1]
     assert not (folder / "reports/filter/sheets/decode.jpg").exists()
     shutil.copy(Path(__file__).parents[2] / "data/review.csv", folder / "data/review.csv")

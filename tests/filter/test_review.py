@@ -84,7 +84,7 @@ def checkout(tmp_path, monkeypatch):
         path = tmp_path / "data" / "raw" / about["file"]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    tables.write(pd.DataFrame([about for _, about in rows]), tmp_path / "data" / "verdicts.csv")
+    tables.write_table(pd.DataFrame([about for _, about in rows]), tmp_path / "data" / "verdicts.csv")
     (tmp_path / "data" / "review.csv").write_text("sha256,file,decision,note\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -170,10 +170,10 @@ class TestListing:
 
     def test_new_verdicts_show_without_a_restart_and_old_ones_while_dvc_has_them_away(self, tab, checkout):
         path = checkout / "data" / "verdicts.csv"
-        version, table = tab.get("/api/list").json()["version"], tables.read(path, made_by="filter")
+        version, table = tab.get("/api/list").json()["version"], tables.read_table(path, made_by="filter")
         path.unlink()
         assert len(listed(tab)) == 7
-        tables.write(table[:2], path)
+        tables.write_table(table[:2], path)
         assert len(listed(tab)) == 2
         assert tab.get("/api/list").json()["version"] != version
 
@@ -332,9 +332,9 @@ class TestDecisions:
         decide(tab, kept["id"], "reject")
         assert waiting() == 1
         path = checkout / "data" / "verdicts.csv"
-        table = tables.read(path, made_by="filter")
+        table = tables.read_table(path, made_by="filter")
         table.loc[table["sha256"] == kept["sha256"], ["verdict", "check"]] = ["rejected", "review"]
-        tables.write(table, path)
+        tables.write_table(table, path)
         assert waiting() == 0
         decide(tab, kept["id"], None)
         assert waiting() == 1
@@ -512,11 +512,11 @@ class TestTenThousand:
         seconds = []
         for count in (1_000, 10_000):
             table = many(count)
-            tables.write(table, checkout / "data" / "verdicts.csv")
+            tables.write_table(table, checkout / "data" / "verdicts.csv")
             decided = pd.DataFrame(
                 {"sha256": table["sha256"], "file": table["file"], "decision": "keep", "note": ""}
             )
-            tables.write(decided.sort_values(["file", "sha256"])[1:], checkout / "data" / "review.csv")
+            tables.write_table(decided.sort_values(["file", "sha256"])[1:], checkout / "data" / "review.csv")
             tab = opened(checkout)
             ids = listed(tab)
             assert len(ids) == count
@@ -542,7 +542,7 @@ class TestTenThousand:
         assert on_disk(checkout).count(",reject,") == 3
 
     def test_it_needs_little_memory(self, checkout):
-        tables.write(many(10_000), checkout / "data" / "verdicts.csv")
+        tables.write_table(many(10_000), checkout / "data" / "verdicts.csv")
         tab = opened(checkout)
         listed(tab)
         tracemalloc.start()
@@ -564,7 +564,7 @@ class TestCommand:
 
     def test_verdicts_of_an_older_version_are_told(self, checkout):
         path = checkout / "data" / "verdicts.csv"
-        tables.write(tables.read(path, made_by="filter").drop(columns="check"), path)
+        tables.write_table(tables.read_table(path, made_by="filter").drop(columns="check"), path)
         with pytest.raises(UngrayError, match="no column check; `dvc repro --force filter`"):
             command.main(["--no-browser"])
 

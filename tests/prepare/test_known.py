@@ -33,7 +33,7 @@ def here(looked_at, monkeypatch):
     (looked_at.top / "data/base").mkdir(parents=True)
     shutil.move(looked_at.top / "raw", "data/raw")
     shutil.copy(PARAMS, "params.yaml")
-    tables.write(looked_at.verdicts, Path("data/verdicts.csv"))
+    tables.write_table(looked_at.verdicts, Path("data/verdicts.csv"))
     return looked_at
 
 
@@ -66,8 +66,8 @@ def test_the_hashes_written_from_what_was_prepared_are_of_its_train_photos(here,
     stage.main()
     assert "data/base/train_hashes.npy is missing" in capsys.readouterr().out
     train_hashes.write(["data/base"])
-    hashes = train_hashes.read(Path("data/base"))
-    index = tables.read(Path("data/prepared/index.csv"), made_by="prepare")
+    hashes = train_hashes.read_hashes(Path("data/base"))
+    index = tables.read_table(Path("data/prepared/index.csv"), made_by="prepare")
     train = here.verdicts["sha256"].str[:16].isin(index.loc[index["split"] == "train", "photo"])
     assert hashes.tolist() == sorted(set(_numbers(here.verdicts.loc[train, "phash"]).tolist()))
     first = Path("data/base/train_hashes.npy").read_bytes()
@@ -78,7 +78,7 @@ def test_the_hashes_written_from_what_was_prepared_are_of_its_train_photos(here,
     assert f"the base model was trained on 0 of {tests} test photos" in capsys.readouterr().out
     np.save("data/base/train_hashes.npy", np.array([1, int(hashes[0])], np.uint64))
     train_hashes.write(["data/base", "--add"])
-    assert train_hashes.read(Path("data/base")).tolist() == [1, *hashes.tolist()]
+    assert train_hashes.read_hashes(Path("data/base")).tolist() == [1, *hashes.tolist()]
     Path("data/base/train_hashes.npy").unlink()
     with pytest.raises(UngrayError, match="leave out --add"):
         train_hashes.write(["data/base", "--add"])
@@ -87,7 +87,7 @@ def test_the_hashes_written_from_what_was_prepared_are_of_its_train_photos(here,
 def test_the_stage_marks_what_the_base_in_params_yaml_knows(here, capsys):
     np.save("data/base/train_hashes.npy", _numbers(here.verdicts["phash"]))
     stage.main()
-    index = tables.read(Path("data/prepared/index.csv"), made_by="prepare")
+    index = tables.read_table(Path("data/prepared/index.csv"), made_by="prepare")
     tests = _test(index)["base_knows"]
     assert (tests == "yes").all()
     assert f"was trained on {len(tests)} of {len(tests)} test photos" in capsys.readouterr().out
@@ -97,13 +97,13 @@ def test_the_stage_marks_what_the_base_in_params_yaml_knows(here, capsys):
 def test_a_damaged_file_of_hashes_is_said_in_a_sentence(tmp_path, spoiled):
     (tmp_path / "train_hashes.npy").write_bytes(spoiled)
     with pytest.raises(UngrayError, match=r"train_hashes\.npy is damaged; `git checkout"):
-        train_hashes.read(tmp_path)
+        train_hashes.read_hashes(tmp_path)
 
 
 def test_an_array_of_another_kind_is_damage_too(tmp_path):
     np.save(tmp_path / "train_hashes.npy", np.zeros((2, 2)))
     with pytest.raises(UngrayError, match="is damaged"):
-        train_hashes.read(tmp_path)
+        train_hashes.read_hashes(tmp_path)
 
 
 def test_no_folder_of_a_base_model_is_said_in_a_sentence(here):

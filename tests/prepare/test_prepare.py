@@ -348,7 +348,7 @@ def prepared(collection, tmp_path_factory) -> tuple[Path, pd.DataFrame]:
     """The folder that the stage made of the collection, and its index as the next stage reads it."""
     folder = tmp_path_factory.mktemp("data") / "prepared"
     _run(collection, folder)
-    return folder, tables.read(folder / "index.csv", made_by="prepare")
+    return folder, tables.read_table(folder / "index.csv", made_by="prepare")
 
 
 def test_the_index_lists_every_file_and_the_digest_of_its_bytes(prepared):

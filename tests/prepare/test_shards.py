@@ -38,7 +38,7 @@ def test_shards_hold_the_very_files_that_would_be_loose_and_the_rest_stays_as_it
     rest = {name: content for name, content in files.items() if name not in {*shards(files), "index.csv"}}
     assert rest == {name: content for name, content in loose.items() if name.startswith(("val/", "test/"))}
     assert sum(len(members(content)) for content in shards(files).values()) == len(loose) - len(rest) - 1
-    table = tables.read(collection.top / "data/prepared/index.csv", made_by="prepare")
+    table = tables.read_table(collection.top / "data/prepared/index.csv", made_by="prepare")
     assert table["shard"].tolist() == index["shard"].tolist()
     assert set(table.loc[table["split"] != "train", "shard"]) == {""}
 

@@ -94,7 +94,7 @@ def test_training_sees_every_photo_at_both_sizes_once_an_epoch(
         lambda self, batch, worn, **rest: seen.append(batch.shape) or step(self, batch, worn, **rest),
     )
     model = several(collection.top / "r", architecture=architecture, epochs=2)
-    index = tables.read(collection.top / "data/prepared/index.csv", made_by="prepare")
+    index = tables.read_table(collection.top / "data/prepared/index.csv", made_by="prepare")
     train = index[index["split"] == "train"]
     for size in (32, 64):
         at_size = [shape for shape in seen if shape[1:3] == (size, size)]
@@ -110,7 +110,7 @@ def test_training_sees_every_photo_at_both_sizes_once_an_epoch(
 def test_a_network_trained_at_several_sizes_can_be_judged(several, collection):
     model = several(collection.top / "r", epochs=1)
     prepared = collection.top / "data/prepared"
-    index = tables.read(prepared / "index.csv", made_by="prepare")
+    index = tables.read_table(prepared / "index.csv", made_by="prepare")
     test = index[index["split"] == "test"]
     contenders = methods(model, base=None, mean=np.zeros(2, np.float32))
     judged = judge(contenders, model.network, test=test, prepared=prepared)

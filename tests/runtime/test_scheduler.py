@@ -72,12 +72,12 @@ def test_few_items_and_none_want_no_scheduler():
 def test_filter_and_prepare_give_the_bytes_of_a_local_run_though_a_worker_dies_in_each(
     address, shared, prepared, tiny, monkeypatch, tmp_path
 ):
-    raw, manifest = Path("data/raw"), tables.read(Path("data/manifest.csv"), made_by="scrape")
-    tables.write(verdicts.run(tiny["filter"], manifest, raw, workers=1), tmp_path / "local.csv")
+    raw, manifest = Path("data/raw"), tables.read_table(Path("data/manifest.csv"), made_by="scrape")
+    tables.write_table(verdicts.run(tiny["filter"], manifest, raw, workers=1), tmp_path / "local.csv")
     monkeypatch.setattr(processes, "FIRST", 3)  # they are worked on here
     monkeypatch.setattr(measurements, "map_photos", works.deadly(tmp_path / "filter"))
     table = verdicts.run(tiny["filter"], manifest, raw, workers=address)
-    tables.write(table, tmp_path / "there.csv")
+    tables.write_table(table, tmp_path / "there.csv")
     assert (tmp_path / "filter").exists()
     assert (tmp_path / "there.csv").read_bytes() == (tmp_path / "local.csv").read_bytes()
 
@@ -265,8 +265,8 @@ def test_the_stages_take_the_scheduler_that_params_name(command, shared, tiny):
     (shared / "params.yaml").write_text(text.replace('scheduler: ""', "scheduler: tcp://10.0.0.5:8786"))
     for table in ("blocked", "review"):
         shutil.copy(ROOT / f"data/{table}.csv", "data")
-    raw, manifest = Path("data/raw"), tables.read(Path("data/manifest.csv"), made_by="scrape")
-    tables.write(verdicts.run(tiny["filter"], manifest, raw, workers=1), Path("data/verdicts.csv"))
+    raw, manifest = Path("data/raw"), tables.read_table(Path("data/manifest.csv"), made_by="scrape")
+    tables.write_table(verdicts.run(tiny["filter"], manifest, raw, workers=1), Path("data/verdicts.csv"))
     for cached in ("filter", "prepare"):
         shutil.rmtree(Path(".cache") / cached, ignore_errors=True)
     with pytest.raises(UngrayError, match=r"tcp://10\.0\.0\.5:8786 is not limited to this machine"):

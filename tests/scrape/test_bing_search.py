@@ -8,7 +8,7 @@ from PIL import Image
 
 from stages.scrape import gather, manifest
 from stages.scrape.params import Params
-from stages.storage.tables import read
+from stages.storage.tables import read_table
 from ungray.errors import UngrayError
 
 FAULTS = {
@@ -33,7 +33,7 @@ def search(scrape_params, raw, tmp_path):
     def run(*queries, **changes):
         params = scrape_params(source="bing", queries=queries, **changes)
         manifest.write(gather.run(params, raw), tmp_path / "manifest.csv")
-        return read(tmp_path / "manifest.csv", made_by="scrape")
+        return read_table(tmp_path / "manifest.csv", made_by="scrape")
 
     return run
 

@@ -14,7 +14,7 @@ from scipy.io import savemat
 from torchvision.datasets import CIFAR10
 
 from stages.scrape import cifar10, flowers102, gather, manifest
-from stages.storage.tables import read
+from stages.storage.tables import read_table
 from ungray.errors import UngrayError
 from ungray.imaging import photos
 
@@ -189,7 +189,7 @@ def scrape(scrape_params, raw, tmp_path, monkeypatch):
     def run(source, **changes):
         params = scrape_params(source=source, **{"timeout": 2, **changes})
         manifest.write(gather.run(params, raw), tmp_path / "manifest.csv")
-        return read(tmp_path / "manifest.csv", made_by="scrape")
+        return read_table(tmp_path / "manifest.csv", made_by="scrape")
 
     return run
 

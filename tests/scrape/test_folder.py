@@ -9,7 +9,7 @@ from PIL import Image
 from stages.scrape import gather, manifest
 from stages.scrape.manifest import folder_name
 from stages.scrape.params import Params
-from stages.storage.tables import read
+from stages.storage.tables import read_table
 from ungray.errors import UngrayError
 
 
@@ -174,7 +174,7 @@ def test_a_file_or_folder_of_any_name_is_a_row_and_the_manifest_stays_whole(gath
     assert {row.status for row in rows.values()} == {"kept"}
     assert {url for url in rows if url.startswith("cats/")} == {f"cats/{told}" for told in NAMES.values()}
     manifest.write(rows.values(), tmp_path / "manifest.csv")
-    table = read(tmp_path / "manifest.csv", made_by="scrape")
+    table = read_table(tmp_path / "manifest.csv", made_by="scrape")
     assert set(table["url"]) == set(rows)
     assert set(table["query"]) == {row.query for row in rows.values()}
 
@@ -220,6 +220,6 @@ def test_the_stage_tells_of_odd_names_on_a_terminal_that_knows_ascii_only(stage,
     told, trouble = (run := stage(source="folder", folder=str(folder.parent))).communicate(timeout=120)
     assert run.returncode == 0, trouble
     assert "scrape: 2 photos for 2 queries from folder" in told
-    table = read(tmp_path / "checkout/data/manifest.csv", made_by="scrape")
+    table = read_table(tmp_path / "checkout/data/manifest.csv", made_by="scrape")
     assert sorted(table["query"]) == [r"\xe9t\xe9 \x0d", "日本"]
     assert sorted(table["url"]) == [r"\xe9t\xe9 \x0d/日本.jpg", "日本/a.jpg"]

@@ -9,7 +9,7 @@ import pytest
 
 from stages.scrape import gather, manifest
 from stages.scrape.results_page import results
-from stages.storage.tables import read
+from stages.storage.tables import read_table
 from tests.properties import given, st
 from ungray.errors import UngrayError
 
@@ -23,7 +23,7 @@ def search(scrape_params, tmp_path):
         raw.mkdir(exist_ok=True)
         params = scrape_params(source="bing", queries=("cats", "dogs", "owls"), **changes)
         manifest.write(gather.run(params, raw), tmp_path / "manifest.csv")
-        return read(tmp_path / "manifest.csv", made_by="scrape")
+        return read_table(tmp_path / "manifest.csv", made_by="scrape")
 
     return run
 

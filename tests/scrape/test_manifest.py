@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from stages.params import load_all
 from stages.scrape import manifest
 from stages.scrape.manifest import Attempt, folder_name
-from stages.storage.tables import read, write
+from stages.storage.tables import read_table, write_table
 from tests.properties import given, st
 from ungray.errors import UngrayError
 
@@ -112,7 +112,7 @@ def test_the_manifest_is_sorted_by_query_rank_and_url_in_whatever_order_attempts
     manifest.write(attempts, tmp_path / "one.csv")
     manifest.write(reversed(attempts), tmp_path / "other.csv")
     assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "other.csv").read_bytes()
-    table = read(tmp_path / "one.csv", made_by="scrape")
+    table = read_table(tmp_path / "one.csv", made_by="scrape")
     rows = list(table[["query", "rank", "url"]].itertuples(index=False, name=None))
     assert rows == sorted((a.query, a.rank, a.url) for a in attempts)
 
@@ -120,7 +120,7 @@ def test_the_manifest_is_sorted_by_query_rank_and_url_in_whatever_order_attempts
 def test_links_and_reasons_with_commas_and_quotes_come_back_whole(tmp_path):
     odd = "a,b;\"c\" 'd' é 日本 \\"
     manifest.write([attempt(url=odd, reason=odd, query=odd)], tmp_path / "manifest.csv")
-    row = read(tmp_path / "manifest.csv", made_by="scrape").iloc[0]
+    row = read_table(tmp_path / "manifest.csv", made_by="scrape").iloc[0]
     assert (row["url"], row["reason"], row["query"]) == (odd, odd, odd)
 
 
@@ -143,7 +143,7 @@ def test_what_would_break_a_table_stands_in_it_as_an_escape_and_the_row_is_the_s
     assert (row.url, row.reason, row.query) == (ODD[text],) * 3
     manifest.write([row, attempt()], tmp_path / "manifest.csv")
     assert (tmp_path / "manifest.csv").read_bytes().count(b"\n") == 3
-    table = read(tmp_path / "manifest.csv", made_by="scrape")
+    table = read_table(tmp_path / "manifest.csv", made_by="scrape")
     assert sorted(table["query"]) == sorted(["cats", ODD[text]])
     (told,) = table[table["rank"] == 3].to_dict("records")
     assert {name: told[name] for name in manifest.COLUMNS} == vars(row)
@@ -160,14 +160,14 @@ def test_any_text_of_any_row_comes_back_as_the_row_has_it(texts):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "manifest.csv"
         manifest.write([row, attempt(rank=2)], path)
-        told = read(path, made_by="scrape")
+        told = read_table(path, made_by="scrape")
     assert told[told["rank"] == 1].to_dict("records") == [vars(row)]
 
 
 def test_every_table_is_kept_from_breaking(tmp_path):
     table = pd.DataFrame({"file": ["a\rb.jpg", "\udce9.jpg"], "count": [1, 2], "mixed": [None, "\n"]})
-    write(table, tmp_path / "table.csv")
-    assert list(read(tmp_path / "table.csv", made_by="x")["file"]) == [r"a\x0db.jpg", r"\xe9.jpg"]
+    write_table(table, tmp_path / "table.csv")
+    assert list(read_table(tmp_path / "table.csv", made_by="x")["file"]) == [r"a\x0db.jpg", r"\xe9.jpg"]
     assert table["file"][0] == "a\rb.jpg", "the caller's own table stays as it is"
 
 
@@ -176,17 +176,17 @@ def test_every_table_is_kept_from_breaking(tmp_path):
 )
 def test_queries_that_look_like_numbers_or_gaps_come_back_as_they_were(tmp_path, queries):
     manifest.write([attempt(query=query) for query in queries], tmp_path / "manifest.csv")
-    assert list(read(tmp_path / "manifest.csv", made_by="scrape")["query"]) == sorted(queries)
+    assert list(read_table(tmp_path / "manifest.csv", made_by="scrape")["query"]) == sorted(queries)
 
 
 def test_a_checksum_of_digits_only_comes_back_as_text(tmp_path):
     manifest.write([attempt(sha256="0" * 63 + "7")], tmp_path / "manifest.csv")
-    assert read(tmp_path / "manifest.csv", made_by="scrape")["sha256"].iloc[0] == "0" * 63 + "7"
+    assert read_table(tmp_path / "manifest.csv", made_by="scrape")["sha256"].iloc[0] == "0" * 63 + "7"
 
 
 def test_an_attempt_that_gave_nothing_has_empty_cells_not_nan(tmp_path):
     manifest.write([attempt()], tmp_path / "manifest.csv")
-    row = read(tmp_path / "manifest.csv", made_by="scrape").iloc[0]
+    row = read_table(tmp_path / "manifest.csv", made_by="scrape").iloc[0]
     assert {row[name] for name in ("url", "sha256", "file", "format", "photograph", "fetched_at")} == {""}
     assert {row[name] for name in ("bytes", "width", "height")} == {0}
 

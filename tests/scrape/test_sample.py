@@ -6,7 +6,7 @@ from PIL import Image
 
 from stages.scrape import gather, manifest
 from stages.scrape.sample import PHOTOGRAPHS
-from stages.storage.tables import read
+from stages.storage.tables import read_table
 from ungray.imaging import photos
 
 
@@ -42,6 +42,6 @@ def test_the_sample_twice_gives_the_same_manifest_and_the_same_files(scrape_para
         manifest.write(attempts, run / "manifest.csv")
     first = contents(tmp_path / "first")
     assert first == contents(tmp_path / "second")
-    table = read(tmp_path / "first/manifest.csv", made_by="scrape")
+    table = read_table(tmp_path / "first/manifest.csv", made_by="scrape")
     assert set(first) == {f"raw/{file}" for file in table["file"]} | {"manifest.csv"}
     assert set(table["fetched_at"]) == {""}

@@ -32,20 +32,20 @@ def template(tmp_path_factory):
     params = load_all(ROOT / "params.yaml")["scrape"]
     attempts = gather.run(params.model_copy(update={"source": "sample", "sample_crops": 2}), raw)
     manifest.write(attempts, top / traces.MANIFEST)
-    table = tables.read(top / traces.MANIFEST, made_by="scrape")
+    table = tables.read_table(top / traces.MANIFEST, made_by="scrape")
     table.loc[table["query"] == "people", ["url", "source_page", "photograph"]] = [
         [ADDRESS, "https://photos.example/jane-doe", ""],
         ["https://photos.example/other.jpg", "https://photos.example/", ""],
     ]
-    tables.write(table, top / traces.MANIFEST)
+    tables.write_table(table, top / traces.MANIFEST)
     looks = [duplicates.phash(photos.read_rgb(raw / file)) for file in table["file"]]
     verdicts = table[["file", "query", "sha256", "photograph"]].assign(verdict="kept", reason="", phash=looks)
-    tables.write(verdicts, top / traces.VERDICTS)
+    tables.write_table(verdicts, top / traces.VERDICTS)
     index = pd.concat([prepared(table, ""), prepared(table, "_r1")])
     for file in index["file"]:
         (top / "data/prepared" / file).parent.mkdir(parents=True, exist_ok=True)
         (top / "data/prepared" / file).write_bytes(b"small " + file.encode())
-    tables.write(index, top / traces.INDEX)
+    tables.write_table(index, top / traces.INDEX)
     return top
 
 
@@ -66,7 +66,7 @@ def prepared(table, ending):
 @pytest.fixture
 def portrait(tree):
     """The photo at ADDRESS: its file and its checksum."""
-    table = tables.read(traces.MANIFEST, made_by="scrape")
+    table = tables.read_table(traces.MANIFEST, made_by="scrape")
     row = table[table["url"] == ADDRESS].iloc[0]
     return tree / "data/raw" / row["file"], row["sha256"]
 
@@ -114,9 +114,9 @@ def test_however_it_is_named_it_is_gone(tree, portrait, tmp_path_factory, named)
 
 def test_the_manifest_says_no_more_than_its_checksum_and_why(tree, portrait):
     _, checksum = portrait
-    before = tables.read(traces.MANIFEST, made_by="scrape").set_index("sha256")
+    before = tables.read_table(traces.MANIFEST, made_by="scrape").set_index("sha256")
     run(checksum)
-    after = tables.read(traces.MANIFEST, made_by="scrape").set_index("sha256")
+    after = tables.read_table(traces.MANIFEST, made_by="scrape").set_index("sha256")
     row = after.loc[checksum]
     assert (row["status"], row["reason"], row["query"]) == ("refused", "taken out", "people")
     assert {name for name, value in row.items() if value not in ("", 0)} == {
@@ -130,8 +130,8 @@ def test_it_is_blocked_by_checksum_and_look(tree, portrait):
     original = path.read_bytes()
     look = duplicates.phash(photos.read_rgb(original))
     run(path)
-    (row,) = blocklist.read().to_dict("records")
-    words = encoded(duplicates.sketch(duplicates.look(photos.read_rgb(original)).corners))
+    (row,) = blocklist.read_blocklist().to_dict("records")
+    words = encoded(duplicates.sketch(duplicates.signature(photos.read_rgb(original)).corners))
     assert row == {
         "sha256": checksum, "phash": look, "words": words, "addresses": address_mark(ADDRESS)
     }  # fmt: skip
@@ -143,7 +143,7 @@ def test_the_look_is_found_without_verdicts_too(tree, portrait):
     look = duplicates.phash(photos.read_rgb(path))
     traces.VERDICTS.unlink()
     run(ADDRESS)
-    assert blocklist.read()["phash"].tolist() == [look]
+    assert blocklist.read_blocklist()["phash"].tolist() == [look]
 
 
 def test_other_photos_and_their_rows_stay_as_they_are(tree, portrait):
@@ -154,7 +154,7 @@ def test_other_photos_and_their_rows_stay_as_they_are(tree, portrait):
     changed = {"data/blocked.csv", "data/manifest.csv", "data/verdicts.csv", "data/prepared/index.csv"}
     assert {name for name, content in after.items() if before[name] != content} == changed
     assert {name for name in before.keys() - after.keys() if checksum[:16] not in name} == set()
-    index = tables.read(traces.INDEX, made_by="prepare")
+    index = tables.read_table(traces.INDEX, made_by="prepare")
     assert sorted(index["file"]) == sorted(
         p.relative_to(traces.INDEX.parent).as_posix() for p in traces.INDEX.parent.rglob("*.jpg")
     )
@@ -165,11 +165,11 @@ def test_the_same_bytes_under_two_queries_go_together(tree, portrait):
     twin = tree / "data/raw/faces" / path.name
     twin.parent.mkdir()
     shutil.copy(path, twin)
-    table = tables.read(traces.MANIFEST, made_by="scrape")
+    table = tables.read_table(traces.MANIFEST, made_by="scrape")
     row = table[table["sha256"] == checksum].assign(
         query="faces", file=f"faces/{path.name}", url=ADDRESS + "?2"
     )
-    tables.write(pd.concat([table, row]), traces.MANIFEST)
+    tables.write_table(pd.concat([table, row]), traces.MANIFEST)
     run(path)
     assert not twin.exists()
     assert holding(tree, "jane-doe") == set()
@@ -244,10 +244,10 @@ PICTURES = {
 def test_only_pictures_made_of_its_side_of_the_split_go_and_each_is_named(tree, portrait, capsys, split):
     path, checksum = portrait
     every = put(tree, set.union(*PICTURES.values()), checksum)
-    index = tables.read(traces.INDEX, made_by="prepare").assign(split="train")
+    index = tables.read_table(traces.INDEX, made_by="prepare").assign(split="train")
     own = index["photo"] == checksum[:16]
     index.loc[own, "split"] = split
-    tables.write(index[~own] if not split else index, traces.INDEX)
+    tables.write_table(index[~own] if not split else index, traces.INDEX)
     run(path)
     gone = {one.relative_to(tree).as_posix() for one in every if not one.exists()}
     assert gone == PICTURES[split] | PICTURES["train"]
@@ -302,15 +302,15 @@ def test_interrupted_it_is_blocked_and_the_same_command_ends_the_work(
         if moment == "before the files":
             patch.setattr(traces, "remove", stop)
         else:
-            write = tables.write
-            patch.setattr(tables, "write", lambda t, p: stop() if p == traces.MANIFEST else write(t, p))
+            write = tables.write_table
+            patch.setattr(tables, "write_table", lambda t, p: stop() if p == traces.MANIFEST else write(t, p))
         with pytest.raises(KeyboardInterrupt):
             run(name)
-    assert blocklist.read()["sha256"].tolist() == [checksum]
+    assert blocklist.read_blocklist()["sha256"].tolist() == [checksum]
     run(name)
     assert holding(tree, checksum[:16]) == {"data/blocked.csv", "data/manifest.csv"}
     assert holding(tree, "jane-doe") == set()
-    assert len(blocklist.read()) == 1
+    assert len(blocklist.read_blocklist()) == 1
 
 
 def reencoded(path, **options):
@@ -339,11 +339,11 @@ def test_a_copy_in_another_format_is_recognized_and_taken_only_when_asked(tree, 
 def add(tree, content, query, address):
     """Put one more photo into the tree, as scrape and filter would."""
     row = manifest.keep(content, raw=tree / "data/raw", source="bing", query=query, rank=90, url=address)
-    table = tables.read(traces.MANIFEST, made_by="scrape")
-    tables.write(pd.concat([table, pd.DataFrame([vars(row)])]), traces.MANIFEST)
-    verdicts = tables.read(traces.VERDICTS, made_by="filter")
+    table = tables.read_table(traces.MANIFEST, made_by="scrape")
+    tables.write_table(pd.concat([table, pd.DataFrame([vars(row)])]), traces.MANIFEST)
+    verdicts = tables.read_table(traces.VERDICTS, made_by="filter")
     look = {"file": row.file, "sha256": row.sha256, "phash": duplicates.phash(photos.read_rgb(content))}
-    tables.write(pd.concat([verdicts, pd.DataFrame([look])]).fillna(""), traces.VERDICTS)
+    tables.write_table(pd.concat([verdicts, pd.DataFrame([look])]).fillna(""), traces.VERDICTS)
     return row
 
 
@@ -358,14 +358,14 @@ def test_near_duplicates_are_told_and_taken_when_asked(tree, portrait, capsys):
     assert holding(tree, "jane-doe") == set()
     run(tree / "data/raw" / twin.file)
     assert not (tree / "data/raw" / twin.file).exists()
-    assert len(blocklist.read()) == 2
+    assert len(blocklist.read_blocklist()) == 2
 
 
 def test_near_takes_the_twin_too(tree, portrait, capsys):
     path, checksum = portrait
     twin = add(tree, reencoded(path), "faces", "https://elsewhere.example/jane.jpg")
     run(path, near=True)
-    assert set(blocklist.read()["sha256"]) == {checksum, twin.sha256}
+    assert set(blocklist.read_blocklist()["sha256"]) == {checksum, twin.sha256}
     assert holding(tree, "jane") == set()
     assert "alike" not in capsys.readouterr().out
 
@@ -383,13 +383,13 @@ def test_two_at_once(tree, portrait):
     path, checksum = portrait
     other = next((tree / "data/raw/food").glob("*.png"))
     run(path, other.stem)
-    assert set(blocklist.read()["sha256"]) == {checksum, sha256_of_stem(other.stem)}
+    assert set(blocklist.read_blocklist()["sha256"]) == {checksum, sha256_of_stem(other.stem)}
     assert not path.exists()
     assert not other.exists()
 
 
 def sha256_of_stem(stem):
-    table = tables.read(traces.MANIFEST, made_by="scrape")
+    table = tables.read_table(traces.MANIFEST, made_by="scrape")
     return next(checksum for checksum in table["sha256"] if checksum.startswith(stem))
 
 
@@ -431,11 +431,11 @@ def test_a_photo_that_does_not_decode_is_blocked_by_its_checksum(tree, portrait)
     row = manifest.keep(
         content, raw=tree / "data/raw", source="bing", query="x", rank=1, url="http://x.example/"
     )
-    table = tables.read(traces.MANIFEST, made_by="scrape")
-    tables.write(pd.concat([table, pd.DataFrame([vars(row)])]), traces.MANIFEST)
+    table = tables.read_table(traces.MANIFEST, made_by="scrape")
+    tables.write_table(pd.concat([table, pd.DataFrame([vars(row)])]), traces.MANIFEST)
     run("http://x.example/")
     marks = " ".join([address_mark("http://x.example/")])
-    assert blocklist.read().to_dict("records") == [
+    assert blocklist.read_blocklist().to_dict("records") == [
         {"sha256": sha256(content), "phash": "", "words": "", "addresses": marks}
     ]
 

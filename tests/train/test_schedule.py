@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 
-from stages.storage.tables import read
+from stages.storage.tables import read_table
 from stages.train import schedule
 from stages.train.data import load_pixels
 from stages.train.state import Ema, State
@@ -215,7 +215,7 @@ def test_each_optimizer_clipping_and_a_fixed_order_change_the_model(trained):
 
 def test_val_figures_are_those_of_the_judging_metrics_and_gray_stands_beside(trained, prepared):
     result, _ = trained(epochs=1)
-    index = read(prepared / "index.csv", made_by="prepare").query("split == 'val'")
+    index = read_table(prepared / "index.csv", made_by="prepare").query("split == 'val'")
     photos = load_pixels(index, prepared, size=32, workers=1)
     gray = [metrics.judge(gray_photo(photo), photo) for photo in photos]
     for name in (metric.name for metric in metrics.of_training()):

@@ -10,7 +10,7 @@ from tenacity import wait_none
 
 import stages.storage.shards
 from stages.storage.shards import Shards
-from stages.storage.tables import read
+from stages.storage.tables import read_table
 from stages.train.data import MIXED, Streamed, batch_count, load_pixels, mixed_batches
 from stages.train.losses import measure_prior
 from stages.train.run import run
@@ -27,7 +27,7 @@ def no_waiting(monkeypatch):
 
 
 def rows(folder):
-    index = read(folder / "index.csv", made_by="prepare")
+    index = read_table(folder / "index.csv", made_by="prepare")
     return index[index["split"] == "train"]
 
 
@@ -108,7 +108,7 @@ class Counting(Shards):
         super().__init__(*arguments)
         self.asked = []
 
-    def read(self, name):
+    def read_table(self, name):
         self.asked.append(name)
         return super().read(name)
 

@@ -96,6 +96,6 @@ def test_a_checkpoint_of_a_stopped_training_with_other_settings_is_named(trained
     (work,) = (here / ".cache/train").iterdir()
     assert json.loads((work / "settings.json").read_text())["train.lr"] == 0.001
     (checkpoint,) = here.glob(".cache/train/*/checkpoint.pt")
-    checkpoints.write(checkpoint, checkpoints.read(checkpoint) | {"fingerprint": "of another"})
+    checkpoints.write(checkpoint, checkpoints.read_checkpoint(checkpoint) | {"fingerprint": "of another"})
     trained()
     assert "belongs to a training with other params" in capsys.readouterr().err

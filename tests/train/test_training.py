@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from stages.storage.tables import read
+from stages.storage.tables import read_table
 from stages.train import data, losses, objective
 from stages.train.data import batches, load_pixels
 from stages.train.stopping import stoppable
@@ -70,7 +70,7 @@ def test_interrupted_and_started_again_it_ends_with_the_very_same_files(
     resumed = model_bytes(train(tiny, prepared, here / "halves"), here / "halves.safetensors")
     steps = sum(1 for _ in seen)
     assert steps == 2 * -(
-        -len(read(prepared / "index.csv", made_by="prepare").query("split == 'train'")) // 8
+        -len(read_table(prepared / "index.csv", made_by="prepare").query("split == 'train'")) // 8
     )
     assert (resumed, files(here / "halves")) == undisturbed
 
@@ -174,7 +174,7 @@ def test_flips_mirror_left_and_right_of_about_half_of_the_photos():
 
 
 def test_decoded_photos_are_kept_and_found_again(tiny, prepared, here):
-    index = read(prepared / "index.csv", made_by="prepare")
+    index = read_table(prepared / "index.csv", made_by="prepare")
     first = load_pixels(index, prepared, size=32, workers=1)
     (path,) = (here / ".cache").rglob("pixels.npy")
     written = path.stat().st_mtime_ns
@@ -185,7 +185,7 @@ def test_decoded_photos_are_kept_and_found_again(tiny, prepared, here):
 
 
 def test_decoded_photos_that_are_not_whole_are_decoded_anew(tiny, prepared, here):
-    index = read(prepared / "index.csv", made_by="prepare")
+    index = read_table(prepared / "index.csv", made_by="prepare")
     first = np.array(load_pixels(index, prepared, size=32, workers=1))
     (path,) = (here / ".cache").rglob("pixels.npy")
     path.write_bytes(path.read_bytes()[:-1])
@@ -193,7 +193,7 @@ def test_decoded_photos_that_are_not_whole_are_decoded_anew(tiny, prepared, here
 
 
 def test_decoded_photos_are_kept_apart_where_another_library_decodes(tiny, prepared, here, monkeypatch):
-    index = read(prepared / "index.csv", made_by="prepare")
+    index = read_table(prepared / "index.csv", made_by="prepare")
     load_pixels(index, prepared, size=32, workers=1)
     known = data.version
     monkeypatch.setattr(data, "version", lambda name: "another" if name == "pillow" else known(name))
@@ -202,7 +202,7 @@ def test_decoded_photos_are_kept_apart_where_another_library_decodes(tiny, prepa
 
 
 def test_a_missing_prepared_photo_is_named(tiny, prepared, here):
-    index = read(prepared / "index.csv", made_by="prepare")
+    index = read_table(prepared / "index.csv", made_by="prepare")
     index.loc[0, "file"] = "train/gone.jpg"
     with pytest.raises(UngrayError, match=r"gone\.jpg.*dvc repro --force prepare"):
         load_pixels(index, prepared, size=32, workers=1)

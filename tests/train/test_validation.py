@@ -83,7 +83,7 @@ def test_a_trained_model_says_in_its_file_how_good_it_is_and_everything_that_sho
     assert trained("again", epochs=2)[1] == content
     with safe_open("m.safetensors", framework="np") as file:
         quality = json.loads(file.metadata()["quality"])
-    val = tables.read(prepared / "index.csv", made_by="prepare").query("split == 'val'")
+    val = tables.read_table(prepared / "index.csv", made_by="prepare").query("split == 'val'")
     assert quality == result.model.quality
     assert (quality["val"]["photos"], quality["val"]["groups"]) == (len(val), val["group"].nunique())
     means = quality["val"]["metrics"]["ciede2000"]["means"]

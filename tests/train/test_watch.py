@@ -346,9 +346,9 @@ class TestStatus:
         steps = []
         for step, at_once in ((1, False), (2, False), (3, False), (4, True)):
             file.write(at_once=at_once, step=step)
-            steps.append(Status.read(tmp_path / "work" / FILE).step)
+            steps.append(Status.load(tmp_path / "work" / FILE).step)
         assert steps == [1, 1, 3, 4]
-        written = Status.read(tmp_path / "work" / FILE)
+        written = Status.load(tmp_path / "work" / FILE)
         assert (written.experiment, written.process) == ("faster", os.getpid())
         assert written.report == str(tmp_path / "report")
         assert written.is_running()

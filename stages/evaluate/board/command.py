@@ -68,8 +68,8 @@ def board(arguments: Sequence[str]) -> None:
     table = board_table(rows, judged, params)
     said = sentences(table, test, float(gray.photos[DECISIVE.name].mean()), params)
     truths = [load_photo(test.paths[name], short_side=192).truth for name in test.shown]
-    tables.write(judged.round(5), options.output / "photos.csv")
-    tables.write(table, options.output / "board.csv")
+    tables.write_table(judged.round(5), options.output / "photos.csv")
+    tables.write_table(table, options.output / "board.csv")
     with whole_file(options.output / "board.html") as partial:
         content = page(
             table,
@@ -93,7 +93,7 @@ def board(arguments: Sequence[str]) -> None:
 
 
 def _photo_names(manifest: Path) -> Mapping[str, str]:
-    return photo_names(tables.read(manifest, made_by="scrape")) if manifest.is_file() else {}
+    return photo_names(tables.read_table(manifest, made_by="scrape")) if manifest.is_file() else {}
 
 
 def _row(source: Source, test: PhotoSet) -> Row:

@@ -99,8 +99,8 @@ def photo_set(
     paths = {path.name: path for path in paths.values()}
     content = {name: sha256(path.read_bytes()) for name, path in paths.items()}
     place = cache.folder("board", cache.fingerprint(content, short_side, _code()))
-    looks = _looks(paths, place / "photos.json", short_side)
-    phashes = looks["phashes"]
+    signatures = _looks(paths, place / "photos.json", short_side)
+    phashes = signatures["phashes"]
     if base_hashes is not None:
         marks = duplicates.known([phashes[name] for name in paths], base_hashes, distance=duplicates.NEAR)
         known = {name for name, mark in zip(paths, marks, strict=True) if mark}
@@ -111,7 +111,7 @@ def photo_set(
         if known:
             tell(f"left out {len(known)} of {len(paths)} photos: the base model was trained on them")
         paths = {name: path for name, path in paths.items() if name not in known}
-    groups = {name: looks["groups"][name] for name in paths}
+    groups = {name: signatures["groups"][name] for name in paths}
     return PhotoSet(paths, short_side, groups, {name: phashes[name] for name in paths}, _shown(groups), place)
 
 
@@ -123,7 +123,7 @@ def judge(source: Source, test: PhotoSet) -> Judged:
     """
     kept = test.folder / source.checksum
     if source.checksum and (kept / "about.json").is_file():
-        return _read(kept)
+        return _read_judged(kept)
     with tempfile.TemporaryDirectory() as empty:
         path = source.fetch(Path(empty))
         colorize, about = _loaded(path)
@@ -134,7 +134,7 @@ def judge_gray(test: PhotoSet) -> Judged:
     """Return the same of the gray photos themselves."""
     kept = test.folder / GRAY
     if (kept / "about.json").is_file():
-        return _read(kept)
+        return _read_judged(kept)
     return _judged(lambda photo: photo.gray, dict(NO_MODEL), test, kept, name=GRAY)
 
 
@@ -189,10 +189,10 @@ def _judged(
         about = about | {"milliseconds": pace if about["bytes"] else None}
         pd.DataFrame(rows).to_csv(folder / "photos.csv", index=False)
         (folder / "about.json").write_text(json.dumps(about) + "\n")
-    return _read(kept)
+    return _read_judged(kept)
 
 
-def _read(kept: Path) -> Judged:
+def _read_judged(kept: Path) -> Judged:
     table = pd.read_csv(kept / "photos.csv", dtype={"file": str}, keep_default_na=False)
     pictures = sorted(kept.glob("*.jpg"), key=lambda path: int(path.stem))
     return Judged(table, json.loads((kept / "about.json").read_text()), tuple(pictures))
@@ -202,14 +202,14 @@ def _looks(paths: Mapping[str, Path], kept: Path, short_side: int) -> dict[str, 
     """Return ``groups`` and ``phashes`` of the photos by file name, which take some time to find."""
     if kept.is_file():
         return json.loads(kept.read_text())
-    looks = [
-        duplicates.look(load_photo(path, short_side=short_side).truth)
+    signatures = [
+        duplicates.signature(load_photo(path, short_side=short_side).truth)
         for path in Bar(paths.values(), desc="board, looking for copies", unit="photo")
     ]
-    groups = groups_of(list(paths.values()), looks)
+    groups = groups_of(list(paths.values()), signatures)
     found = {
         "groups": dict(zip(paths, groups, strict=True)),
-        "phashes": {name: look.phash for name, look in zip(paths, looks, strict=True)},
+        "phashes": {name: one.phash for name, one in zip(paths, signatures, strict=True)},
     }
     with whole_file(kept) as partial:
         partial.write_text(json.dumps(found))

@@ -183,12 +183,12 @@ class Collection:
             except FileNotFoundError:
                 stamp = None
             if self._photos is None or (stamp and stamp != self._stamp):
-                self._photos, self._stamp = Photos(_read(self.path)), stamp
+                self._photos, self._stamp = Photos(_read_verdicts(self.path)), stamp
             return self._photos
 
 
-def _read(path: Path) -> pd.DataFrame:
-    table = tables.read(path, made_by="filter")
+def _read_verdicts(path: Path) -> pd.DataFrame:
+    table = tables.read_table(path, made_by="filter")
     if missing := [name for name in NEEDED if name not in table]:
         raise UngrayError(f"{path} has no column {missing[0]}; `dvc repro --force filter` makes it again")
     return table

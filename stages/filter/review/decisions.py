@@ -54,7 +54,7 @@ class Decisions:
             UngrayError: the file is not a table of decisions; the message says what is wrong.
         """
         with self._lock:
-            return self._read()
+            return self._read_decisions()
 
     def decide(self, sha256: str, change: Callable[[Decision | None], Decision | None]) -> Decision | None:
         """Replace the decision on ``sha256`` by the result of ``change`` (None: no decision); return it.
@@ -63,7 +63,7 @@ class Decisions:
             UngrayError: as :meth:`all`, and whatever ``change`` raises; the file is not changed then.
         """
         with self._lock:
-            decisions = dict(self._read())
+            decisions = dict(self._read_decisions())
             decided = change(decisions.pop(sha256, None))
             if decided is not None:
                 decisions[sha256] = decided
@@ -71,7 +71,7 @@ class Decisions:
                 self._write(decisions)
             return decided
 
-    def _read(self) -> dict[str, Decision]:
+    def _read_decisions(self) -> dict[str, Decision]:
         try:
             status = self.path.stat()
         except FileNotFoundError:
@@ -85,7 +85,7 @@ class Decisions:
 
     def _write(self, decisions: dict[str, Decision]) -> None:
         rows = sorted(decisions.values(), key=lambda decision: (decision.file, decision.sha256))
-        tables.write(pd.DataFrame([asdict(row) for row in rows], columns=COLUMNS), self.path)
+        tables.write_table(pd.DataFrame([asdict(row) for row in rows], columns=COLUMNS), self.path)
         self._known, self._stamp = decisions, None
 
 

@@ -99,7 +99,7 @@ class Watch:
 
     def _look(self) -> dict[str, Snapshot]:
         """Return what there is now, those that run first, by id."""
-        found = {training.id: _read(training) for training in find_trainings(self._top)}
+        found = {training.id: _snapshot(training) for training in find_trainings(self._top)}
         for name in list(self._seen):
             if name not in found:
                 last = self._seen[name]
@@ -126,7 +126,7 @@ def application(watch: Watch) -> Starlette:
     )
 
 
-def _read(training: Training) -> Snapshot:
+def _snapshot(training: Training) -> Snapshot:
     return Snapshot(training, read_curves(training.report), _pictures(training.report))
 
 

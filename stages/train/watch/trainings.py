@@ -79,7 +79,7 @@ def find_trainings(top: Path) -> list[Training]:
     """
     newest: dict[str, tuple[Status, Path]] = {}
     for path in (top / ".cache/train").glob(f"*/{FILE}"):
-        status = Status.read(path)
+        status = Status.load(path)
         if status and (status.report not in newest or newest[status.report][0].updated < status.updated):
             newest[status.report] = (status, path.parent)
     found = [

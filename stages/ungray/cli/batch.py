@@ -280,10 +280,12 @@ def read_bytes(task: Task) -> bytes:
 def _photo(task: Task, content: bytes, page: int = 0) -> photo_files.Photo:
     """Return a page of a file; a file from an address is not trusted, so it is decoded within limits."""
     if task.kind != "address":
-        return photo_files.read(content, page)
+        return photo_files.read_photo(content, page)
     from ungray.imaging import decoding  # imported here: few photos need it
 
-    return decoding.limited(partial(photo_files.read, page=page) if page else photo_files.read, content)
+    return decoding.limited(
+        partial(photo_files.read_photo, page=page) if page else photo_files.read_photo, content
+    )
 
 
 def write(output: Path | None, content: bytes) -> None:

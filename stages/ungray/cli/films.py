@@ -141,7 +141,7 @@ def _color(task: Task, colorizer: Colorizer, chosen: Namespace, hints: HintSourc
             f"{task.photo}: left out, since {output.suffix} cannot hold it: {', '.join(left)}; "
             "-o with .mkv can"
         )
-    base = source.look.time_base
+    base = source.video.time_base
     first = int(getattr(source, "start", 0))
     ticks = [None if at is None else first + round(at / base) for at in (options.start, options.end)]
     outcome, frames = None, 0
@@ -217,7 +217,7 @@ def _hints(
     found: list[tuple[float, Hint]] = []
     sources: tuple[str, ...] = (hints.reference_name,) if hints.reference is not None else ()
     if path := hints.file_of(task):
-        rows = read_hints(path, width=source.look.width, height=source.look.height)
+        rows = read_hints(path, width=source.video.width, height=source.video.height)
         found += zip(hint_times(path.read_bytes(), name=str(path)), rows, strict=True)
         sources += (str(path),)
     if hints.given:
@@ -226,8 +226,8 @@ def _hints(
     if (found or hints.reference is not None) and not colorizer.takes_hints:
         raise UngrayError(f"{colorizer.path} takes no hints; take another --model")
     for _, hint in found:
-        if not (0 <= hint.x < source.look.width and 0 <= hint.y < source.look.height):
-            size = f"{source.look.width}x{source.look.height}"
+        if not (0 <= hint.x < source.video.width and 0 <= hint.y < source.video.height):
+            size = f"{source.video.width}x{source.video.height}"
             raise UngrayError(f"a hint is at {hint.x:g}, {hint.y:g}, outside the film of {size} pixels")
     return found, sources
 

@@ -218,7 +218,7 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
 def _number(kind: Callable[[str], float], low: float, high: float) -> Callable[[str], float]:
     """Return a function that reads a number from ``low`` to ``high``."""
 
-    def read(text: str) -> float:
+    def number(text: str) -> float:
         try:
             value = kind(text)
         except ValueError:
@@ -227,7 +227,7 @@ def _number(kind: Callable[[str], float], low: float, high: float) -> Callable[[
             return value
         raise argparse.ArgumentTypeError(f"{text} is no {kind.__name__} from {low:g} to {high:g}")
 
-    return read
+    return number
 
 
 if __name__ == "__main__":

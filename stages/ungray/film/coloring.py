@@ -95,12 +95,12 @@ def color_film(
     """
     if output.suffix.lower() in ANIMATIONS and isinstance(source, Animation):
         return _animation(source, output, colorizer, options, progress)
-    base = source.look.time_base
+    base = source.video.time_base
     first = int(getattr(source, "start", 0))
     start = None if options.start is None else first + round(options.start / base)
     end = None if options.end is None else first + round(options.end / base)
     if not _writes_frames(source, output):
-        check_size(source.look.width, source.look.height, source.path)
+        check_size(source.video.width, source.video.height, source.path)
     with parts.opened(output, about) as kept:
         if kept.waited and not overwrite and output.exists():
             return None
@@ -166,7 +166,7 @@ def _color_parts(
                     _write_frame(source, frame, rgb, kept.files(), options)
                 else:
                     if part is None:
-                        part = Part(kept.unfinished(), _as_written(source, options).look, options.encoding)
+                        part = Part(kept.unfinished(), _as_written(source, options).video, options.encoding)
                     part.add(rgb, time=frame.time, duration=frame.duration)
                 in_part.append((frame.time, frame.duration))
                 count += 1
@@ -187,11 +187,11 @@ def _color_parts(
 
 
 def _as_written(source: Source, options: Options) -> Source:
-    """Return the source with the look of the output: twice as wide if the gray film is shown, too."""
+    """Return the source with the format of the output: twice as wide if the gray film is shown, too."""
     if not options.compare:
         return source
     wider = copy.copy(source)
-    wider.look = replace(source.look, width=2 * source.look.width)
+    wider.video = replace(source.video, width=2 * source.video.width)
     return wider
 
 
@@ -217,9 +217,9 @@ def _colored(
     release Python's lock for most of their work.
     """
     propagation = colorizer.propagation(done.state)
-    at_once = max(1, min(WAITING, WAITING_PIXELS // (source.look.width * source.look.height)))
+    at_once = max(1, min(WAITING, WAITING_PIXELS // (source.video.width * source.video.height)))
     first = int(getattr(source, "start", 0))
-    base = source.look.time_base
+    base = source.video.time_base
     waiting = sorted(
         ((first + round(time / base), hint) for time, hint in options.hints), key=lambda one: one[0]
     )
@@ -306,10 +306,10 @@ def _animation(
     progress: Callable[[int], Any],
 ) -> Outcome:
     """Color an animated picture into one of the same kind; it is made anew if it was interrupted."""
-    pixels = source.look.width * source.look.height * source.count(None, None)
+    pixels = source.video.width * source.video.height * source.count(None, None)
     if pixels > ANIMATION_PIXELS:
         raise UngrayError(
-            f"{source.path}: {source.count(None, None)} frames of {source.look.width}x{source.look.height} "
+            f"{source.path}: {source.count(None, None)} frames of {source.video.width}x{source.video.height} "
             f"have more than {ANIMATION_PIXELS / 1e6:g} million pixels, too many for a "
             f"{output.suffix[1:].upper()}; make a film of it: -o with .mp4 or .mkv"
         )

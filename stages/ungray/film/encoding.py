@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ungray.errors import UngrayError
 from ungray.film.formats import CODECS
-from ungray.film.sources import BT2020, FilmFile, Look, Source, address, load_av, open_film
+from ungray.film.sources import BT2020, FilmFile, Source, VideoFormat, address, load_av, open_film
 
 if TYPE_CHECKING:
     pass
@@ -48,26 +48,26 @@ class Encoding:
 class Part:
     """Encodes frames into one file; see :class:`Encoding`."""
 
-    def __init__(self, path: Path, look: Look, encoding: Encoding) -> None:
+    def __init__(self, path: Path, video: VideoFormat, encoding: Encoding) -> None:
         av = load_av()
         codec = CODECS[encoding.codec]
-        self._look = look
+        self._video = video
         self.packets: list[tuple[int, int]] = []
         """Time and duration of each packet, in the order of coding."""
         self._durations: dict[int, int] = {}
         self._even = encoding.codec in ("h264", "hevc")
         self._file = av.open(address(path), "w", format=codec.part)
-        stream = self._file.add_stream(codec.encoder, rate=look.rate)
+        stream = self._file.add_stream(codec.encoder, rate=video.rate)
         context = stream.codec_context
         context.width, context.height = self._size
-        context.pix_fmt = _pixel_format(av, codec.encoder, look)
-        context.time_base = look.time_base
-        context.sample_aspect_ratio = look.pixel_aspect
-        context.colorspace = look.matrix
-        context.color_range = 2 if look.full_range else 1
-        context.color_primaries = _tag(look.primaries, look)
-        context.color_trc = _tag(look.transfer, look)
-        context.gop_size = max(1, min(round(look.rate * KEY_FRAMES_SECONDS), KEY_FRAMES_APART))
+        context.pix_fmt = _pixel_format(av, codec.encoder, video)
+        context.time_base = video.time_base
+        context.sample_aspect_ratio = video.pixel_aspect
+        context.colorspace = video.matrix
+        context.color_range = 2 if video.full_range else 1
+        context.color_primaries = _tag(video.primaries, video)
+        context.color_trc = _tag(video.transfer, video)
+        context.gop_size = max(1, min(round(video.rate * KEY_FRAMES_SECONDS), KEY_FRAMES_APART))
         if not encoding.b_frames:
             context.max_b_frames = 0
         if encoding.threads:
@@ -82,8 +82,8 @@ class Part:
     @property
     def _size(self) -> tuple[int, int]:
         """Width and height; H.264 and HEVC halve their colors, so an odd side gets one pixel more."""
-        width, height = self._look.width, self._look.height
-        if self._even and self._look.sampling != "444":
+        width, height = self._video.width, self._video.height
+        if self._even and self._video.sampling != "444":
             width, height = width + width % 2, height + height % 2
         return width, height
 
@@ -98,12 +98,12 @@ class Part:
         frame.color_range = 2
         frame = frame.reformat(
             format=self._context.pix_fmt,
-            dst_colorspace=self._look.matrix,
-            dst_color_range=2 if self._look.full_range else 1,
+            dst_colorspace=self._video.matrix,
+            dst_color_range=2 if self._video.full_range else 1,
         )
-        frame.pts, frame.time_base, frame.duration = time, self._look.time_base, duration
-        frame.colorspace = self._look.matrix
-        frame.color_range = 2 if self._look.full_range else 1
+        frame.pts, frame.time_base, frame.duration = time, self._video.time_base, duration
+        frame.colorspace = self._video.matrix
+        frame.color_range = 2 if self._video.full_range else 1
         self._durations[time] = duration
         self._write(self._stream.encode(frame))
 
@@ -119,23 +119,23 @@ class Part:
 
     def _write(self, packets: Sequence[Any]) -> None:
         for packet in packets:
-            time = int(packet.pts * packet.time_base / self._look.time_base)
+            time = int(packet.pts * packet.time_base / self._video.time_base)
             self.packets.append((time, self._durations.pop(time, 0)))
             self._file.mux(packet)
 
 
-def _tag(value: int, look: Look) -> int:
+def _tag(value: int, video: VideoFormat) -> int:
     """Return a film's own tag of primaries or transfer, or the usual one of its matrix."""
     if value != UNSPECIFIED and value != 0:
         return value
-    return UNSPECIFIED if look.matrix == BT2020 else look.matrix if look.matrix != 5 else 6
+    return UNSPECIFIED if video.matrix == BT2020 else video.matrix if video.matrix != 5 else 6
 
 
-def _pixel_format(av: Any, encoder: str, look: Look) -> str:
+def _pixel_format(av: Any, encoder: str, video: VideoFormat) -> str:
     """Return the pixel format of the output that loses least."""
     known = [format.name for format in av.codec.Codec(encoder, "w").video_formats or []]
-    deep = "10le" if look.bits > 8 else ""
-    wanted = [f"yuv{look.sampling}p{deep}", f"yuv420p{deep}", f"yuv422p{deep}"]
+    deep = "10le" if video.bits > 8 else ""
+    wanted = [f"yuv{video.sampling}p{deep}", f"yuv420p{deep}", f"yuv422p{deep}"]
     wanted += ["yuv420p", "yuv420p10le", "yuv422p10le"]
     return next(name for name in wanted if name in known)
 
@@ -156,7 +156,7 @@ def left_out(source: Source, suffix: str, encoding: Encoding) -> list[str]:
         ) from None
     with _opened(av, suffix) as container:
         try:
-            container.add_stream(CODECS[encoding.codec].encoder, rate=source.look.rate)
+            container.add_stream(CODECS[encoding.codec].encoder, rate=source.video.rate)
         except ValueError:
             raise UngrayError(
                 f"{suffix[1:].upper()} cannot hold {encoding.codec}; choose another --codec, or -o with the "
@@ -220,21 +220,21 @@ def join(
         end: the time at which the output ends; None: with the source.
     """
     av = load_av()
-    look = source.look
+    video = source.video
     with ExitStack() as stack:
         out = stack.enter_context(_opened(av, suffix, path))
         first = stack.enter_context(av.open(address(parts[0])))
         stream = out.add_stream_from_template(first.streams.video[0], opaque=True)
         context = stream.codec_context
-        context.framerate = look.rate
-        context.colorspace = look.matrix
-        context.color_range = 2 if look.full_range else 1
-        context.color_primaries, context.color_trc = _tag(look.primaries, look), _tag(look.transfer, look)
-        stream.time_base = look.time_base
-        flows = [_pictures(av, parts, stream, _decode_times(times), times, look.time_base, shift)]
+        context.framerate = video.rate
+        context.colorspace = video.matrix
+        context.color_range = 2 if video.full_range else 1
+        context.color_primaries, context.color_trc = _tag(video.primaries, video), _tag(video.transfer, video)
+        stream.time_base = video.time_base
+        flows = [_pictures(av, parts, stream, _decode_times(times), times, video.time_base, shift)]
         if isinstance(source, FilmFile):
             film = stack.enter_context(open_film(source.path))
-            flows += _copied(av, film, out, suffix, look, shift, end, source.start)
+            flows += _copied(av, film, out, suffix, video, shift, end, source.start)
         out.start_encoding()
         for _, _, packet in heapq.merge(*flows, key=lambda one: one[:2]):
             out.mux_one(packet)
@@ -276,7 +276,7 @@ def _decode_times(times: Sequence[tuple[int, int]]) -> list[int]:
 
 
 def _copied(
-    av: Any, film: Any, out: Any, suffix: str, look: Look, shift: int, end: int | None, start: int
+    av: Any, film: Any, out: Any, suffix: str, video: VideoFormat, shift: int, end: int | None, start: int
 ) -> list[Iterator[tuple[float, int, Any]]]:
     """Add all that the output keeps of the film but its pictures; return its packets."""
     out.metadata.update(
@@ -286,8 +286,8 @@ def _copied(
             if k not in ("encoder", "major_brand", "minor_version", "compatible_brands", "creation_time")
         }
     )
-    begin = float(shift * look.time_base)
-    last = None if end is None else float(end * look.time_base)
+    begin = float(shift * video.time_base)
+    last = None if end is None else float(end * video.time_base)
     chapters = []
     for chapter in film.chapters():
         base = chapter["time_base"]

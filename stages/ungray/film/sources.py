@@ -67,7 +67,7 @@ class Frame:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class VideoFormat:
     """What the output of a film keeps of it.
 
     ``matrix``, ``primaries`` and ``transfer`` are numbers of H.273; ``full_range`` is whether levels use all
@@ -90,7 +90,7 @@ class Look:
 class Source(Protocol):
     """A film to color."""
 
-    look: Look
+    video: VideoFormat
     path: Path
     broken: int
     """Number of frames, or parts of them, that could not be decoded so far."""
@@ -163,7 +163,7 @@ class FilmFile:
             first = next(self._decoded(container, stream), None)
             if first is None:
                 raise UngrayError(f"{path}: none of its frames can be decoded; it is damaged or empty")
-            self.look = _look(stream, first)
+            self.video = _video_format(stream, first)
             self.start = _ticks(stream.start_time, first.pts)
             self._frames = stream.frames
             seconds = container.duration / self._av.time_base if container.duration else 0
@@ -226,13 +226,13 @@ class FilmFile:
             if found is not None:
                 yield from found
                 return
-        for frame in self._read(None):
+        for frame in self._frames_from(None):
             if start is None or frame.time >= start:
                 yield frame
 
     def _from(self, start: int) -> Iterator[Frame] | None:
         """Return the frames from ``start`` on, found by seeking; None if the file cannot do that."""
-        frames = self._read(start)
+        frames = self._frames_from(start)
         with suppress(self._av.FFmpegError):
             first = next(frames, None)
             if first is not None and first.time <= start:
@@ -240,12 +240,12 @@ class FilmFile:
         frames.close()
         return None
 
-    def _read(self, start: int | None) -> Generator[Frame, None, None]:
+    def _frames_from(self, start: int | None) -> Generator[Frame, None, None]:
         with closing(self._open()) as container:
             stream = self._stream(container)
             if start is not None:
                 container.seek(start, stream=stream, backward=True)
-            step = _step(self.look)
+            step = _step(self.video)
             time = self.start - step
             for frame in self._decoded(container, stream):
                 ticks = frame.pts if frame.pts is not None else frame.dts
@@ -254,19 +254,19 @@ class FilmFile:
                 yield Frame(self._photo(frame), time, frame.duration or step)
 
     def _photo(self, frame: av.VideoFrame) -> Photo:
-        gray = _rgb_gray(frame, self.look) if self.in_color() else _luma(frame, self.look)
+        gray = _rgb_gray(frame, self.video) if self.in_color() else _luma(frame, self.video)
         turns = _turns(frame)
         gray = np.ascontiguousarray(np.rot90(gray, turns)) if turns else gray
-        if gray.shape != (self.look.height, self.look.width):  # a stream may change its size
-            size = (self.look.width, self.look.height)
+        if gray.shape != (self.video.height, self.video.width):  # a stream may change its size
+            size = (self.video.width, self.video.height)
             gray = np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint16)
-        return Photo(gray, None, Metadata(), self.look.bits, "png")
+        return Photo(gray, None, Metadata(), self.video.bits, "png")
 
     def count(self, start: int | None, end: int | None) -> int:
         """See :class:`Source`."""
-        total = self._frames or round(self.seconds * self.look.rate)
+        total = self._frames or round(self.seconds * self.video.rate)
         length = max(self.seconds, 1e-9)
-        base = self.look.time_base
+        base = self.video.time_base
         first = 0 if start is None else max(0, float((start - self.start) * base))
         last = length if end is None else min(length, float((end - self.start) * base))
         return max(1, round(total * max(0, last - first) / length))
@@ -284,7 +284,7 @@ class FilmFile:
         with closing(self._open()) as container:
             stream = self._stream(container)
             stream.codec_context.thread_type = "NONE"
-            whole = self.seconds / self.look.time_base
+            whole = self.seconds / self.video.time_base
             for number in range(SAMPLED):
                 with suppress(self._av.FFmpegError):
                     if number:
@@ -304,7 +304,7 @@ class Animation:
         self.path, self.broken = path, 0
         try:
             with Image.open(path) as image:
-                self.look = Look(
+                self.video = VideoFormat(
                     width=image.width,
                     height=image.height,
                     time_base=Fraction(1, 1000),
@@ -344,7 +344,7 @@ class Animation:
     def in_color(self) -> bool:
         """See :class:`Source`."""
         broken = self.broken
-        most = max(1, min(self._count, LOOKED_AT // (self.look.width * self.look.height)))
+        most = max(1, min(self._count, LOOKED_AT // (self.video.width * self.video.height)))
         every = max(1, most // SAMPLED)
         found = [
             _is_colored(rgb_to_lab(np.asarray(image.convert("RGB").resize((96, 96)))))
@@ -372,8 +372,8 @@ class FrameFolder:
                 f"{path}: there are {names[twice[0]]} frames of the name {twice[0]}, with other extensions; "
                 "keep one of each"
             )
-        first = self._read(self.files[0])
-        self.look = Look(
+        first = self._read_frame(self.files[0])
+        self.video = VideoFormat(
             width=first.width, height=first.height, time_base=1 / rate, rate=rate, bits=min(first.bits, 10)
         )
 
@@ -381,11 +381,11 @@ class FrameFolder:
         """See :class:`Source`."""
         for number, file in enumerate(self.files):
             if start is None or number >= start:
-                yield Frame(self._read(file), number, 1)
+                yield Frame(self._read_frame(file), number, 1)
 
-    def _read(self, file: Path) -> Photo:
+    def _read_frame(self, file: Path) -> Photo:
         try:
-            return photo_files.read(file.read_bytes())
+            return photo_files.read_photo(file.read_bytes())
         except UngrayError as error:
             raise UngrayError(f"{file}: {error}") from None
 
@@ -420,11 +420,11 @@ def _ticks(*values: int | None) -> int:
     return next((value for value in values if value is not None), 0)
 
 
-def _step(look: Look) -> int:
-    return max(1, round(1 / (look.rate * look.time_base)))
+def _step(video: VideoFormat) -> int:
+    return max(1, round(1 / (video.rate * video.time_base)))
 
 
-def _look(stream: av.VideoStream, frame: av.VideoFrame) -> Look:
+def _video_format(stream: av.VideoStream, frame: av.VideoFrame) -> VideoFormat:
     turned = _turns(frame) % 2 == 1
     width, height = (frame.height, frame.width) if turned else (frame.width, frame.height)
     aspect = stream.sample_aspect_ratio or Fraction(1)
@@ -432,7 +432,7 @@ def _look(stream: av.VideoStream, frame: av.VideoFrame) -> Look:
     matrix = frame.colorspace if frame.colorspace in (BT709, 4, 5, BT601, 7, BT2020) else UNSPECIFIED
     if matrix == UNSPECIFIED:
         matrix = BT709 if frame.height >= HD else BT601
-    return Look(
+    return VideoFormat(
         width=width,
         height=height,
         time_base=stream.time_base or Fraction(1, 1000),
@@ -461,22 +461,22 @@ def check_size(width: int, height: int, path: Path, *, most: int | None = None) 
         )
 
 
-def _luma(frame: av.VideoFrame, look: Look) -> NDArray[np.uint16]:
+def _luma(frame: av.VideoFrame, video: VideoFormat) -> NDArray[np.uint16]:
     """Return the gray levels in a frame's luma, as levels of the sRGB curve in 0..65535."""
     component = frame.format.components[0]
     name = frame.format.name
     if not name.startswith(("yuv", "gray", "nv", "p0")) or not (frame.format.is_planar or "gray" in name):
-        return _rgb_gray(frame, look)
+        return _rgb_gray(frame, video)
     plane = frame.planes[0]
     deep = component.bits > 8
     if deep and not name.endswith("le"):
-        return _rgb_gray(frame, look)
+        return _rgb_gray(frame, video)
     values = np.frombuffer(plane, np.uint16 if deep else np.uint8)
     values = values.reshape(plane.height, -1)[:, : plane.width]
     # P010 and its like have their bits at the top.
     bits = 16 if name.startswith("p0") else component.bits
     # Gray without a word on its levels uses all of them, as FFmpeg takes it; the output has the usual ones.
-    full = look.full_range or (name.startswith("gray") and frame.color_range == 0)
+    full = video.full_range or (name.startswith("gray") and frame.color_range == 0)
     return _levels(bits, full=full)[values]
 
 
@@ -488,10 +488,10 @@ def _levels(bits: int, *, full: bool) -> NDArray[np.uint16]:
     return np.rint(((values - black) / unit).clip(0, 1) * 65535).astype(np.uint16)
 
 
-def _rgb_gray(frame: av.VideoFrame, look: Look) -> NDArray[np.uint16]:
+def _rgb_gray(frame: av.VideoFrame, video: VideoFormat) -> NDArray[np.uint16]:
     """Return the gray levels of the same lightness as a frame in color."""
-    format = "rgb48le" if look.bits > 8 else "rgb24"
-    rgb = frame.reformat(format=format, src_colorspace=None if frame.format.is_rgb else look.matrix)
+    format = "rgb48le" if video.bits > 8 else "rgb24"
+    rgb = frame.reformat(format=format, src_colorspace=None if frame.format.is_rgb else video.matrix)
     return gray_levels(np.ascontiguousarray(rgb.to_ndarray()))
 
 

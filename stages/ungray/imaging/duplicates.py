@@ -71,17 +71,17 @@ Hashes = NDArray[np.uint64]
 Pairs = NDArray[np.int64]
 
 
-class Look(NamedTuple):
+class Signature(NamedTuple):
     """What photos are compared by: ``phash`` is from :func:`phash`, ``corners`` from :func:`corners`."""
 
     phash: str
     corners: Corners
 
 
-def look(rgb: Rgb) -> Look:
+def signature(rgb: Rgb) -> Signature:
     """Return what the photo ``rgb``, uint8 (height, width, 3), is compared by."""
     small = small_copy(rgb)
-    return Look(phash(small), corners(small))
+    return Signature(phash(small), corners(small))
 
 
 def small_copy(rgb: Rgb) -> Rgb:
@@ -181,7 +181,7 @@ class Sketched:
         order = np.argsort(words, kind="stable")
         self._words, self._owner = words[order], owner[order]
 
-    def like(self, one: Look) -> int | None:
+    def like(self, one: Signature) -> int | None:
         """Return the number of the first photo of which ``one`` is a copy; None if there is none."""
         found: set[int] = set()
         if one.phash:
@@ -250,7 +250,7 @@ def turned(hashes: Hashes) -> Hashes:
     return np.stack(ways, axis=1)
 
 
-def copies(looks: Sequence[Look], *, distance: int, first: int = 0) -> list[tuple[int, int]]:
+def copies(looks: Sequence[Signature], *, distance: int, first: int = 0) -> list[tuple[int, int]]:
     """Return the pairs of photos, the lower number first, that are copies, even if one was cropped or turned.
 
     Args:

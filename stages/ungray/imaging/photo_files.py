@@ -25,7 +25,7 @@ from ungray.imaging import exif as exif_data
 from ungray.imaging.exif import Metadata
 from ungray.imaging.reading import profiles
 from ungray.imaging.reading.decode import split_alpha
-from ungray.imaging.reading.raster import Raster, said, upright
+from ungray.imaging.reading.raster import Raster, exif_and_orientation, upright
 from ungray.imaging.upsampling import Gray, gray_levels
 
 BAND = 1 << 21
@@ -64,7 +64,7 @@ class Photo:
         return self.gray.shape[0]
 
 
-def read(content: bytes, page: int = 0) -> Photo:
+def read_photo(content: bytes, page: int = 0) -> Photo:
     """Return the photo in a file.
 
     It is the first picture of an animation, and page ``page``, counted from 0, of a TIFF of several pages.
@@ -84,16 +84,16 @@ def read(content: bytes, page: int = 0) -> Photo:
 def from_image(image: Image.Image) -> Photo:
     """Return the photo in a Pillow image of any mode.
 
-    An image that was opened but not yet loaded is read from its file, as :func:`read` does. Integers (mode I)
-    are 8-bit levels if none is above 255, else 16-bit levels; floats (mode F) are in 0..1.
+    An image that was opened but not yet loaded is read from its file, as :func:`read_photo` does. Integers
+    (mode I) are 8-bit levels if none is above 255, else 16-bit levels; floats (mode F) are in 0..1.
 
     Raises:
         PhotoError: its values are not valid levels, or its file is damaged.
     """
     if content := _file_of(image):
-        return read(content)
+        return read_photo(content)
     image.load()
-    exif, orientation = said(image)
+    exif, orientation = exif_and_orientation(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         mode, colors, alpha = "L", _numbers(image), None
         if "transparency" in image.info:  # the one tone that is transparent

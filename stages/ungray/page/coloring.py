@@ -175,7 +175,7 @@ def open_photo(photo_id: str, max_pixels: int, content: bytes) -> Opened:
         PhotoError: it is no photo, cannot be read, or has more than ``max_pixels``.
     """
     kind, _, _ = check(content, max_pixels=max_pixels)
-    photo = photo_files.read(content)
+    photo = photo_files.read_photo(content)
     small = _copies.keep(photo_id, _small(photo)).photo
     gray = cv2.cvtColor(encoding.with_bits(small.gray, 8), cv2.COLOR_GRAY2RGB)
     # The size of the upright photo: the header's may be that of a photo that lies on its side.
@@ -273,7 +273,7 @@ def color_whole(model: Colorizer, format: str, settings: Settings, content: byte
     Raises:
         UngrayError: the photo cannot be read, is too large for the format, or the model takes no hints.
     """
-    photo = photo_files.read(content)
+    photo = photo_files.read_photo(content)
     prediction = model.predict(photo, hints=settings.hints)
     rgb = prediction.render(saturation=settings.saturation, vivid=settings.vivid)
     extension = FORMATS[format] or _own_format(content)
@@ -331,7 +331,7 @@ def _copy(photo_id: str, content: bytes, answer: Answer) -> Copy | None:
     if kept is not None or not content:
         return kept
     with answer.step("decode"):
-        photo = photo_files.read(content)
+        photo = photo_files.read_photo(content)
         return _copies.keep(photo_id, _small(photo))
 
 

@@ -86,8 +86,8 @@ def open_film(path: str, content: bytes) -> OpenedFilm:
         if frames > MAX_FRAMES:
             raise _too_many()
         return OpenedFilm(
-            width=source.look.width,
-            height=source.look.height,
+            width=source.video.width,
+            height=source.video.height,
             seconds=source.seconds,
             frames=frames,
             in_color=source.in_color(),
@@ -128,7 +128,7 @@ def color(
     with _sentences(path), _files_limited():
         source = _source(path)
         # What browsers play: H.264 of 8 bits with halved colors.
-        source.look = replace(source.look, bits=8, sampling="420")
+        source.video = replace(source.video, bits=8, sampling="420")
         encoding = Encoding(codec="h264", threads=THREADS)
         options = Options(saturation=saturation, vivid=vivid, encoding=encoding, hints=hints)
         outcome = color_film(source, output, model, options, about={}, progress=count)

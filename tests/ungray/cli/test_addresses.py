@@ -143,7 +143,7 @@ def test_a_photo_of_the_web_is_decoded_within_limits_and_one_of_ones_own_right_h
 
     monkeypatch.setattr(decoding, "limited", limited)
     assert colorize(f"{web.address}/photo/17", "-o", str(tmp_path / "a.png"))[0] == 0
-    assert asked == [(photo_files.read, (cats / "cat.png").read_bytes())]
+    assert asked == [(photo_files.read_photo, (cats / "cat.png").read_bytes())]
     assert colorize(str(cats / "cat.png"), "-o", str(tmp_path / "b.png"))[0] == 0
     assert len(asked) == 1
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

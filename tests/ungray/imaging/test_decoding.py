@@ -62,7 +62,7 @@ def test_another_process_reads_what_this_one_would_and_is_kept_for_the_next_phot
     assert first == second != os.getpid()
     assert length == len(PHOTO)
     assert (decoding.limited(read_rgb, PHOTO) == read_rgb(PHOTO)).all()
-    here, there = photo_files.read(PHOTO), decoding.limited(photo_files.read, PHOTO)
+    here, there = photo_files.read_photo(PHOTO), decoding.limited(photo_files.read_photo, PHOTO)
     assert (here.gray == there.gray).all()
     assert (here.alpha, here.metadata, here.bits, here.format, here.halved) == (
         (there.alpha, there.metadata, there.bits, there.format, there.halved)
@@ -120,7 +120,7 @@ def test_a_large_photo_has_memory_enough(kind, options):
     written = io.BytesIO()
     image.save(written, kind, **options, exif=exif)
     assert decoding.limited(read_rgb, written.getvalue()).size == 36_000_000
-    assert decoding.limited(photo_files.read, written.getvalue()).gray.size == 12_000_000
+    assert decoding.limited(photo_files.read_photo, written.getvalue()).gray.size == 12_000_000
 
 
 SIXTEEN_BITS = cv2.imencode(
@@ -131,7 +131,7 @@ SIXTEEN_BITS = cv2.imencode(
 def test_a_large_photo_of_sixteen_bits_has_memory_enough():
     pixels = np.arange(3000, dtype=np.uint16)[:, None, None] * np.full((3000, 4000, 4), 16, np.uint16)
     content = cv2.imencode(".tif", pixels)[1].tobytes()
-    assert decoding.limited(photo_files.read, content).bits == 16
+    assert decoding.limited(photo_files.read_photo, content).bits == 16
 
 
 def test_a_folder_that_was_deleted_since_costs_nothing(tmp_path, monkeypatch):
@@ -145,7 +145,9 @@ def test_a_folder_that_was_deleted_since_costs_nothing(tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         folder.rmdir()
         # Numba names its files relative to the current folder.
-        done, photo = pickle.loads(decoder.ask(pickle.dumps(photo_files.read), SIXTEEN_BITS, seconds=60))
+        done, photo = pickle.loads(
+            decoder.ask(pickle.dumps(photo_files.read_photo), SIXTEEN_BITS, seconds=60)
+        )
     finally:
         decoder.close()
     assert done, photo

@@ -68,8 +68,8 @@ def _saved(photo: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def looks() -> list[duplicates.Look]:
-    return [duplicates.look(photo) for photo in PHOTOS]
+def looks() -> list[duplicates.Signature]:
+    return [duplicates.signature(photo) for photo in PHOTOS]
 
 
 def test_different_photos_are_no_copies(looks):
@@ -79,7 +79,7 @@ def test_different_photos_are_no_copies(looks):
 
 @pytest.mark.parametrize("kind", COPIES)
 def test_a_copy_is_linked_to_its_photo_and_to_no_other(looks, kind):
-    copies = [duplicates.look(_saved(COPIES[kind](photo))) for photo in PHOTOS]
+    copies = [duplicates.signature(_saved(COPIES[kind](photo))) for photo in PHOTOS]
     count = len(looks)
     expected = [(number, count + number) for number in range(count)]
     found = duplicates.copies(looks + copies, distance=8)
@@ -96,7 +96,7 @@ def test_a_copy_is_known_by_what_is_left_of_its_photo(looks, kind):
     known = duplicates.Sketched(
         [one.phash for one in looks], [duplicates.sketch(one.corners) for one in looks]
     )
-    copies = [duplicates.look(_saved(COPIES[kind](photo))) for photo in PHOTOS]
+    copies = [duplicates.signature(_saved(COPIES[kind](photo))) for photo in PHOTOS]
     found = [known.like(copy) for copy in copies]
     assert {NAMES[at] for at, number in enumerate(found) if number != at} <= {"rocket"}
 
@@ -117,7 +117,7 @@ def test_only_pairs_across_the_first_and_the_others_are_asked_for(looks):
 
 
 def test_photos_counted_in_several_rounds_are_linked_all_the_same(looks, monkeypatch):
-    copies = [duplicates.look(_saved(COPIES["corner, 20 %"](photo))) for photo in PHOTOS]
+    copies = [duplicates.signature(_saved(COPIES["corner, 20 %"](photo))) for photo in PHOTOS]
     at_once = duplicates.copies(looks + copies, distance=8)
     monkeypatch.setattr(duplicates, "PHOTOS_AT_ONCE", 3)
     monkeypatch.setattr(duplicates, "ROWS_AT_ONCE", 3)
@@ -129,7 +129,7 @@ def test_a_watermark_alone_makes_no_copies():
     for photo in PHOTOS:
         photo = cv2.resize(photo, (512, 512), interpolation=cv2.INTER_AREA)
         cv2.putText(photo, "UNGRAY 0123", (20, 480), cv2.FONT_HERSHEY_DUPLEX, 1.2, (255, 255, 255), 2)
-        marked.append(duplicates.look(photo))
+        marked.append(duplicates.signature(photo))
     assert duplicates.copies(marked, distance=8) == []
 
 
@@ -138,7 +138,7 @@ def test_a_watermark_alone_makes_no_copies():
 def test_photos_of_any_size_with_something_to_see_or_nothing_are_known_by_something(size, flat):
     noise = np.random.default_rng(1).integers(0, 256, (*size, 3)).astype(np.uint8)
     photo = np.full((*size, 3), 128, np.uint8) if flat else noise
-    look = duplicates.look(photo)
+    look = duplicates.signature(photo)
     assert len(look.phash) == 16
     assert look.corners.dtype == duplicates.CORNER
     assert flat or min(size) < duplicates.LEAST_SIDE or max(size) > 1000 or len(look.corners)
@@ -146,7 +146,7 @@ def test_photos_of_any_size_with_something_to_see_or_nothing_are_known_by_someth
 
 
 def test_a_photo_without_hash_or_corners_is_like_no_other(looks):
-    unknown = duplicates.Look("", np.empty(0, duplicates.CORNER))
+    unknown = duplicates.Signature("", np.empty(0, duplicates.CORNER))
     assert duplicates.copies([unknown, looks[0], unknown, looks[0]], distance=8) == [(1, 3)]
     assert duplicates.near(["", looks[0].phash, "", looks[0].phash], distance=8) == [(1, 3)]
     assert duplicates.copies([], distance=8) == duplicates.near([], distance=8) == []

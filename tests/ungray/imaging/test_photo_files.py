@@ -48,7 +48,7 @@ def camera():
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
 def test_a_jpeg_of_any_kind_is_read_as_its_gray(mode):
-    photo = photo_files.read(file(Image.fromarray(PHOTO).convert(mode), "JPEG", quality=98))
+    photo = photo_files.read_photo(file(Image.fromarray(PHOTO).convert(mode), "JPEG", quality=98))
     assert (photo.width, photo.height, photo.bits, photo.format) == (150, 100, 8, "jpg")
     assert photo.alpha is None
     assert np.abs(photo.gray / 257 - photo_files.from_array(PHOTO).gray / 257).mean() < 6
@@ -66,7 +66,7 @@ def test_a_jpeg_of_any_kind_is_read_as_its_gray(mode):
     ],
 )
 def test_a_jpeg_has_color_at_full_resolution_unless_the_photo_had_it_at_half(mode, format, options, expected):
-    photo = photo_files.read(file(Image.fromarray(PHOTO).convert(mode), format, **options))
+    photo = photo_files.read_photo(file(Image.fromarray(PHOTO).convert(mode), format, **options))
     rgb = np.dstack([photo.gray // 257] * 3).astype(np.uint8)
     assert JpegImagePlugin.get_sampling(opened(photo_files.encode(photo, rgb, format="jpg"))) == expected
 
@@ -84,14 +84,14 @@ def test_gray_is_the_same_in_bands_of_any_height(monkeypatch, band):
 def test_16_bits_are_read_and_written(format, pixels):
     turned = pixels[..., ::-1] if pixels.ndim == 3 else pixels
     content = cv2.imencode(".png" if format == "PNG" else ".tif", np.ascontiguousarray(turned))[1].tobytes()
-    photo = photo_files.read(content)
+    photo = photo_files.read_photo(content)
     assert photo.bits == 16
     np.testing.assert_array_equal(photo.gray, photo_files.from_array(pixels).gray)
     assert len(np.unique(photo.gray)) > 1000
     for kind in ("png", "tif"):
         again = photo_files.encode(photo, DEEP, format=kind)
-        assert photo_files.read(again).bits == 16
-        np.testing.assert_array_equal(photo_files.read(again).gray, photo_files.from_array(DEEP).gray)
+        assert photo_files.read_photo(again).bits == 16
+        np.testing.assert_array_equal(photo_files.read_photo(again).gray, photo_files.from_array(DEEP).gray)
     written = tifffile.imread(io.BytesIO(photo_files.encode(photo, DEEP, format="tif")))
     np.testing.assert_array_equal(written, DEEP)
     for kind in ("jpg", "webp"):
@@ -110,7 +110,7 @@ def test_alpha_is_kept(format, source):
         image = Image.fromarray(GRAY if source == "LA" else PHOTO)
         image.putalpha(Image.fromarray(alpha))
         content = file(image, "PNG")
-    photo = photo_files.read(content)
+    photo = photo_files.read_photo(content)
     found = opened(photo_files.encode(photo, PHOTO, format=format, quality=100))
     assert found.mode == "RGBA"
     assert np.abs(np.asarray(found)[..., 3].astype(int) - alpha).max() <= (1 if format == "webp" else 0)
@@ -123,7 +123,7 @@ def test_a_jpeg_has_no_alpha_and_gets_white():
 
 def test_alpha_of_16_bits_is_kept():
     deep = np.dstack([DEEP, DEEP[..., 1]])
-    photo = photo_files.read(cv2.imencode(".png", cv2.cvtColor(deep, cv2.COLOR_RGBA2BGRA))[1].tobytes())
+    photo = photo_files.read_photo(cv2.imencode(".png", cv2.cvtColor(deep, cv2.COLOR_RGBA2BGRA))[1].tobytes())
     assert photo.alpha.dtype == np.uint16
     written = cv2.imdecode(
         np.frombuffer(photo_files.encode(photo, DEEP, format="png"), np.uint8), cv2.IMREAD_UNCHANGED
@@ -135,7 +135,7 @@ def test_alpha_of_16_bits_is_kept():
 @pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_exif_data_is_kept_and_the_photo_is_upright_once(source, target):
     content = file(Image.fromarray(PHOTO), source, exif=camera())
-    photo = photo_files.read(content)
+    photo = photo_files.read_photo(content)
     assert (photo.width, photo.height) == (100, 150)
     upright = np.ascontiguousarray(np.rot90(PHOTO, -1))
     assert np.abs(photo.gray / 257 - photo_files.from_array(upright).gray / 257).mean() < 6
@@ -158,8 +158,8 @@ def test_exif_data_is_kept_and_the_photo_is_upright_once(source, target):
 def test_16_bits_are_set_upright_as_8_are(turn):
     exif = Image.Exif()
     exif[Base.Orientation] = turn
-    flat = photo_files.read(file(Image.fromarray(GRAY), "PNG", exif=exif))
-    deep = photo_files.read(file(Image.fromarray(GRAY.astype(np.uint16) * 257), "PNG", exif=exif))
+    flat = photo_files.read_photo(file(Image.fromarray(GRAY), "PNG", exif=exif))
+    deep = photo_files.read_photo(file(Image.fromarray(GRAY.astype(np.uint16) * 257), "PNG", exif=exif))
     assert (flat.bits, deep.bits) == (8, 16)
     np.testing.assert_array_equal(flat.gray, deep.gray)
 
@@ -172,7 +172,7 @@ def test_a_thumbnail_is_dropped():
     content = file(Image.fromarray(PHOTO), "JPEG", exif=b"Exif\0\0" + first + second + thumbnail)
     assert content.count(b"\xff\xd8\xff") == 2
     assert opened(content).getexif().get_ifd(ExifTags.IFD.IFD1)
-    written = photo_files.encode(photo_files.read(content), PHOTO, format="jpg")
+    written = photo_files.encode(photo_files.read_photo(content), PHOTO, format="jpg")
     assert written.count(b"\xff\xd8\xff") == 1
     assert opened(written).getexif()[Base.Software] == "abc"
     assert not opened(written).getexif().get_ifd(ExifTags.IFD.IFD1)
@@ -180,7 +180,7 @@ def test_a_thumbnail_is_dropped():
 
 def test_damaged_exif_data_is_dropped_and_the_photo_read():
     content = file(Image.fromarray(PHOTO), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\x7f" + bytes(40))
-    photo = photo_files.read(content)
+    photo = photo_files.read_photo(content)
     assert photo.width == 150
     assert opened(photo_files.encode(photo, PHOTO, format="jpg")).size == (150, 100)
 
@@ -231,7 +231,7 @@ def exiftool(content, tmp_path, *options):
 @pytest.mark.parametrize("target", ["jpg", "png", "webp", "tif"])
 @pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_xmp_is_kept_but_for_what_is_no_longer_so(tmp_path, source, target):
-    photo = photo_files.read(with_xmp(PACKET, source))
+    photo = photo_files.read_photo(with_xmp(PACKET, source))
     assert (photo.width, photo.height) == (100, 150), "the orientation in XMP counts where EXIF has none"
     written = photo_files.encode(photo, PHOTO.swapaxes(0, 1).copy(), format=target)
     found = opened(written)
@@ -268,7 +268,7 @@ def test_xmp_is_kept_but_for_what_is_no_longer_so(tmp_path, source, target):
     ids=["junk", "other XML", "cut", "nested", "zeros", "entities", "long"],
 )
 def test_xmp_that_is_damaged_or_too_long_for_a_jpeg_is_dropped_and_the_photo_read(packet):
-    photo = photo_files.read(with_xmp(packet, "TIFF"))
+    photo = photo_files.read_photo(with_xmp(packet, "TIFF"))
     for format in ("jpg", "png", "webp", "tif"):
         assert "xmp" not in opened(photo_files.encode(photo, PHOTO, format=format)).info
 
@@ -285,7 +285,7 @@ def test_the_resolution_is_kept_in_exif_and_in_the_files_own_header(tmp_path, so
         turn[Base.Orientation] = 6
         options["exif"] = turn
         across, down = 600, 300
-    photo = photo_files.read(
+    photo = photo_files.read_photo(
         file(Image.fromarray(PHOTO), "JPEG" if source == "turned" else source, **options)
     )
     rgb = np.zeros((photo.height, photo.width, 3), np.uint8)
@@ -309,7 +309,7 @@ def test_a_resolution_in_centimeters_stays_so_in_exif_and_is_one_in_inches_in_th
     exif[Base.XResolution], exif[Base.YResolution], exif[Base.ResolutionUnit] = 100, 100, 3
     found = opened(
         photo_files.encode(
-            photo_files.read(file(Image.fromarray(PHOTO), "WEBP", exif=exif)), PHOTO, format="jpg"
+            photo_files.read_photo(file(Image.fromarray(PHOTO), "WEBP", exif=exif)), PHOTO, format="jpg"
         )
     )
     assert (found.info["jfif_unit"], found.info["jfif_density"]) == (1, (254, 254))
@@ -321,7 +321,7 @@ def test_a_photo_of_no_resolution_gets_none(source):
     exif = Image.Exif()
     exif[Base.Make] = "Agfa"
     for options in ({}, {"exif": exif}):
-        photo = photo_files.read(file(Image.fromarray(PHOTO), source, **options))
+        photo = photo_files.read_photo(file(Image.fromarray(PHOTO), source, **options))
         assert photo.metadata.dpi is None
         assert Base.XResolution not in opened(photo_files.encode(photo, PHOTO, format="png")).getexif()
         assert opened(photo_files.encode(photo, PHOTO, format="jpg")).info["jfif_unit"] == 0
@@ -354,7 +354,7 @@ def test_exif_data_has_the_types_of_the_standard(tmp_path, target):
         Base.ColorSpace: 1,
     }
     exif[ExifTags.IFD.GPSInfo] = {0: b"\2\3\0\0", 1: "N", 2: (48.0, 12.0, 30.0), 27: b"ASCII\0\0\0GPS"}
-    photo = photo_files.read(file(Image.fromarray(PHOTO), "JPEG", exif=exif))
+    photo = photo_files.read_photo(file(Image.fromarray(PHOTO), "JPEG", exif=exif))
     written = photo_files.encode(photo, PHOTO.swapaxes(0, 1).copy(), format=target)
     metadata = exiftool(written, tmp_path, "-validate", "-warning", "-a", "-G4")
     assert not [said for said in metadata.values() if "Non-standard" in str(said)]
@@ -373,7 +373,7 @@ def linear_profile():
 
 
 def test_a_profile_is_converted_before_the_photo_is_gray():
-    bright = photo_files.read(file(Image.fromarray(PHOTO), "PNG", icc_profile=linear_profile())).gray
+    bright = photo_files.read_photo(file(Image.fromarray(PHOTO), "PNG", icc_profile=linear_profile())).gray
     assert bright.mean() > 1.2 * photo_files.from_array(PHOTO).gray.mean()
 
 
@@ -385,9 +385,9 @@ def test_a_profile_counts_with_16_bits_as_with_8(kind):
     more = {"extrasamples": ["unassalpha"]} if kind == "RGBA" else {}
     photometric = "minisblack" if kind == "gray" else "rgb"
     tifffile.imwrite(stream, deep, photometric=photometric, iccprofile=linear, **more)
-    photo = photo_files.read(stream.getvalue())
+    photo = photo_files.read_photo(stream.getvalue())
     shallow = Image.fromarray((deep // 257).astype(np.uint8)).convert("RGB")
-    expected = photo_files.read(file(shallow, "PNG", icc_profile=linear)).gray
+    expected = photo_files.read_photo(file(shallow, "PNG", icc_profile=linear)).gray
     assert photo.bits == 16
     assert np.abs(photo.gray.astype(int) - expected).mean() < 257
     assert len(np.unique(photo.gray)) > 1.5 * len(np.unique(expected)), "with all of its 16 bits"
@@ -402,13 +402,13 @@ def test_a_profile_that_is_damaged_or_for_other_photos_changes_nothing():
     for profile in (b"no profile", bytes(gray_only), linear_profile()[:200]):
         stream = io.BytesIO()
         tifffile.imwrite(stream, DEEP, photometric="rgb", iccprofile=profile)
-        np.testing.assert_array_equal(photo_files.read(stream.getvalue()).gray, plain)
+        np.testing.assert_array_equal(photo_files.read_photo(stream.getvalue()).gray, plain)
 
 
 @pytest.mark.parametrize("content", [b"", b"no photo", file(Image.fromarray(PHOTO), "PNG")[:3000]])
 def test_what_is_no_photo_is_refused(content):
     with pytest.raises(PhotoError):
-        photo_files.read(content)
+        photo_files.read_photo(content)
 
 
 def test_a_format_that_cannot_hold_the_photo_says_so():

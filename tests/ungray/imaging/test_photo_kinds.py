@@ -84,7 +84,7 @@ def gray_level(rgb):
 
 def assert_same_gray(path, rgb, *, most=1):
     """What colorize reads has the lightness of rgb, to one level of 8 bits."""
-    photo = photo_files.read(path if isinstance(path, bytes) else path.read_bytes())
+    photo = photo_files.read_photo(path if isinstance(path, bytes) else path.read_bytes())
     assert (photo.height, photo.width) == rgb.shape[:2]
     off = np.abs(photo.gray / 257 - gray_level(rgb))
     if photo.alpha is not None:  # rgb is on white
@@ -197,7 +197,7 @@ def test_tones_of_16_bits_are_those_of_their_profiles_formula(name, light):
     for kind in ["minisblack"] if name.startswith("Gray") else stored:
         written = io.BytesIO()
         tifffile.imwrite(written, stored[kind], photometric=kind, iccprofile=profile(name).read_bytes())
-        assert np.abs(photo_files.read(written.getvalue()).gray / 257 - expected).max() <= 0.1
+        assert np.abs(photo_files.read_photo(written.getvalue()).gray / 257 - expected).max() <= 0.1
 
 
 def display_p3():
@@ -372,7 +372,7 @@ def test_a_scan_written_by_tifffile_is_the_scene(tmp_path, dtype, planar, option
     stored = np.ascontiguousarray(np.moveaxis(stored, 2, 0)) if planar == "separate" else stored
     tifffile.imwrite(tmp_path / "a.tif", stored, photometric="rgb", planarconfig=planar, **options)
     assert np.array_equal(read_by_both(tmp_path / "a.tif"), SCENE)
-    assert photo_files.read((tmp_path / "a.tif").read_bytes()).bits == 8 * stored.itemsize
+    assert photo_files.read_photo((tmp_path / "a.tif").read_bytes()).bits == 8 * stored.itemsize
 
 
 WHITE_IS_ZERO = ["-define", "quantum:polarity=min-is-white"]
@@ -445,7 +445,7 @@ def test_alpha_is_laid_on_white_and_a_palette_has_its_colors(make, tmp_path, nam
     else:
         path = make(name, *arguments)
     assert_same_colors(read_by_both(path), by_magick(path), mean=0.6, p99=1.5)
-    photo = photo_files.read(path.read_bytes())
+    photo = photo_files.read_photo(path.read_bytes())
     if photo.alpha is not None:
         # Where hardly anything is left of colors multiplied by alpha, 8 bits tell no more.
         seen = photo.alpha > 0.7 * photo.alpha.max()
@@ -473,7 +473,7 @@ def test_a_gray_tone_of_16_bits_marked_as_transparent_comes_out_white():
     expected = ((gray.astype(int) + 128) // 257).astype(np.uint8)
     expected[:, 9] = 255
     assert np.array_equal(read, expected)
-    photo = photo_files.read(content[:at] + chunk + content[at:])
+    photo = photo_files.read_photo(content[:at] + chunk + content[at:])
     assert photo.bits == 16
     assert np.array_equal(photo.gray, gray)
     assert np.array_equal(photo.alpha == 0, gray == gray[0, 9])
@@ -495,7 +495,7 @@ def test_a_fourth_channel_is_taken_for_what_the_file_says_it_is(tmp_path, kind, 
         planarconfig=planar,
         extrasamples=[kind],
     )
-    photo = photo_files.read((tmp_path / "a.tif").read_bytes())
+    photo = photo_files.read_photo((tmp_path / "a.tif").read_bytes())
     assert np.abs(photo.gray / 257 - gray_level(SCENE)).max() <= (2.1 if dtype == np.uint8 else 0.1)
     if kind == "unspecified":  # of infrared, as scanners give it
         assert photo.alpha is None
@@ -508,7 +508,7 @@ def test_a_tiff_of_16_bits_in_any_compression_is_read_in_silence(tmp_path, capfd
         tifffile.imwrite(
             tmp_path / "a.tif", SCENE.astype(np.uint16) * 257, photometric="rgb", compression=compression
         )
-        assert photo_files.read((tmp_path / "a.tif").read_bytes()).bits == 16
+        assert photo_files.read_photo((tmp_path / "a.tif").read_bytes()).bits == 16
     assert capfd.readouterr().err == ""
 
 
@@ -563,7 +563,7 @@ def test_a_tiff_of_a_kind_that_is_not_read_says_what_it_is(options, words):
         directory[tag] = value
     written = io.BytesIO()
     directory.save(written)
-    for read in (read_rgb, photo_files.read):
+    for read in (read_rgb, photo_files.read_photo):
         with pytest.raises(PhotoError, match=words):
             read(written.getvalue() + bytes(64 * samples))
 
@@ -579,7 +579,7 @@ def test_a_tiff_of_a_kind_that_is_not_read_says_what_it_is(options, words):
 )
 def test_numbers_whose_white_cannot_be_told_are_refused_not_guessed(tmp_path, pixels, words):
     tifffile.imwrite(tmp_path / "a.tif", pixels)
-    for read in (read_rgb, lambda path: photo_files.read(path.read_bytes())):
+    for read in (read_rgb, lambda path: photo_files.read_photo(path.read_bytes())):
         with pytest.raises(PhotoError, match=words):
             read(tmp_path / "a.tif")
 

@@ -51,7 +51,8 @@ def off(content, expected):
     expected = np.dstack([expected] * 3) if expected.ndim == 2 else expected
     assert read.shape == expected.shape
     gray = np.abs(
-        photo_files.read(content).gray / 257 - photo_files.from_array(expected.astype(np.uint8)).gray / 257
+        photo_files.read_photo(content).gray / 257
+        - photo_files.from_array(expected.astype(np.uint8)).gray / 257
     )
     return max(np.abs(read - expected).max(), gray.max())
 
@@ -107,12 +108,12 @@ def test_a_jpeg_without_its_end_is_read_and_one_without_some_pixels_is_not(progr
     content = saved(SCENE, "JPEG", progressive=progressive)
     for whole in (content[:-1], content[:-2], content + b"junk", content[:-2] + b"\0\0" + content[-2:]):
         assert np.array_equal(read_rgb(whole), read_rgb(content))
-        assert np.array_equal(photo_files.read(whole).gray, photo_files.read(content).gray)
+        assert np.array_equal(photo_files.read_photo(whole).gray, photo_files.read_photo(content).gray)
     flipped = bytearray(content)
     flipped[len(content) // 2] ^= 0x55
     flipped[len(content) // 2 + 1] ^= 0xFF
     for cut in (content[: len(content) * 3 // 10] + b"\xff\xd9", content[:-30] + b"\xff\xd9"):
-        for read in (read_rgb, photo_files.read):
+        for read in (read_rgb, photo_files.read_photo):
             with pytest.raises(PhotoError, match="damaged"):
                 read(cut)
         with pytest.raises(PhotoError, match="damaged"):
@@ -130,7 +131,7 @@ def test_a_png_without_its_end_or_with_a_damaged_text_is_read_and_with_damaged_p
         assert off(whole, SCENE) <= 1
     broken = bytearray(content)
     broken[content.index(b"IDAT") + 2000] ^= 1
-    for read in (read_rgb, photo_files.read):
+    for read in (read_rgb, photo_files.read_photo):
         with pytest.raises(PhotoError, match="damaged"):
             read(bytes(broken))
 
@@ -145,7 +146,7 @@ def test_damaged_exif_data_are_left_out_by_all_readers_of_all_kinds(kind, exif):
         assert kind == "AVIF", "which is not written with the longer one"
         return
     assert read_rgb(content).shape == SCENE.shape
-    assert photo_files.read(content).gray.shape == SCENE.shape[:2]
+    assert photo_files.read_photo(content).gray.shape == SCENE.shape[:2]
     assert not measure_of(content).damage
 
 
@@ -172,11 +173,11 @@ def test_the_gamma_of_a_png_counts_where_it_has_no_profile(gray, bits):
     linear = with_chunk(content, b"gAMA", struct.pack(">I", 100_000))
     y = ramp / 255
     expected = 255 * np.where(y > 0.0031308, 1.055 * y ** (1 / 2.4) - 0.055, 12.92 * y)
-    assert np.abs(photo_files.read(linear).gray / 257 - expected).max() <= 1
+    assert np.abs(photo_files.read_photo(linear).gray / 257 - expected).max() <= 1
     assert np.abs(read_rgb(linear)[..., 1] - expected).max() <= 1
     usual = with_chunk(content, b"gAMA", struct.pack(">I", 45_455))
     for same in (usual, with_chunk(linear, b"sRGB", b"\0")):
-        assert np.array_equal(photo_files.read(same).gray, photo_files.read(content).gray)
+        assert np.array_equal(photo_files.read_photo(same).gray, photo_files.read_photo(content).gray)
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     if not gray:
         tagged = with_chunk(linear, b"iCCP", b"x\0\0" + zlib.compress(profile))
@@ -196,7 +197,7 @@ def test_a_tone_marked_as_transparent_is_so_in_gray_of_few_bits(bits):
         chunk(b"IDAT", zlib.compress(rows)),
     ]
     content = b"\x89PNG\r\n\x1a\n" + b"".join(parts) + chunk(b"IEND", b"")
-    photo = photo_files.read(content)
+    photo = photo_files.read_photo(content)
     assert np.array_equal(photo.alpha == 0, tones == 1)
     assert np.array_equal(photo.gray, tones.astype(int) * 65535 // (levels - 1))
     assert (read_rgb(content)[tones == 1] == 255).all()
@@ -223,7 +224,7 @@ def test_gray_and_alpha_are_told_apart_in_pixels_or_planes(planar, dtype, kind):
     stored = gray if kind == "unassalpha" else (gray / top * alpha + 0.5).astype(dtype)
     both = np.stack([stored, alpha], axis=2 if planar == "contig" else 0)
     content = tiff(both, photometric="minisblack", planarconfig=planar, extrasamples=[kind])
-    photo = photo_files.read(content)
+    photo = photo_files.read_photo(content)
     assert photo.bits == 8 * np.dtype(dtype).itemsize
     assert np.array_equal(photo.alpha, alpha)
     assert np.abs(photo.gray / 257 - SCENE[..., 1]).max() <= (0 if kind == "unassalpha" else 1.1)
@@ -232,7 +233,7 @@ def test_gray_and_alpha_are_told_apart_in_pixels_or_planes(planar, dtype, kind):
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_highlights_of_a_floating_point_photo_are_drawn_nearer_not_cut(dtype):
     light = np.concatenate([np.linspace(0, 0.79, 300), np.linspace(1, 4, 100)]).astype(dtype)
-    gray = photo_files.read(tiff(np.tile(light, (8, 1)), photometric="minisblack")).gray[0].astype(int)
+    gray = photo_files.read_photo(tiff(np.tile(light, (8, 1)), photometric="minisblack")).gray[0].astype(int)
     assert (np.diff(gray) >= 0).all()
     assert len(np.unique(gray[300:])) > 90
     assert np.abs(gray[:300] / 65535 - light[:300]).max() < 1e-3
@@ -247,7 +248,7 @@ def test_the_full_photo_is_taken_where_a_smaller_copy_stands_first():
     content = written.getvalue()
     assert probe(content) == ("TIFF", 160, 120)
     assert off(content, SCENE) == 0
-    assert photo_files.read(content).pages == 1
+    assert photo_files.read_photo(content).pages == 1
 
 
 def test_the_full_photo_is_taken_where_it_lies_below_its_smaller_copy():
@@ -267,7 +268,7 @@ def test_a_tiff_of_more_than_8_bits_packed_has_its_tones(bits, channels):
     ]
     packed = np.packbits(rows.reshape(120, -1), axis=1).tobytes()
     content = with_directory(packed, 258, (bits,) * channels, photometric=2 if channels == 3 else 1)
-    photo = photo_files.read(content)
+    photo = photo_files.read_photo(content)
     assert photo.bits == 16
     assert off(content, SCENE if channels == 3 else SCENE[..., 0]) <= 1
 
@@ -308,7 +309,7 @@ def test_lab_of_8_and_16_bits_has_its_colors(kind, bits):
     stored = stored.astype("u1" if bits == 8 else "<u2")
     content = with_directory(stored.tobytes(), 258, (bits,) * 3, photometric=kind)
     assert np.abs(read_rgb(content).astype(int) - SCENE).mean() <= (1.5 if bits == 8 else 0.6)
-    assert photo_files.read(content).bits == bits
+    assert photo_files.read_photo(content).bits == bits
 
 
 @pytest.mark.parametrize(
@@ -342,7 +343,7 @@ def test_a_bigtiff_of_either_byte_order_is_read(byteorder, pixels):
 def test_32_bits_are_taken_at_16():
     content = tiff(DEEP.astype(np.uint32) * 65537, photometric="rgb")
     assert off(content, SCENE) < 0.01
-    assert photo_files.read(content).bits == 16
+    assert photo_files.read_photo(content).bits == 16
 
 
 # ---- pages
@@ -359,15 +360,15 @@ def scans(*, count=3):
 
 def test_each_page_of_a_tiff_can_be_read():
     for page in range(3):
-        photo = photo_files.read(scans(), page)
+        photo = photo_files.read_photo(scans(), page)
         assert (photo.pages, photo.width) == (3, 160)
         assert np.array_equal(photo.gray, photo_files.from_array(np.roll(SCENE, 20 * page, axis=1)).gray)
     with pytest.raises(PhotoError, match="has 3 pages, and this would be number 4"):
-        photo_files.read(scans(), 3)
+        photo_files.read_photo(scans(), 3)
 
 
 def test_pages_are_written_as_one_tiff_with_what_is_said_of_each():
-    pages = [photo_files.read(scans(), page) for page in range(3)]
+    pages = [photo_files.read_photo(scans(), page) for page in range(3)]
     colors = [np.roll(SCENE, 20 * page, axis=1) for page in range(3)]
     content = photo_files.encode_pages(zip(pages, colors, strict=True))
     with tifffile.TiffFile(io.BytesIO(content)) as file:
@@ -403,19 +404,19 @@ def test_a_photo_of_a_newer_kind_is_the_scene(kind, options, suffix):
     content = saved(SCENE, kind, **options)
     assert probe(content) == (kind, 160, 120)
     assert off(content, SCENE) <= (6 if kind == "AVIF" else 1)
-    assert photo_files.read(content).format == suffix
+    assert photo_files.read_photo(content).format == suffix
 
 
 @pytest.mark.parametrize("kind", ["AVIF", "HEIF", "JXL"])
 def test_alpha_of_a_newer_kind_is_kept(kind):
     alpha = np.tile(np.linspace(0, 255, 160).astype(np.uint8), (120, 1))
     content = saved(np.dstack([SCENE, alpha]), kind, **({"lossless": True} if kind == "JXL" else {}))
-    assert np.abs(photo_files.read(content).alpha.astype(int) - alpha).max() <= 3
+    assert np.abs(photo_files.read_photo(content).alpha.astype(int) - alpha).max() <= 3
 
 
 @pytest.mark.parametrize("kind", ["AVIF", "JXL"])
 def test_exif_data_of_a_newer_kind_are_kept(kind):
-    photo = photo_files.read(saved(SCENE, kind, **turned(kind)))
+    photo = photo_files.read_photo(saved(SCENE, kind, **turned(kind)))
     exif = Image.Exif()
     exif.load(photo.metadata.exif)
     assert exif[ExifTags.Base.Make] == "Agfa"
@@ -432,7 +433,7 @@ def test_a_heic_is_turned_once():
 
 @pytest.mark.parametrize("pixels", [DEEP, DEEP[..., 1].copy()], ids=["rgb", "gray"])
 def test_16_bits_of_jpeg_xl_are_kept(pixels):
-    photo = photo_files.read(
+    photo = photo_files.read_photo(
         imagecodecs.jpegxl_encode(pixels, lossless=True, photometric="rgb" if pixels.ndim > 2 else "gray")
     )
     assert photo.bits == 16
@@ -473,10 +474,10 @@ def test_a_psd_is_the_scene(packed):
 def test_a_fourth_channel_of_a_psd_is_a_selection_unless_its_layers_say_it_is_transparency():
     content = made.photoshop(packed=False)
     four = content[:12] + struct.pack(">H", 4) + content[14:] + np.zeros((120, 160), np.uint8).tobytes()
-    assert photo_files.read(four).alpha is None
+    assert photo_files.read_photo(four).alpha is None
     layers = struct.pack(">IIh", 10, 2, -1) + bytes(4)
     seen = four[:34] + layers + four[38:]
-    assert not photo_files.read(seen).alpha.any()
+    assert not photo_files.read_photo(seen).alpha.any()
 
 
 def test_a_psd_of_16_bits_says_what_it_is():
@@ -513,7 +514,7 @@ def test_a_raw_file_of_a_camera_is_developed():
     assert probe(negative()) == ("RAW", 160, 120)
     read = read_rgb(negative())
     assert np.corrcoef(read.ravel(), SCENE.ravel())[0, 1] > 0.97
-    photo = photo_files.read(negative())
+    photo = photo_files.read_photo(negative())
     assert (photo.bits, photo.format, photo.metadata.exif is not None) == (16, "raw", True)
     with pytest.raises(PhotoError, match="damaged"):
         read_rgb(negative()[:20000])
@@ -522,7 +523,7 @@ def test_a_raw_file_of_a_camera_is_developed():
 def test_a_raw_file_says_what_reads_it_where_rawpy_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "rawpy", None)
     with pytest.raises(PhotoError, match=r"raw file; `pip install ungray\[raw\]` reads it"):
-        raw.read(negative())
+        raw.decode(negative())
     with pytest.raises(PhotoError, match="raw file"):
         probe(negative())
 

@@ -22,7 +22,7 @@ def boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         at = end
 
 
-def said_by_jpeg2000(content: bytes) -> tuple[bytes | None, bytes | None]:
+def jpeg2000_metadata(content: bytes) -> tuple[bytes | None, bytes | None]:
     """Return the ICC profile and the XMP of a JPEG 2000 file; None for what it does not have."""
     profile = xmp = None
     for kind, inside in boxes(content):

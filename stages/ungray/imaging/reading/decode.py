@@ -14,7 +14,7 @@ from PIL import Image, ImageFile, JpegImagePlugin, PsdImagePlugin, UnidentifiedI
 from ungray.imaging import structure
 from ungray.imaging.reading import boxes, jpeg, jxl, png, profiles, raw, tiff
 from ungray.imaging.reading.formats import NAMES, PhotoError, check_pixels, damaged, format_of
-from ungray.imaging.reading.raster import Pixels, Raster, said, upright
+from ungray.imaging.reading.raster import Pixels, Raster, exif_and_orientation, upright
 
 RISKY = ("AVIF", "HEIF", "JPEG2000", "JXL", "PSD", "RAW")
 """Kinds whose decoders are new or rarely used: they run in a process of their own, in case they crash."""
@@ -34,7 +34,7 @@ def probe(content: bytes) -> tuple[str, int, int]:
     try:
         kind = _kind(content)
         if kind == "TIFF":
-            directory = tiff.look(content)
+            directory = tiff.find_page(content)
             width, height = directory.imagewidth, directory.imagelength
         elif kind == "JXL":
             width, height = jxl.dimensions(content)
@@ -70,13 +70,13 @@ def decode(content: bytes, page: int = 0) -> Raster:
             if not decoding.serving:
                 return decoding.limited(partial(decode, page=page), content)
         if kind == "TIFF":
-            return tiff.read(content, page)
+            return tiff.decode(content, page)
         if page:
             raise PhotoError("has no further pages")
         if kind == "JXL":
-            return jxl.read(content)
+            return jxl.decode(content)
         if kind == "RAW":
-            return raw.read(content)
+            return raw.decode(content)
         return _by_pillow(content, kind)
     except PhotoError:
         raise
@@ -140,12 +140,12 @@ def _by_pillow(content: bytes, kind: str) -> Raster:
                 image.fp = io.BytesIO(content + jpeg.END)
             image.load()
             mode, colors, alpha = _pixels(image, content)
-        exif, orientation = said(image)
+        exif, orientation = exif_and_orientation(image)
         info = image.info
         if kind == "PSD":
-            exif, orientation, info["xmp"] = _said_by_photoshop(image)
+            exif, orientation, info["xmp"] = _photoshop_metadata(image)
         if kind == "JPEG2000":
-            image.info["icc_profile"], image.info["xmp"] = boxes.said_by_jpeg2000(content)
+            image.info["icc_profile"], image.info["xmp"] = boxes.jpeg2000_metadata(content)
         if kind == "HEIF":
             orientation = 1  # its decoder sets it upright
         return Raster(
@@ -226,7 +226,7 @@ def _own_dpi(image: Image.Image) -> tuple[Any, Any] | None:
     return given if isinstance(given, tuple) and len(given) == 2 else None
 
 
-def _said_by_photoshop(image: Image.Image) -> tuple[Image.Exif, int, bytes | None]:
+def _photoshop_metadata(image: Image.Image) -> tuple[Image.Exif, int, bytes | None]:
     """Return EXIF data, orientation and XMP of a PSD, which are among its resources."""
     resources = {number: data for number, _, data in image.resources}  # type: ignore[attr-defined]
     shell = Image.new("L", (1, 1))
@@ -234,7 +234,7 @@ def _said_by_photoshop(image: Image.Image) -> tuple[Image.Exif, int, bytes | Non
         shell.info["exif"] = resources[1058]
     if 1060 in resources:
         shell.info["xmp"] = resources[1060]
-    exif, orientation = said(shell)
+    exif, orientation = exif_and_orientation(shell)
     return exif, orientation, resources.get(1060)
 
 

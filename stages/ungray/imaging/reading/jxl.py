@@ -10,7 +10,7 @@ from PIL import Image
 
 from ungray.imaging.reading.boxes import boxes
 from ungray.imaging.reading.formats import PhotoError, check_pixels
-from ungray.imaging.reading.raster import Raster, said, upright
+from ungray.imaging.reading.raster import Raster, exif_and_orientation, upright
 
 MARK = b"\xff\x0a"
 
@@ -69,7 +69,7 @@ def _preview_size(bits: _Bits) -> None:
         side()
 
 
-def read(content: bytes) -> Raster:
+def decode(content: bytes) -> Raster:
     """Return the photo in a file, the first picture of an animation.
 
     Raises:
@@ -86,7 +86,7 @@ def read(content: bytes) -> Raster:
     found = found[..., None] if found.ndim == 2 else found
     channels = 3 if found.shape[2] > 2 else 1
     with Image.open(io.BytesIO(content), formats=["JXL"]) as image:
-        exif, orientation = said(image)
+        exif, orientation = exif_and_orientation(image)
         profile = image.info.get("icc_profile")
         if not getattr(image, "jpeg", False):
             orientation = 1  # its decoder sets it upright

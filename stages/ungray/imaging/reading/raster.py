@@ -60,7 +60,7 @@ def upright(pixels: Any, orientation: int) -> Any:
     return pixels if turn is None or pixels is None else turn(pixels)
 
 
-def said(image: Image.Image) -> tuple[Image.Exif, int]:
+def exif_and_orientation(image: Image.Image) -> tuple[Image.Exif, int]:
     """Return the EXIF data of an image and its orientation; if they are damaged, empty data and 1.
 
     Pillow looks for the orientation in XMP if the EXIF data have none.

@@ -22,7 +22,7 @@ def dimensions(content: bytes) -> tuple[int, int]:
         return (sizes.height, sizes.width) if sizes.flip in (5, 6) else (sizes.width, sizes.height)
 
 
-def read(content: bytes) -> Raster:
+def decode(content: bytes) -> Raster:
     """Return the photo in a camera file, upright, in 16-bit sRGB, with the camera's white balance.
 
     Raises:

@@ -14,7 +14,7 @@ from tifffile import COMPRESSION, PHOTOMETRIC, TIFF, TiffFile, TiffPage
 
 from ungray.imaging.reading import jpeg, profiles
 from ungray.imaging.reading.formats import PhotoError, check_pixels
-from ungray.imaging.reading.raster import Pixels, Raster, said, to_8_bits, upright
+from ungray.imaging.reading.raster import Pixels, Raster, exif_and_orientation, to_8_bits, upright
 from ungray.system.limits import MAX_BYTES
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its messages on odd tags are of no use to users
@@ -58,7 +58,7 @@ RISKY = (
 """Parts of the names of compressions whose decoders are less well tested than the old ones."""
 
 
-def look(content: bytes, page: int = 0) -> TiffPage:
+def find_page(content: bytes, page: int = 0) -> TiffPage:
     """Return the directory of the photo that is page ``page`` of a TIFF, counted from 0.
 
     Pages are the directories, in the chain and below it, that are marked neither as a smaller copy nor as a
@@ -74,7 +74,7 @@ def look(content: bytes, page: int = 0) -> TiffPage:
 
 
 def pages(content: bytes) -> list[TiffPage]:
-    """Return the directories of the photos in a TIFF, see :func:`look`.
+    """Return the directories of the photos in a TIFF, see :func:`find_page`.
 
     Raises:
         PhotoError: there is none, or the structure is damaged.
@@ -116,8 +116,8 @@ def is_risky(content: bytes) -> bool:
     )
 
 
-def read(content: bytes, page: int = 0) -> Raster:
-    """Return page ``page`` of a TIFF; see :func:`look`.
+def decode(content: bytes, page: int = 0) -> Raster:
+    """Return page ``page`` of a TIFF; see :func:`find_page`.
 
     Floating-point photos are in 0..1; light above 1 is rolled off to below 1. More than 8 bits give 16.
 
@@ -125,12 +125,12 @@ def read(content: bytes, page: int = 0) -> Raster:
         PhotoError: it is of an unsupported kind, has too many pixels, or pixels are missing or damaged.
         Exception: any kind of the decoders, for damaged data.
     """
-    directory, count = look(content, page), len(pages(content))
+    directory, count = find_page(content, page), len(pages(content))
     check_pixels(directory.imagewidth, directory.imagelength)
     _check_kind(directory)
     samples = _samples(directory, content)
     mode, colors, alpha = _colors(directory, samples)
-    exif, orientation, xmp = _said(directory, content)
+    exif, orientation, xmp = _metadata(directory, content)
     profile = directory.tags.valueof(34675)
     return Raster(
         format="TIFF",
@@ -378,7 +378,7 @@ def _divided(colors: Pixels, alpha: Pixels) -> Pixels:
     return divided
 
 
-def _said(directory: TiffPage, content: bytes) -> tuple[Image.Exif, int, bytes | None]:
+def _metadata(directory: TiffPage, content: bytes) -> tuple[Image.Exif, int, bytes | None]:
     """Return EXIF data, orientation and XMP of a directory."""
     xmp = directory.tags.valueof(700)
     shell = Image.new("L", (1, 1))
@@ -393,7 +393,7 @@ def _said(directory: TiffPage, content: bytes) -> tuple[Image.Exif, int, bytes |
         except Exception:  # damaged EXIF data raises anything
             exif = Image.Exif()
     if not isinstance(orientation, int):
-        _, orientation = said(shell)  # XMP's
+        _, orientation = exif_and_orientation(shell)  # XMP's
     return exif, orientation, xmp
 
 
