@@ -41,7 +41,7 @@ from ungray.errors import ArgumentError, UngrayError
 from ungray.hints import Hint, drawn
 from ungray.imaging import encoding, photo_files
 from ungray.imaging.color import Float
-from ungray.imaging.prediction import BATCH, Prediction, Vivid, predict
+from ungray.imaging.prediction import BATCH, Memory, Prediction, Vivid, predict
 from ungray.imaging.propagation import Propagation, State
 from ungray.imaging.restoration import restored, restoring
 from ungray.imaging.upsampling import small_copy, small_size
@@ -308,10 +308,18 @@ class Colorizer:
         )
 
     def predict(
-        self, photo: Image.Image | NDArray[Any] | photo_files.Photo, *, hints: Sequence[Hint] = ()
+        self,
+        photo: Image.Image | NDArray[Any] | photo_files.Photo,
+        *,
+        hints: Sequence[Hint] = (),
+        memory: Memory | None = None,
     ) -> Prediction:
-        """Predict the colors of one photo; see :meth:`Prediction.render`."""
-        return self.predict_batch([photo], hints=[hints])[0]
+        """Predict the colors of one photo; see :meth:`Prediction.render`.
+
+        Who predicts them again and again with other hints gives a ``memory``, one for each photo and model:
+        then one run of the network is enough for each. The colors are the same.
+        """
+        return self._predicted([photo], [hints], memory)[0]
 
     def predict_batch(
         self,
@@ -323,6 +331,14 @@ class Colorizer:
 
         ``hints`` has one sequence per photo; see :meth:`colorize`.
         """
+        return self._predicted(photos, hints)
+
+    def _predicted(
+        self,
+        photos: Iterable[Image.Image | NDArray[Any] | photo_files.Photo],
+        hints: Iterable[Sequence[Hint]] | None,
+        memory: Memory | None = None,
+    ) -> list[Prediction]:
         taken = [_photo(photo) for photo in photos]
         told = [tuple(some) for some in hints] if hints is not None else [()] * len(taken)
         predictions = predict(
@@ -331,6 +347,7 @@ class Colorizer:
             working_size=self._engine.working_size,
             multiple=self._engine.multiple,
             hints=self._drawn(taken, told),
+            memory=memory,
         )
         return [
             replace(prediction, vivid=self.vivid, known=_colored(some))

@@ -1,5 +1,7 @@
 """Hints from Python: places and colors, alike in both engines, and clear words where they can't be."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from ungray.errors import ArgumentError
 from ungray.hints import Hint, drawn
 from ungray.imaging import spreading
 from ungray.imaging.color import rgb_to_lab
+from ungray.imaging.prediction import Memory
 from ungray.imaging.spreading import corrected
 
 
@@ -55,6 +58,32 @@ def test_hints_change_the_photo_and_each_photo_has_its_own(model, photo, engine)
         assert np.abs(one.astype(int) - other).max() <= 1
     strong = colorizer.predict(photo, hints=red).render(saturation=1.0)
     assert (strong == hinted).all()
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnxruntime"])
+def test_each_further_set_of_hints_runs_the_network_once_and_gives_the_same_colors(model, photo, engine):
+    colorizer = Colorizer.load(model, engine=engine)
+    network, runs = colorizer._engine.run, []
+
+    def counted(lightness, hints=None):
+        runs.append(len(lightness))
+        return network(lightness, hints)
+
+    asked = Colorizer(dataclasses.replace(colorizer._engine, run=counted))
+    memory = Memory()
+    weak = [Hint(8, 8, "#2233aa", weight=0.5)]
+    red, green = Hint(50, 40, "#ff0000"), Hint(70, 60, "#22aa33")
+    for hints, needed in (
+        ([], 1), ([red], 1), ([red, green], 1), ([], 0), (weak, 1), ([*weak, red], 1), ([*weak, green], 1)
+    ):  # fmt: skip
+        runs.clear()
+        found = asked.predict(photo, hints=hints, memory=memory).render()
+        assert runs == [1] * needed, hints
+        assert np.array_equal(found, colorizer.colorize(photo, hints=hints)), hints
+    other = np.rot90(photo, 2).copy()
+    assert np.array_equal(
+        asked.predict(other, hints=[red], memory=memory).render(), colorizer.colorize(other, hints=[red])
+    ), "the memory of another photo is of no use, and does no harm"
 
 
 def test_both_engines_take_hints_alike(model, photo):

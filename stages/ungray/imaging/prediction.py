@@ -7,7 +7,7 @@ the lightness stays; see :mod:`ungray.imaging.upsampling`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import cv2
@@ -18,7 +18,7 @@ from ungray.errors import ArgumentError, is_number
 from ungray.imaging.borders import Border
 from ungray.imaging.color import Float, PredictAb
 from ungray.imaging.photo_files import Photo
-from ungray.imaging.restoration import restoring
+from ungray.imaging.restoration import restored, restoring
 from ungray.imaging.spreading import corrected, doubtful
 from ungray.imaging.upsampling import apply_color, guided_fit, small_copy
 
@@ -105,6 +105,43 @@ class Prediction:
         )
 
 
+@dataclass
+class Memory:
+    """What need not be found again when one photo is colored again and again with other hints.
+
+    That is the photo :func:`~ungray.imaging.restoration.restored`, and the network's last answer without
+    hints of weight 1, which is half of what :func:`with_hints` asks for. Answers are the same to the last
+    bit as without it. It takes about 1 MB for a working size of 128 pixels.
+    """
+
+    _lightness: Float | None = field(default=None, init=False)
+    _restored: Float = field(init=False)
+    _answers: list[tuple[Float, Float]] = field(default_factory=list, init=False)
+    """At most one, with its hints."""
+
+    def remembering(self, predict_ab: PredictAb) -> PredictAb:
+        """Return ``predict_ab`` with the photos that it sees restored, which is not asked the same again."""
+
+        def asked(lightness: Float, hints: Float | None = None, /) -> Float:
+            if len(lightness) != 1:
+                return restoring(predict_ab)(lightness, hints)
+            if self._lightness is None or not np.array_equal(lightness, self._lightness):
+                self._lightness, self._restored = lightness.copy(), restored(lightness[0, 0])[None, None]
+                self._answers.clear()
+            if hints is not None and (doubtful(hints[0]) != hints[0]).any():
+                return predict_ab(self._restored, hints)
+            _, _, height, width = lightness.shape
+            known = np.zeros((1, 3, height, width), np.float32) if hints is None else hints
+            for before, answer in self._answers:
+                if np.array_equal(known, before):
+                    return answer
+            answer = predict_ab(self._restored, hints)
+            self._answers[:] = [(known.copy(), answer)]
+            return answer
+
+        return asked
+
+
 def predict(
     photos: Sequence[Photo],
     predict_ab: PredictAb,
@@ -112,6 +149,7 @@ def predict(
     working_size: int,
     multiple: int,
     hints: Sequence[Float] | None = None,
+    memory: Memory | None = None,
 ) -> list[Prediction]:
     """Predict the colors of photos; photos of one shape share runs of the network.
 
@@ -123,12 +161,13 @@ def predict(
         multiple: both sides of the input are multiples of this.
         hints: one array per photo, float32 (3, small height, small width), see :func:`ungray.hints.drawn`;
             None if nothing is known of any.
+        memory: of the photo, if there is one only and it will be asked about again.
     """
     copies = [small_copy(photo.gray, short_side=working_size, multiple=multiple) for photo in photos]
     shapes: dict[tuple[int, ...], list[int]] = {}
     for number, copy in enumerate(copies):
         shapes.setdefault(copy.shape, []).append(number)
-    asked = restoring(predict_ab)
+    asked = restoring(predict_ab) if memory is None else memory.remembering(predict_ab)
     found: dict[int, Prediction] = {}
     for numbers in shapes.values():
         for start in range(0, len(numbers), BATCH):
@@ -157,11 +196,9 @@ def with_hints(lightness: Float, hints: Float, predict_ab: PredictAb) -> Float:
         predict_ab: the network.
     """
     unsure = np.stack([doubtful(known) for known in hints])
-    if (unsure == hints).all():
-        answers = predict_ab(lightness, hints)
-    else:
-        both = predict_ab(np.concatenate([lightness, lightness]), np.concatenate([hints, unsure]))
-        answers = both.reshape(2, *both[: len(hints)].shape).mean(axis=0)
+    answers = predict_ab(lightness, hints)
+    if (unsure != hints).any():
+        answers = np.float32(0.5) * (answers + predict_ab(lightness, unsure))
     return np.stack(
         [
             corrected(copy[0], answer.transpose(1, 2, 0), known).transpose(2, 0, 1)

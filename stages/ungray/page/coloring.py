@@ -1,8 +1,8 @@
 """What the page's workers do with a visitor's photo: a small copy to display, the full size to download.
 
 Every function here runs in a worker; see :mod:`ungray.page.workers`. A worker keeps the small copies of
-recent photos and their predictions, so that another saturation or another hint is answered without decoding
-the photo again.
+recent photos and their predictions, so that another saturation is answered without the network, and another
+hint with one run of it, without decoding the photo again.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from ungray.errors import UngrayError
 from ungray.hints import Hint, scaled_hints
 from ungray.imaging import encoding, photo_files, photos
 from ungray.imaging.decoding import memory_limit
+from ungray.imaging.prediction import Memory
 from ungray.reference import hints_from_reference, palette
 from ungray.system import memory
 from ungray.variants import likely_colors, variants
@@ -45,7 +46,8 @@ THREADS = 2
 """The number of threads that a worker uses for one photo."""
 
 MAX_COPIES = 32
-"""The number of small copies that a worker keeps, 2.5 MB each, and of predictions, 1 MB each."""
+"""The number of small copies that a worker keeps, 2.5 MB each, and of predictions and of what they were made
+from, 1 MB each."""
 
 MODELS = 4
 """The number of models that a worker keeps."""
@@ -146,6 +148,7 @@ class _Recent(OrderedDict[Any, Any]):
 
 _copies = _Recent()
 _predictions = _Recent()
+_memories = _Recent()
 
 
 def limited(work: Callable[P, R]) -> Callable[P, R]:
@@ -320,8 +323,10 @@ def _predicted(
     copy = _copy(photo_id, content, answer)
     if copy is None:
         return None
+    of_model = key[:2]
+    memory = _memories.recall(of_model) or _memories.keep(of_model, Memory())
     with answer.step("network"):
-        prediction = model.predict(copy.photo, hints=copy.hints(hints))
+        prediction = model.predict(copy.photo, hints=copy.hints(hints), memory=memory)
     return _predictions.keep(key, prediction)
 
 

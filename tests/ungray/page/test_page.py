@@ -1,6 +1,7 @@
 """The web page as its script speaks with it: photos, controls, hints, downloads, and what is refused."""
 
 import asyncio
+import dataclasses
 import functools
 import importlib.util
 import inspect
@@ -20,7 +21,7 @@ from ungray.colorizer import Colorizer
 from ungray.errors import UngrayError
 from ungray.hints import Hint, write_hints
 from ungray.imaging.encoding import srgb_profile
-from ungray.page import command
+from ungray.page import coloring, command
 
 from .conftest import MAX_BYTES, VERDICT, encoded, pixels
 from .visitor import ROOT, Refused, Visitor
@@ -176,6 +177,28 @@ async def test_the_same_hints_give_the_same_bytes_from_page_command_and_python(
     main(["cat.png", "--model", str(models[2]), "--hints", "cat.hints.json", "-o", "by command.png"])
     assert (tmp_path / "by command.png").read_bytes() == by_page
     monkeypatch.chdir(tmp_path)
+
+
+def test_a_further_hint_runs_the_network_once(cat, models):
+    model = Colorizer.load(models[2])
+    network, runs = model._engine.run, []
+
+    def counted(lightness, hints=None):
+        runs.append(len(lightness))
+        return network(lightness, hints)
+
+    model._engine = dataclasses.replace(model._engine, run=counted)
+    hints = tuple(Hint(50 * number, 40, "#3355aa") for number in range(1, 5))
+    for number in range(5):
+        runs.clear()
+        assert coloring.preview(model, "a photo", coloring.Settings(hints=hints[:number]), cat).picture
+        assert runs == [1], f"with {number} hints"
+    runs.clear()
+    assert coloring.preview(model, "another", coloring.Settings(hints=hints), cat).picture
+    assert runs == [1, 1], "of another photo nothing is known yet"
+    for number in range(2 * coloring.MAX_COPIES):
+        coloring.preview(model, f"photo {number}", coloring.Settings(), cat)
+    assert len(coloring._memories) == coloring.MAX_COPIES
 
 
 @visiting
