@@ -246,6 +246,29 @@ def test_a_reload_keeps_the_session_and_closing_the_page_ends_it(visit, server):
     assert not any(path.exists() for path in mine)
 
 
+def test_hints_and_what_was_chosen_last_stay_when_the_model_changes_and_the_page_is_reloaded(visit):
+    page = visit()
+    bring(page, photo(), photo("coffee.png", "PNG", data.coffee()))
+    colored(page, "cat.jpg")
+    expect(page.locator("#list .state", has_text="coloring")).to_have_count(0)
+    changed(page, lambda: page.mouse.click(*at(page, 0.7, 0.4)))
+    changed(page, lambda: page.locator("#model").select_option("plain"))
+    expect(page.locator(".point")).to_be_hidden()
+    page.reload()
+    colored(page, "cat.jpg")
+    expect(page.locator("#model option:checked")).to_have_text("plain")
+    expect(page.locator(".point")).to_be_hidden()
+    page.reload()
+    colored(page, "cat.jpg")
+    changed(page, lambda: page.locator("#model").select_option("hinted"))
+    expect(page.locator(".point")).to_have_count(1)
+    expect(page.locator(".point")).to_be_visible()
+    page.locator("#list .choose").nth(1).click()
+    colored(page, "coffee.png")
+    page.reload()
+    colored(page, "coffee.png")
+
+
 def test_hints_by_mouse(visit):
     page = visit()
     bring(page, photo())

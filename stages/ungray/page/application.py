@@ -504,12 +504,15 @@ class Page:
     async def _settings(self, request: Request, photo: StoredPhoto) -> tuple[str, Settings, dict[str, Any]]:
         """Return the model, the settings and the request itself.
 
+        The photo may have ``waiting_hints``, which the model does not take.
+
         Raises:
             ArgumentError: a value has another type or is out of range.
         """
         asked = await _json(request)
         model, settings = self._common_settings(asked)
         hints = tuple(_hints(asked.get("hints", []), photo))
+        _hints(asked.get("waiting_hints", []), photo)
         return model, replace(settings, hints=hints), asked
 
     @staticmethod

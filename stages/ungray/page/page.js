@@ -58,20 +58,28 @@ class Photo {
     Object.assign(this, { id: facts.id, width: facts.width, height: facts.height, kind: facts.kind });
     this.name = facts.name;
     this.entry.querySelector(".name").textContent = facts.name;
-    this.hints = facts.settings.hints ?? [];
+    this.hints = facts.settings.waiting_hints ?? facts.settings.hints ?? [];
     this.entry.querySelector(".choose").disabled = false;
     layout();
   }
 }
 
-// What of the settings is the photo's own, and what all photos share. A model that takes no hints gets none; they wait
-// for one that does.
-const settings = (photo) => ({
+const controls = () => ({
   model: find("#model").value,
   saturation: Number(find("#saturation").value),
   vivid: find("#vivid").checked,
-  hints: chosenModel().takes_hints ? photo.hints : [],
 });
+
+// What of the settings is the photo's own, and what all photos share. A model that takes no hints gets none; they wait
+// for one that does, also beyond a reload.
+const settings = (photo) => ({
+  ...controls(),
+  ...(chosenModel().takes_hints ? { hints: photo.hints } : { hints: [], waiting_hints: photo.hints }),
+});
+
+// For a reload: the server knows what each photo was colored with last, but not what was chosen last.
+const CHOSEN = "chosen";
+const keep = () => sessionStorage.setItem(CHOSEN, JSON.stringify({ ...controls(), shown: shown?.id }));
 
 // ---- Bringing photos
 
@@ -159,6 +167,7 @@ async function show(photo) {
   if (before !== photo) for (const name of ["#gray", "#colored"]) find(name).removeAttribute("src");
   complain(photo.error);
   hints.show(photo);
+  keep();
   layout();
   photo.gray ??= URL.createObjectURL(await server.gray(photo.id));
   if (shown !== photo) return;
@@ -213,6 +222,7 @@ const drawn = () => new Promise((resolve) => {
 
 // Color the photo that is shown again; the promise is fulfilled when it is.
 async function change() {
+  keep();
   films.refresh();
   if (!shown) return;
   const photo = shown;
@@ -434,16 +444,17 @@ async function restore() {
     if (error.status === 410) return; // ended meanwhile: begin anew
     throw error;
   }
-  const last = kept.at(-1)?.settings;
-  if (last?.model) {
-    find("#model").value = last.model;
-    find("#saturation").value = last.saturation;
-    find("#saturation-value").textContent = `${Math.round(100 * last.saturation)} %`;
-    find("#vivid").checked = last.vivid;
+  const chosen = JSON.parse(sessionStorage.getItem(CHOSEN) ?? "null");
+  if (chosen && kept.length) {
+    find("#model").value = chosen.model;
+    find("#saturation").value = chosen.saturation;
+    find("#saturation-value").textContent = `${Math.round(100 * chosen.saturation)} %`;
+    find("#vivid").checked = chosen.vivid;
   }
   for (const facts of kept) {
     const photo = new Photo(facts.name, async () => facts);
     waiting.push(photo);
+    if (facts.id === chosen?.shown) next = photo;
   }
   work();
 }
