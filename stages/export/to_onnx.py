@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import warnings
@@ -26,9 +27,18 @@ SMALL = 1024
 
 
 class _Exported(nn.Module):
+    """A copy of ``network`` as the exporter takes it.
+
+    Layers that work in place are made to return new tensors: the exporter would take them apart, which takes
+    it ten seconds more for the base model's network.
+    """
+
     def __init__(self, network: Network) -> None:
         super().__init__()
-        self.network = network
+        self.network = copy.deepcopy(network)
+        for layer in self.network.modules():
+            if hasattr(layer, "inplace"):
+                layer.inplace = False  # type: ignore[assignment]
 
     def forward(self, lightness: Tensor, hints: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
         if self.network.feature_channels:

@@ -13,7 +13,7 @@ import pickle
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -179,7 +179,8 @@ def connected(address: str, *, title: str) -> Iterator[tuple[Pool, int]]:
         yield pool, pool.verify(Environment.here(token))
     finally:
         token.unlink(missing_ok=True)
-        client.close()  # this also cancels all work that has not started
+        with suppress(Exception):  # of a connection that breaks, Tornado raises anything
+            client.close()  # this also cancels all work that has not started
 
 
 def check_address(address: str) -> None:

@@ -7,6 +7,7 @@ import re
 import shutil
 import threading
 import time
+from contextlib import contextmanager
 
 import pandas as pd
 import pytest
@@ -28,28 +29,62 @@ def clean(repro):
     assert repro.run("git", "status", "--porcelain").stdout == ""
 
 
-@pytest.fixture(scope="module")
-def watched():
-    """The trainings that the watch page found while "slower" ran, by title and state."""
-    return set()
-
-
-@pytest.fixture(scope="module")
-def slower(repro, watched):
-    """What DVC said when it ran the experiment "slower" in a temporary folder; several tests look at it."""
-    ended = threading.Event()
+@contextmanager
+def watching(clone):
+    """Yield a set that takes the trainings that the watch page finds meanwhile, by title and state."""
+    seen, ended = set(), threading.Event()
 
     def watch():
         while not ended.wait(0.05):
-            watched.update((training.title, training.state) for training in find_trainings(repro.path))
+            seen.update((training.title, training.state) for training in find_trainings(clone.path))
 
-    watching = threading.Thread(target=watch)
-    watching.start()
+    thread = threading.Thread(target=watch)
+    thread.start()
     try:
-        return repro.run("dvc", "exp", "run", "--temp", "-n", "slower", "-S", "train.lr=0.0005").stdout
+        yield seen
     finally:
         ended.set()
-        watching.join()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def in_a_temporary_folder(repro):
+    """What DVC said when it ran the experiment "slower" in a temporary folder, and the trainings seen."""
+    with watching(repro) as seen:
+        said = repro.run("dvc", "exp", "run", "--temp", "-n", "slower", "-S", "train.lr=0.0005").stdout
+    return said, seen
+
+
+@pytest.fixture(scope="module")
+def slower(in_a_temporary_folder):
+    """What DVC said when it ran the experiment "slower"; several tests look at that."""
+    return in_a_temporary_folder[0]
+
+
+@pytest.fixture(scope="module")
+def queued(repro):
+    """The trainings seen while a queue ran "flip-1", params as they are, and "flip-2", which trains."""
+    said = repro.run(
+        "dvc", "exp", "run", "--queue", "-n", "flip", "-S", "train.flip=choice(true,false)"
+    ).stdout  # fmt: skip
+    names = re.findall(r"Queued experiment '([\w-]+)'", said)
+    assert names == ["flip-1", "flip-2"]
+    with watching(repro) as seen:
+        repro.run("dvc", "queue", "start")
+        beside = repro.run("dvc", "repro").stdout
+        deadline = time.monotonic() + 1800
+        while "Queued" in (status := repro.run("dvc", "queue", "status").stdout) or "Running" in status:
+            assert time.monotonic() < deadline, status
+            # DVC's worker ends early where a busy machine keeps it from answering its own watch for a second.
+            if "Running" not in status and "Worker status: 0 active, 0 idle" in status:
+                repro.run("dvc", "queue", "start")
+            # Asking costs two seconds of computing; what has ended can be seen in Git.
+            until = time.monotonic() + 30
+            while time.monotonic() < until and not set(names) <= _in_git(repro):
+                time.sleep(1)
+    assert status.count("Success") == 2, status
+    assert "Data and pipelines are up to date" in beside, "it runs beside a queue"
+    return seen
 
 
 def _rows(clone):
@@ -73,8 +108,12 @@ def test_an_experiment_in_a_temporary_folder_uses_the_main_checkouts_cache(slowe
     assert len(list((repro.path / ".cache/pixels").iterdir())) == 2, "train and val, decoded once"
 
 
-def test_the_watch_page_finds_the_training_of_an_experiment_in_a_temporary_folder(slower, watched):
-    assert watched == {("experiment slower", "running"), ("in this folder", "ended")}
+def test_the_watch_page_finds_the_training_of_an_experiment_in_a_temporary_folder(in_a_temporary_folder):
+    assert in_a_temporary_folder[1] == {("experiment slower", "running"), ("in this folder", "ended")}
+
+
+def test_the_watch_page_finds_the_training_of_a_queue(queued):
+    assert queued == {("experiment flip-2", "running"), ("in this folder", "ended")}
 
 
 def test_an_experiment_is_run_compared_shown_applied_and_branched(slower, clean):
@@ -98,32 +137,13 @@ def test_an_experiment_is_run_compared_shown_applied_and_branched(slower, clean)
     clean.run("git", "branch", "-D", "try-slower")
 
 
-def test_a_queue_with_choices_runs_one_after_the_other(clean):
-    # Of a param that costs no training.
-    queued = clean.run(
-        "dvc", "exp", "run", "--queue", "-n", "tolerance", "-S", "export.tolerance=choice(0.3,0.4)"
-    ).stdout  # fmt: skip
-    names = re.findall(r"Queued experiment '([\w-]+)'", queued)
-    assert names == ["tolerance-1", "tolerance-2"]
-    clean.run("dvc", "queue", "start")
-    assert "Data and pipelines are up to date" in clean.run("dvc", "repro").stdout, "it runs beside a queue"
-    deadline = time.monotonic() + 1800
-    while "Queued" in (status := clean.run("dvc", "queue", "status").stdout) or "Running" in status:
-        assert time.monotonic() < deadline, status
-        # DVC's worker ends early where a busy machine keeps it from answering its own watch for a second.
-        if "Running" not in status and "Worker status: 0 active, 0 idle" in status:
-            clean.run("dvc", "queue", "start")
-        # Asking costs two seconds of computing; what has ended can be seen in Git.
-        until = time.monotonic() + 30
-        while time.monotonic() < until and not set(names) <= _in_git(clean):
-            time.sleep(1)
-    assert status.count("Success") == 2, status
-    rows = {
-        name: row["params"]["params.yaml"]["data"]["export"]["tolerance"]
+def test_a_queue_with_choices_runs_one_after_the_other(queued, clean):
+    flips = {
+        name: row["params"]["params.yaml"]["data"]["train"]["flip"]
         for name, row in _rows(clean).items()
-        if name in names
+        if name.startswith("flip-")
     }
-    assert sorted(rows.values()) == [0.3, 0.4]
+    assert flips == {"flip-1": True, "flip-2": False}
 
 
 def test_plots_have_names_titles_and_both_axes_named_and_compare_two_runs(slower, clean):
@@ -153,17 +173,16 @@ def _board(clone):
     return {name: row for row in rows.to_dict("records") for name in row["model"].split(" = ")}, said
 
 
-def test_the_board_judges_every_experiment_and_says_of_which_the_model_is_gone(slower, clean):
-    clean.run("dvc", "exp", "run", "--temp", "-n", "unflipped", "-S", "train.flip=false")
+def test_the_board_judges_every_experiment_and_says_of_which_the_model_is_gone(slower, queued, clean):
     clean.run("dvc", "exp", "run", "--queue", "-n", "waiting", "-S", "train.lr=0.002")
     models, said = _board(clean)
-    assert models["workspace"] is models["main"], "one file is one model"
+    assert models["workspace"] is models["main"] is models["flip-1"], "one file is one model"
     assert "board: without a model yet: waiting (queued)" in said
-    assert {name: models[name]["train.lr"] for name in ("main", "slower", "unflipped")} == {
-        "main": 0.001, "slower": 0.0005, "unflipped": 0.001,
+    assert {name: models[name]["train.lr"] for name in ("main", "slower", "flip-2")} == {
+        "main": 0.001, "slower": 0.0005, "flip-2": 0.001,
     }  # fmt: skip
-    assert str(models["unflipped"]["train.flip"]) == "False"
-    assert [models[name]["knows"] for name in ("main", "slower", "unflipped")] == [0, 0, 0]
+    assert str(models["flip-2"]["train.flip"]) == "False"
+    assert [models[name]["knows"] for name in ("main", "slower", "flip-2")] == [0, 0, 0]
     # As evaluate has judged the workspace's model: by the same call on the same photos.
     metrics = json.loads(clean.read("reports/metrics.json"))
     assert models["main"]["ciede2000"] == pytest.approx(metrics["model"]["ciede2000"], abs=1e-3)
@@ -172,17 +191,16 @@ def test_the_board_judges_every_experiment_and_says_of_which_the_model_is_gone(s
         experiment["revs"][0]["data"]["outs"]["data/models/colorizer.safetensors"]["hash"]
         for rev in json.loads(clean.run("dvc", "exp", "show", "--json").stdout)
         for experiment in rev.get("experiments") or []
-        if experiment["revs"][0]["name"] == "unflipped"
+        if experiment["revs"][0]["name"] == "flip-2"
     )
     kept = clean.path / f".dvc/cache/files/md5/{checksum[:2]}/{checksum[2:]}"
     kept.unlink()
-    assert _board(clean)[0]["unflipped"]["ciede2000"] == models["unflipped"]["ciede2000"]
+    assert _board(clean)[0]["flip-2"]["ciede2000"] == models["flip-2"]["ciede2000"]
     shutil.rmtree(clean.path / ".cache/board")
-    gone = _board(clean)[0]["unflipped"]
+    gone = _board(clean)[0]["flip-2"]
     assert pd.isna(gone["ciede2000"])
     assert "its file is neither in DVC's cache nor in a remote; `dvc push`" in gone["note"]
     clean.run("dvc", "queue", "remove", "--all")
-    clean.run("dvc", "exp", "remove", "unflipped")
 
 
 @pytest.fixture

@@ -229,6 +229,21 @@ def test_over_tls_work_is_done_and_missing_workers_are_waited_for_then_missed(
         list(two[1])
 
 
+def test_a_connection_that_breaks_while_it_is_closed_hides_neither_results_nor_the_sentence(
+    address, monkeypatch
+):
+    close = Client.close
+
+    def breaks(self, *arguments, **options):
+        close(self, *arguments, **options)
+        raise ValueError("IOStream is not idle; cannot convert to SSL")
+
+    monkeypatch.setattr(Client, "close", breaks)
+    assert list(map_photos(operator.neg, range(4), workers=address, title="t")) == [0, -1, -2, -3]
+    with pytest.raises(UngrayError, match="t: a photo fails"):
+        list(map_photos(works.refuse, range(4), workers=address, title="t"))
+
+
 def test_ctrl_c_ends_at_once_and_leaves_nothing_to_the_workers(address, shared):
     code = (
         "import time; from stages.runtime.processes import map_photos\n"

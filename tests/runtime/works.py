@@ -11,6 +11,7 @@ import numpy as np
 
 from stages.runtime import processes
 from stages.runtime.processes import map_photos
+from ungray.errors import UngrayError
 
 
 def process(number: int) -> tuple[int, int]:
@@ -57,3 +58,8 @@ def deadly(marker: Path, *, fatal: int = -4):
         return map_photos(partial(kill_at, work, items[fatal], marker), items, **options)
 
     return mapped
+
+
+def refuse(number: int) -> int:
+    """Raise the error of a photo that cannot be worked on."""
+    raise UngrayError(f"t: a photo fails, number {number}")

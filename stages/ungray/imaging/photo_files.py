@@ -3,7 +3,7 @@
 >>> from pathlib import Path
 >>> from ungray.imaging import photo_files as files
 >>> from ungray.colorizer import Colorizer
->>> photo = files.read(Path("photo.jpg").read_bytes())
+>>> photo = files.read_photo(Path("photo.jpg").read_bytes())
 >>> colored = Colorizer.load().predict(photo).render()
 >>> files.encode(photo, colored, format="png")[1:4]
 b'PNG'
