@@ -71,7 +71,7 @@ COMMANDS = {
     "tune show": [PYTHON, "-m", "stages.tune", "show"],
     "tune apply": [PYTHON, "-m", "stages.tune", "apply"],
     "recipes": [PYTHON, "-m", "stages.recipes", "unet", "--dry-run"],
-    "presets": [PYTHON, "-m", "stages.presets", "quick", "--dry-run"],
+    "presets": [PYTHON, "-m", "stages.presets", "quick", "--dry-run", "train.working_size=32"],
     "hints": [
         PYTHON, "-m", "stages.evaluate", "hints", "data/hinted/model.onnx",
         "--photos", "photos", "--most", "1",

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 0x1, 0x40
@@ -97,19 +98,31 @@ def raise_loopback() -> None:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP | IFF_RUNNING))
 
 
-def run(command: dict, environment: dict[str, str]) -> dict:
-    """Run one command; one with ``seconds`` is a server, ended by Ctrl-C so long after it has begun."""
-    with subprocess.Popen(
-        command["arguments"], cwd=command["folder"], env=environment, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    ) as process:  # fmt: skip
-        said = ""
-        if command.get("seconds"):
-            said = process.stdout.readline()
-            time.sleep(command["seconds"])
-            process.send_signal(signal.SIGINT)
-        said += process.communicate()[0]
-    return {"code": process.returncode, "said": said}
+def run(commands: list[dict], environment: dict[str, str]) -> list[dict]:
+    """Run commands side by side; those with ``seconds`` are servers, ended by Ctrl-C after the longest."""
+    with ExitStack() as stack:
+        started = [
+            stack.enter_context(
+                subprocess.Popen(
+                    command["arguments"],
+                    cwd=command["folder"],
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                )
+            )
+            for command in commands
+        ]
+        said = [""] * len(commands)
+        if seconds := max(command["seconds"] for command in commands):
+            said = [process.stdout.readline() for process in started]
+            time.sleep(seconds)
+            for process in started:
+                process.send_signal(signal.SIGINT)
+        said = [before + process.communicate()[0] for before, process in zip(said, started, strict=True)]
+    return [{"code": process.returncode, "said": text} for process, text in zip(started, said, strict=True)]
 
 
 def main() -> None:
@@ -124,15 +137,21 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     environment |= wanted["environment"]
-    came = []
+    commands = wanted["commands"]
+    # Servers are left alone for a while: all together, after the others.
+    together = [[number] for number, command in enumerate(commands) if not command["seconds"]]
+    together.append([number for number, command in enumerate(commands) if command["seconds"]])
+    came = {}
     before = disk.written()
-    for command in wanted["commands"]:
+    for numbers in together:
         asked = len(server.asked)
-        result = run(command, environment)
+        results = run([commands[number] for number in numbers], environment)
         now = disk.written()
-        came.append(result | {"asked": server.asked[asked:], "wrote": [f for f in now if f not in before]})
+        seen = {"asked": server.asked[asked:], "wrote": [f for f in now if f not in before]}
+        came |= {number: result | seen for number, result in zip(numbers, results, strict=True)}
         before = now
-    json.dump({"seen": [str(folder) for folder in disk.layers], "came": came}, sys.stdout)
+    found = {"seen": [str(folder) for folder in disk.layers], "came": [came[n] for n in range(len(commands))]}
+    json.dump(found, sys.stdout)
 
 
 if __name__ == "__main__":
