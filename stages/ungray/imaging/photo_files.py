@@ -164,6 +164,8 @@ def _numbers(image: Image.Image) -> NDArray[Any]:
     """Return the gray levels of an image of integers or floats, uint8 or uint16."""
     values = np.asarray(image)
     if image.mode == "F":
+        if np.isnan(values).any():
+            raise photos.PhotoError("some of its values are NaN; save it with 8 or 16 bits")
         if not 0 <= np.min(values) <= np.max(values) <= 1:
             raise photos.PhotoError("floating-point values beyond 0..1; save it with 8 or 16 bits")
         return (values * 65535 + 0.5).astype(np.uint16)

@@ -572,7 +572,7 @@ def test_a_tiff_of_a_kind_that_is_not_read_says_what_it_is(options, words):
     ("pixels", "words"),
     [
         (in_gray().astype(np.float32), "floating-point values beyond 0..1; save it"),
-        (np.full((9, 9), np.nan, np.float32), "floating-point values beyond 0..1; save it"),
+        (np.full((9, 9), np.nan, np.float32), "some of its values are NaN; save it"),
         (in_gray().astype(np.int16) * 100, "values with a sign; save it"),
         (in_gray().astype(np.int32) * 100, "values with a sign; save it"),
     ],

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 
@@ -134,6 +135,38 @@ def test_a_png_without_its_end_or_with_a_damaged_text_is_read_and_with_damaged_p
     for read in (read_rgb, photo_files.read_photo):
         with pytest.raises(PhotoError, match="damaged"):
             read(bytes(broken))
+
+
+@pytest.mark.parametrize("byteorder", "<>")
+@pytest.mark.parametrize("bigtiff", [False, True])
+def test_a_tiff_is_refused_where_a_tag_that_describes_its_pixels_cannot_be_read(byteorder, bigtiff):
+    content = tiff(DEEP, byteorder=byteorder, bigtiff=bigtiff, photometric="rgb", compression="zlib")
+    with tifffile.TiffFile(io.BytesIO(content)) as file:
+        places = {tag.code: tag.offset for tag in file.pages.first.tags if tag.code in (258, 277, 284, 305)}
+    for code, place in places.items():
+        broken = bytearray(content)
+        broken[place + 2 : place + 4] = struct.pack(byteorder + "H", 99)  # there is no such type of tag
+        if code == 305:  # Software says nothing about pixels
+            assert off(bytes(broken), SCENE) <= 1
+            continue
+        for read in (read_rgb, photo_files.read_photo, lambda one: decode_whole(one, max_pixels=10**6)):
+            with pytest.raises(PhotoError, match=f"damaged: tag {code} "):
+                read(bytes(broken))
+    assert len(places) == 4
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits"])
+def test_a_tiff_cut_within_its_directory_is_refused_and_its_colors_are_not_guessed(compression, recwarn):
+    content = saved(SCENE, "TIFF", compression=compression)
+    for cut in range(1, 12):
+        with suppress(PhotoError):
+            assert off(content[:-cut], SCENE) <= 1
+    with pytest.raises(PhotoError, match=r"damaged: .*[a-z]{4}"):  # says what, in words
+        read_rgb(content[: len(content) // 2])
+    about = saved(SCENE, "TIFF", compression=compression, tiffinfo={40_000: "said of it, last in the file"})
+    recwarn.clear()
+    assert off(about[:-9], SCENE) <= 1
+    assert not recwarn.list  # Pillow would warn, with the path of its module
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "JXL"])

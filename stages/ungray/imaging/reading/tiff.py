@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import math
+import struct
+import warnings
 from typing import Any
 
 import numpy as np
@@ -57,6 +59,34 @@ RISKY = (
 )
 """Parts of the names of compressions whose decoders are less well tested than the old ones."""
 
+PIXEL_TAGS = (
+    *(
+        254,
+        255,
+        256,
+        257,
+        258,
+        259,
+        262,
+        266,
+        273,
+        277,
+        278,
+        279,
+        284,
+        292,
+        293,
+        317,
+        320,
+        322,
+        323,
+        324,
+        325,
+    ),
+    *(332, 338, 339, 347, 512, 513, 514, 529, 530, 532),
+)
+"""The tags without which pixels cannot be read, or are read wrongly."""
+
 
 def find_page(content: bytes, page: int = 0) -> TiffPage:
     """Return the directory of the photo that is page ``page`` of a TIFF, counted from 0.
@@ -100,7 +130,10 @@ def pages(content: bytes) -> list[TiffPage]:
 
 def is_camera_file(content: bytes) -> bool:
     """Return whether a TIFF holds what a camera's sensor saw: DNG, NEF, CR2, ARW and others."""
-    first = TiffFile(io.BytesIO(content)).pages.first
+    try:
+        first = TiffFile(io.BytesIO(content)).pages.first
+    except IndexError:
+        raise PhotoError("damaged: a TIFF whose directory is missing") from None
     if 50706 in first.tags or content[8:10] == b"CR":  # DNGVersion; Canon
         return True
     return any(directory.photometric in RAW for directory in pages(content))
@@ -127,6 +160,7 @@ def decode(content: bytes, page: int = 0) -> Raster:
     """
     directory, count = find_page(content, page), len(pages(content))
     check_pixels(directory.imagewidth, directory.imagelength)
+    _check_tags(directory, content)
     _check_kind(directory)
     samples = _samples(directory, content)
     mode, colors, alpha = _colors(directory, samples)
@@ -155,6 +189,21 @@ def _is_mask(directory: TiffPage) -> bool:
 
 def _is_lab(directory: TiffPage) -> bool:
     return directory.photometric in (PHOTOMETRIC.CIELAB, PHOTOMETRIC.ICCLAB)
+
+
+def _check_tags(directory: TiffPage, content: bytes) -> None:
+    """Raise PhotoError if a tag that describes the pixels is damaged.
+
+    tifffile leaves out a tag whose value lies behind the end of the file, and takes its default: pixels of 8
+    bits would be read as pixels of one bit.
+    """
+    form = directory.parent.tiff
+    (count,) = struct.unpack_from(form.tagnoformat, content, directory.offset)
+    first = directory.offset + form.tagnosize
+    for place in range(first, first + count * form.tagsize, form.tagsize):
+        (code,) = struct.unpack_from(form.byteorder + "H", content, place)
+        if code in PIXEL_TAGS and code not in directory.tags:
+            raise PhotoError(f"damaged: tag {code} of the TIFF, which describes its pixels, cannot be read")
 
 
 def _check_kind(directory: TiffPage) -> None:
@@ -308,11 +357,13 @@ def _levels(directory: TiffPage, values: NDArray[Any]) -> Pixels:
     """Return samples as 8-bit levels if they have at most 8 bits, else as 16-bit levels."""
     bits = directory.bitspersample
     if values.dtype.kind == "f":
+        if np.isnan(values).any():
+            raise PhotoError("some of its values are NaN; save it with 8 or 16 bits")
         # Floats in 0..255 or 0..65535 are refused: nobody can tell which value is white.
         if not np.median(values) <= 1:
             raise PhotoError("floating-point values beyond 0..1; save it with 8 or 16 bits")
         values = values.astype(np.float32)
-        light = _rolled_off(np.nan_to_num(values, nan=0.0, posinf=np.inf, neginf=0.0).clip(0))
+        light = _rolled_off(np.nan_to_num(values, posinf=np.inf, neginf=0.0).clip(0))
         return (light * 65535 + 0.5).astype(np.uint16)
     if values.dtype.kind == "i":
         raise PhotoError("values with a sign; save it with 8 or 16 bits")
@@ -389,7 +440,9 @@ def _metadata(directory: TiffPage, content: bytes) -> tuple[Image.Exif, int, byt
         try:
             exif.endian = directory.parent.byteorder
             exif.bigtiff = content[2:3] == b"+"
-            exif.load_from_fp(io.BytesIO(content), directory.offset)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about damage
+                exif.load_from_fp(io.BytesIO(content), directory.offset)
         except Exception:  # damaged EXIF data raises anything
             exif = Image.Exif()
     if not isinstance(orientation, int):
