@@ -19,6 +19,9 @@ OPT_OUTS = {"noai", "noimageai", "noml", "noindex", "noimageindex", "none"}
 VALUED = re.compile(r"max-|unavailable_after$")
 """The start of rules of X-Robots-Tag with a value after a colon; before any other colon is a bot's name."""
 
+QUOTES = " \t\"'"
+"""What may stand around a word of a header."""
+
 CODINGS = {"aes128gcm", "br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "pack200-gzip", "zstd"}
 """The content codings listed by IANA, without the prefix x-, that change a body. Other values that hosts send
 (none, binary, utf-8, aws-chunked) don't: decoding shows whether the bytes are a photo."""
@@ -75,12 +78,13 @@ def opt_out(headers: httpx.Headers) -> str:
 
     Two headers count: X-Robots-Tag with a rule of :data:`OPT_OUTS`, unless it addresses only another bot, as
     ``X-Robots-Tag: somebot: noindex, nofollow`` does, and ``tdm-reservation: 1`` of the TDM Reservation
-    Protocol.
+    Protocol. Quotes around a rule and semicolons, which some hosts write, hide no opt-out.
     """
     for line in headers.get_list("X-Robots-Tag"):
         if rule := _robots_opt_out(line):
             return f"X-Robots-Tag: {rule}"
-    if any(value.strip() == "1" for value in headers.get_list("tdm-reservation", split_commas=True)):
+    reserved = headers.get_list("tdm-reservation", split_commas=True)
+    if any(value.partition(";")[0].strip(QUOTES) == "1" for value in reserved):
         return "tdm-reservation: 1"
     return ""
 
@@ -88,10 +92,10 @@ def opt_out(headers: httpx.Headers) -> str:
 def _robots_opt_out(line: str) -> str:
     """Return the rule in a line of X-Robots-Tag that asks us, or every bot, to leave the photo out."""
     to_us = True
-    for part in line.lower().split(","):
-        rule = part.strip()
+    for part in re.split("[,;]", line.lower()):
+        rule = part.strip(QUOTES)
         while ":" in rule:
-            name, _, rest = (text.strip() for text in rule.partition(":"))
+            name, _, rest = (text.strip(QUOTES) for text in rule.partition(":"))
             # Not a bot's name, but a rule with a value, or the hours of a date after its weekday and comma.
             if VALUED.match(name) or re.match(r"[0-9]", name):
                 break
@@ -136,7 +140,8 @@ class Unpacking:
 
     def __init__(self, encoding: str) -> None:
         """``encoding`` is the header Content-Encoding; raises FetchError if it is not supported."""
-        named = [coding.strip().lower().removeprefix("x-") for coding in encoding.split(",")]
+        words = [coding.partition(";")[0].strip(QUOTES) for coding in encoding.lower().split(",")]
+        named = [word.removeprefix("x-") for word in words]
         codings = [coding for coding in named if coding in CODINGS]
         if codings not in ([], ["gzip"], ["deflate"]):
             raise FetchError("compressed by another method than gzip or deflate")

@@ -298,6 +298,7 @@ ODD = {
     "encoding-empty": encoded(""),
     "encoding-commas": encoded(" , ,"),
     "encoding-gzip-identity": encoded("gzip, identity", gzip.compress(JPEG)),
+    "encoding-gzip-with-parameter": encoded("gzip;q=1", gzip.compress(JPEG)),
     "encoding-aws-chunked-gzip": encoded("aws-chunked,GZIP", gzip.compress(JPEG)),
     "encoding-x-gzip": encoded("x-gzip", gzip.compress(JPEG)),
     "gzip-members": encoded("gzip", b"".join(gzip.compress(part) for part in (JPEG[:9], b"", JPEG[9:]))),

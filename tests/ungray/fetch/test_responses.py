@@ -83,6 +83,11 @@ def test_retry_after_as_a_date_is_the_time_until_then():
         (["*: noai"], "noai"),
         (["googlebot: noindex, *: noimageai"], "noimageai"),
         ([": noai", "googlebot: noml"], "noai"),
+        (["noai;"], "noai"),
+        (["nofollow; noimageai"], "noimageai"),
+        (['"nofollow, noai"'], "noai"),
+        (["'googlebot: noindex; noai'"], ""),
+        (['ungray: "noai"'], "noai"),
     ],
 )
 def test_a_host_opts_out_by_its_rules_for_all_and_for_us_not_by_those_for_another_bot(lines, rule):
@@ -95,6 +100,7 @@ def test_a_host_opts_out_by_its_rules_for_all_and_for_us_not_by_those_for_anothe
     [
         *(([], False), (["0"], False), (["1"], True), ([" 1 "], True), (["0", "1"], True), (["0, 1"], True)),
         *((["10"], False), (["true"], False), ([""], False)),
+        *((['"1"'], True), (['1; policy="https://example.com/"'], True), (["0; 1"], False)),
     ],
 )
 def test_a_host_opts_out_by_the_tdm_reservation_protocol(values, reserved):
