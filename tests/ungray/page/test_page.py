@@ -222,6 +222,7 @@ async def test_what_is_no_setting_is_refused_with_a_sentence(visitor, page, cat)
         ({"hints": [hint | {"color": "red"}]}, "#aa3322"),
         ({"hints": [hint | {"weight": 2}]}, "at most 1"),
         ({"hints": [hint] * 10_001}, "at most"),
+        ({"waiting_hints": {"a": 1}}, "no list"),
     ):
         kind = "whole" if "format" in settings else "preview"
         asked = visitor.ask("POST", f"/api/photos/{photo['id']}/{kind}", content=json.dumps(settings),
