@@ -99,7 +99,7 @@ def faults():
 
 
 @pytest.fixture
-def tab(chromium):
+def browser_tab(chromium):
     """Open a page in a browser of its own; what went wrong in it is in ``page.complaints``."""
     contexts = []
 
@@ -112,12 +112,23 @@ def tab(chromium):
         page.on("console", lambda said: page.complaints.append(said.text) if said.type == "error" else None)
         page.on("request", lambda request: page.asked.append(request.url))
         page.goto(address)
-        page.wait_for_selector("article img[src]")
         return page
 
     yield open_tab
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def tab(browser_tab):
+    """Open the review page, and wait for its photos."""
+
+    def open_tab(address, **options):
+        page = browser_tab(address, **options)
+        page.wait_for_selector("article img[src]")
+        return page
+
+    return open_tab
 
 
 class Checkout:

@@ -4,6 +4,7 @@ import json
 import shutil
 import socket
 import threading
+from functools import partial
 
 import numpy as np
 import psutil
@@ -71,24 +72,9 @@ def address(top):
 
 
 @pytest.fixture
-def page(chromium, address):
+def page(browser_tab, address):
     """Open the page in a browser of its own; what went wrong in it is in ``page.complaints``."""
-    contexts = []
-
-    def open_page(*, width=1280, height=800, **options):
-        context = chromium.new_context(viewport={"width": width, "height": height}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.complaints, page.asked = [], []
-        page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        page.on("console", lambda said: page.complaints.append(said.text) if said.type == "error" else None)
-        page.on("request", lambda request: page.asked.append(request.url))
-        page.goto(address)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
+    return partial(browser_tab, address)
 
 
 def test_it_follows_a_training_from_before_its_begin_to_after_its_end(page, top, address):

@@ -12,8 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Route
 
 from stages.filter.review.collection import Collection, Selection, Show
 from stages.filter.review.decisions import ConflictError, Decision, Decisions, Seen, one_line
@@ -21,6 +20,7 @@ from stages.filter.review.pictures import SIDES, Pictures
 from ungray.errors import UngrayError
 from ungray.guard import Guard
 from ungray.imaging.photos import PhotoError
+from ungray.system.loopback import files_of
 
 PAGE = Path(__file__).parent / "page"
 MAX_BODY = 65_536
@@ -147,7 +147,7 @@ def application(review: Review) -> Starlette:
             Route("/api/decisions", review.decide, methods=["POST"]),
             Route("/api/viewed", review.view, methods=["POST"]),
             Route("/{kind:str}/{sha256:str}.jpg", review.picture),
-            Mount("/", StaticFiles(directory=PAGE, html=True)),
+            *files_of(PAGE),
         ],
         middleware=[Middleware(Guard)],
         exception_handlers={UngrayError: _mendable, OSError: _mendable, HTTPException: _refused},

@@ -12,8 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Route
 
 from stages.storage import cache
 from stages.train.watch.curves import Curve, read_curves, read_grids, read_jpeg
@@ -21,6 +20,7 @@ from stages.train.watch.trainings import REPORT, Training, ended, find_trainings
 from ungray.guard import Guard
 from ungray.imaging.metrics import DECISIVE
 from ungray.system.files import sha256
+from ungray.system.loopback import files_of
 
 PAGE = Path(__file__).parent / "page"
 
@@ -119,7 +119,7 @@ def application(watch: Watch) -> Starlette:
         routes=[
             Route("/api/state", watch.state),
             Route("/pictures/{training:str}/{kind:str}.jpg", watch.picture),
-            Mount("/", StaticFiles(directory=PAGE, html=True)),
+            *files_of(PAGE),
         ],
         middleware=[Middleware(Guard)],
         exception_handlers={OSError: _unreadable, HTTPException: _refused},

@@ -8,12 +8,32 @@ import threading
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ungray.errors import UngrayError
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import BaseRoute
     from starlette.types import ASGIApp
+
+
+NEUTRAL = Path(__file__).with_name("neutral.css")
+"""The style sheet that these pages share."""
+
+
+def files_of(folder: Path) -> list[BaseRoute]:
+    """Return the routes of a page: its files in ``folder``, index.html first, and ``neutral.css``."""
+    from starlette.responses import FileResponse  # imported late: the stages themselves need no server
+    from starlette.routing import Mount, Route
+    from starlette.staticfiles import StaticFiles
+
+    async def neutral(request: Request) -> Response:
+        return FileResponse(NEUTRAL)
+
+    return [Route("/neutral.css", neutral), Mount("/", StaticFiles(directory=folder, html=True))]
 
 
 @contextmanager
