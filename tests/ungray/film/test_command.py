@@ -1,6 +1,5 @@
 """`colorize film.mp4`: what is kept of a film, and what goes wrong."""
 
-import errno
 import json
 import os
 import signal
@@ -323,18 +322,71 @@ def test_killed_it_goes_on_and_the_film_is_the_same(process, tmp_path):
     assert hidden(tmp_path) == []
 
 
-def test_a_full_disk(colorize, film, tmp_path, monkeypatch):
-    import ungray.film.parts
-
-    def full(*arguments, **named):
-        raise OSError(errno.ENOSPC, "No space left on device", "x.npz")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ungray.film.parts.np, "savez", full)
-        code, _, err = colorize(film, "-o", tmp_path / "out.mp4")
-    assert (code, f"the disk is full while writing {tmp_path}/out.mp4; free some space" in err) == (1, True)
+def test_ctrl_c_on_a_terminal_ends_with_130_and_it_goes_on(process, tmp_path):
+    write_film(tmp_path / "film.mp4", pictures(40))
+    code = "from ungray.film import parts; parts.FRAMES = 5; from ungray.cli.main import main; main()"
+    how = process(tmp_path / "film.mp4", "-o", tmp_path / "out.mp4")
+    command = [how["args"][0], "-c", code, *how["args"][3:]]
+    begun = subprocess.Popen(command, env=how["env"], stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 120
+    while not (tmp_path / ".out.mp4.parts" / "000000.json").exists():
+        assert time.monotonic() < until
+        time.sleep(0.002)
+    begun.send_signal(signal.SIGINT)
+    said = begun.communicate()[1]
+    assert begun.returncode == 130, said
+    assert "what is done is kept; run it again to go on" in said
+    assert "Traceback" not in said
     assert not (tmp_path / "out.mp4").exists()
-    assert colorize(film, "-o", tmp_path / "out.mp4")[0] == 0
+    again = subprocess.run(command, env=how["env"], stderr=subprocess.PIPE, text=True, check=True)
+    assert "goes on after frame" in again.stderr
+    assert hidden(tmp_path) == []
+
+
+def test_a_full_disk(colorize, film, tmp_path):
+    """Whatever is written when it is full: a part, its times, or the film that the parts become."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", disk]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no small file system: this system does not let us mount one")
+    try:
+        for kilobytes in range(8, 400, 12):
+            size = ["mount", "-o", f"remount,size={kilobytes}k", disk]
+            subprocess.run(size, capture_output=True, check=True)
+            code, _, err = colorize(film, "-o", disk / "out.mp4")
+            if code == 0:
+                break
+            assert (code, f"the disk is full while writing {disk}/out.mp4; free some space" in err) == (
+                1,
+                True,
+            ), err
+            assert not (disk / "out.mp4").exists()
+        assert kilobytes > 8, "it was full once"
+        assert colorize(film, "-o", tmp_path / "out.mp4")[0] == 0
+        assert (disk / "out.mp4").read_bytes() == (tmp_path / "out.mp4").read_bytes()
+        assert hidden(disk) == []
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=False)
+
+
+def test_quality_is_a_number_of_the_codec(colorize, film, tmp_path):
+    for crf in (15, 45):
+        assert colorize(film, "-o", tmp_path / f"{crf}.mp4", "--crf", crf)[0] == 0
+    assert (tmp_path / "45.mp4").stat().st_size < 0.7 * (tmp_path / "15.mp4").stat().st_size
+    code, _, err = colorize(film, "-o", tmp_path / "wrong.mp4", "--crf", 99)
+    assert (code != 0, "--crf" in err) == (True, True), err
+
+
+def test_films_by_a_pattern_and_one_without_sound(colorize, tmp_path, files_below):
+    (tmp_path / "films").mkdir()
+    for name, sound in (("a.mp4", True), ("b.mp4", False), ("c.mkv", True)):
+        write_film(tmp_path / "films" / name, pictures(3), sound=sound)
+    assert colorize(tmp_path / "films/*.mp4", "-o", tmp_path / "out")[0] == 0
+    assert files_below(tmp_path / "out") == ["a.mp4", "b.mp4"]
+    for name, count in (("a.mp4", 1), ("b.mp4", 0)):
+        with av.open(str(tmp_path / "out" / name)) as made:
+            assert (len(made.streams.video), len(made.streams.audio)) == (1, count)
 
 
 def test_animations_keep_times_loops_and_transparency(colorize, tmp_path):
