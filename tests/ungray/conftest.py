@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -141,3 +142,21 @@ def featureless(hinted, tmp_path_factory):
     path = tmp_path_factory.mktemp("featureless") / "featureless.onnx"
     onnx.save(content, path)
     return path
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A function that mounts a disk of so many kilobytes, or changes its size, and returns its folder."""
+    folder = tmp_path / "disk"
+
+    def sized(kilobytes):
+        remount = "remount," if folder.exists() else ""
+        folder.mkdir(exist_ok=True)
+        mount = ["mount", "-t", "tmpfs", "-o", f"{remount}size={kilobytes}k", "tmpfs", folder]
+        if subprocess.run(mount, capture_output=True, check=False).returncode:
+            pytest.skip("no small file system: this system does not let us mount one")
+        return folder
+
+    yield sized
+    if folder.exists():
+        subprocess.run(["umount", "--lazy", folder], capture_output=True, check=False)

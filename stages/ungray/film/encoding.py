@@ -32,6 +32,13 @@ KEY_FRAMES_SECONDS = 10
 KEY_FRAMES_APART = 10_000
 """Most frames between two such, whatever rate a film claims."""
 
+AVX512 = 256
+"""OpenCV's number of the instructions that x264 asks for before it uses AVX-512 (``cv::CPU_AVX512_SKX``)."""
+
+X264_REPEATABLE = "asm=avx2"
+"""For processors with AVX-512: with it x264 reads memory that nothing was written to, and the same frames
+become other bytes from run to run. Without, it is as fast (a test fills memory to see)."""
+
 UNSPECIFIED = 2
 
 
@@ -73,6 +80,8 @@ class Part:
         if encoding.threads:
             context.thread_count = encoding.threads
         options = dict(codec.options)
+        if codec.encoder == "libx264" and cv2.checkHardwareSupport(AVX512):
+            options["x264-params"] = X264_REPEATABLE
         crf = codec.crf if encoding.crf is None else encoding.crf
         if crf is not None and codec.crf is not None:
             options["crf"] = str(crf)
@@ -100,6 +109,7 @@ class Part:
             format=self._context.pix_fmt,
             dst_colorspace=self._video.matrix,
             dst_color_range=2 if self._video.full_range else 1,
+            threads=1,  # of several, one may write a row's last bytes over the first of the next (swscale)
         )
         frame.pts, frame.time_base, frame.duration = time, self._video.time_base, duration
         frame.colorspace = self._video.matrix

@@ -292,7 +292,7 @@ class FilmFile:
                         container.seek(at, stream=stream, backward=True)
                     frame = next(self._decoded(container, stream), None)
                     if frame is not None:
-                        small = frame.reformat(width=96, height=96, format="rgb24")
+                        small = frame.reformat(width=96, height=96, format="rgb24", threads=1)
                         yield rgb_to_lab(small.to_ndarray())
         self.broken = broken
 
@@ -491,7 +491,9 @@ def _levels(bits: int, *, full: bool) -> NDArray[np.uint16]:
 def _rgb_gray(frame: av.VideoFrame, video: VideoFormat) -> NDArray[np.uint16]:
     """Return the gray levels of the same lightness as a frame in color."""
     format = "rgb48le" if video.bits > 8 else "rgb24"
-    rgb = frame.reformat(format=format, src_colorspace=None if frame.format.is_rgb else video.matrix)
+    # Of several threads one may write a row's last bytes over the first of the next (swscale).
+    matrix = None if frame.format.is_rgb else video.matrix
+    rgb = frame.reformat(format=format, src_colorspace=matrix, threads=1)
     return gray_levels(np.ascontiguousarray(rgb.to_ndarray()))
 
 

@@ -343,31 +343,19 @@ def test_ctrl_c_on_a_terminal_ends_with_130_and_it_goes_on(process, tmp_path):
     assert hidden(tmp_path) == []
 
 
-def test_a_full_disk(colorize, film, tmp_path):
+def test_a_full_disk(colorize, film, tmp_path, small_disk):
     """Whatever is written when it is full: a part, its times, or the film that the parts become."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", disk]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("no small file system: this system does not let us mount one")
-    try:
-        for kilobytes in range(8, 400, 12):
-            size = ["mount", "-o", f"remount,size={kilobytes}k", disk]
-            subprocess.run(size, capture_output=True, check=True)
-            code, _, err = colorize(film, "-o", disk / "out.mp4")
-            if code == 0:
-                break
-            assert (code, f"the disk is full while writing {disk}/out.mp4; free some space" in err) == (
-                1,
-                True,
-            ), err
-            assert not (disk / "out.mp4").exists()
-        assert kilobytes > 8, "it was full once"
-        assert colorize(film, "-o", tmp_path / "out.mp4")[0] == 0
-        assert (disk / "out.mp4").read_bytes() == (tmp_path / "out.mp4").read_bytes()
-        assert hidden(disk) == []
-    finally:
-        subprocess.run(["umount", "--lazy", disk], check=False)
+    for kilobytes in range(8, 400, 12):
+        disk = small_disk(kilobytes)
+        code, _, err = colorize(film, "-o", disk / "out.mp4")
+        if code == 0:
+            break
+        assert (code, f"the disk is full while writing {disk}/out.mp4; free some space" in err) == (1, True)
+        assert not (disk / "out.mp4").exists()
+    assert kilobytes > 8, "it was full once"
+    assert colorize(film, "-o", tmp_path / "out.mp4")[0] == 0
+    assert (disk / "out.mp4").read_bytes() == (tmp_path / "out.mp4").read_bytes()
+    assert hidden(disk) == []
 
 
 def test_quality_is_a_number_of_the_codec(colorize, film, tmp_path):
