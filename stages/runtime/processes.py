@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import statistics
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -148,6 +149,15 @@ def _start_worker() -> None:
     signal.signal(signal.SIGTERM, _end_worker)
     take_charge()
     cv2.setNumThreads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this worker when its parent was killed: it holds both ends of the queue, so that would never end."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    _end_worker()
 
 
 def _end_worker(*about: object) -> None:

@@ -1,7 +1,11 @@
 import operator
+import signal
+import subprocess
+import sys
 import time
 from concurrent.futures import Future
 
+import psutil
 import pytest
 
 from stages.runtime import processes
@@ -99,3 +103,21 @@ def test_what_is_under_way_is_given_up_with_the_results(monkeypatch):
         next(results)
     results.close()
     assert len(given_up) == 2 * processes.AHEAD
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_it_leaves_no_worker_behind(how):
+    code = "from tests.runtime.works import slow; from stages.runtime.processes import map_photos\n"
+    code += "for result in map_photos(slow, range(2000), workers=2, title='t'): print(result[1], flush=True)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as begun:
+        try:
+            while int(begun.stdout.readline()) == begun.pid:
+                pass
+            started = psutil.Process(begun.pid).children(recursive=True)
+            assert len(started) >= 2
+        finally:
+            begun.send_signal(how)
+    left = psutil.wait_procs(started, timeout=20)[1]
+    for process in left:
+        process.kill()
+    assert left == []
