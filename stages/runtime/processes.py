@@ -153,7 +153,7 @@ def _start_worker() -> None:
 
 
 def _end_with_parent() -> None:
-    """End this worker when its parent was killed: it holds both ends of the queue, so that would never end."""
+    """End this worker when its parent was killed: it holds both ends of the queue, which would never end."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

@@ -31,7 +31,7 @@ for codec in CODECS:
 
 
 def test_the_same_frames_are_the_same_bytes_whatever_memory_holds(tmp_path):
-    """glibc fills memory that is handed out or given back with a byte; other systems run it as any program."""
+    """glibc fills memory that is handed out or given back with a byte; other systems run it as it is."""
 
     def encoded(fill):
         env = os.environ | {"MALLOC_PERTURB_": fill}
