@@ -11,7 +11,7 @@ import secrets
 import shutil
 import threading
 import zipfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -100,8 +100,8 @@ class Page:
         self.limits = limits
         self.host = host
         self.folder = folder
-        self.sessions = Sessions(folder / "sessions", max_bytes=limits.max_bytes)
         self.workers = Workers(max(2, min(4, os.cpu_count() or 1)), queue=limits.queue)
+        self.sessions = Sessions(folder / "sessions", max_bytes=limits.max_bytes, forget=self._forget)
         self._uploads = 0
         self._films = Films(self)
         (folder / "examples").mkdir()
@@ -468,11 +468,15 @@ class Page:
             )
             photo.kind, photo.width, photo.height = opened.kind, opened.width, opened.height
             photo.gray = await run_in_threadpool(session.write, opened.gray)
+            session.add(photo)
         except BaseException:
-            session.delete(path)
+            session.abandon(photo)
             raise
-        session.photos[photo.id] = photo
         return JSONResponse(photo.facts())
+
+    def _forget(self, photo_ids: Collection[str]) -> None:
+        if photo_ids:
+            self.workers.everywhere(partial(coloring.forget, tuple(photo_ids)))
 
     async def _with_copy(self, request: Request, photo: StoredPhoto, work: partial[R | None]) -> R:
         """Return what ``work`` does with the photo's small copy; a worker without it reads the file again."""
@@ -495,7 +499,7 @@ class Page:
         pixels: int = 0,
     ) -> R:
         async def wanted() -> bool:
-            return not await request.is_disconnected()
+            return photo.path.exists() and not await request.is_disconnected()
 
         return await self.workers.run(
             work, content, seconds=seconds, pixels=pixels, affinity=photo.affinity, wanted=wanted

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, wraps
@@ -281,6 +281,15 @@ def color_whole(model: Colorizer, format: str, settings: Settings, content: byte
     rgb = prediction.render(saturation=settings.saturation, vivid=settings.vivid)
     extension = FORMATS[format] or _own_format(content)
     return photo_files.encode(photo, rgb, format=extension), extension
+
+
+def forget(photo_ids: Collection[str], content: bytes) -> None:
+    """Keep nothing of these photos any more."""
+    for photo_id in photo_ids:
+        _copies.pop(photo_id, None)
+    for kept in (_predictions, _memories):
+        for key in [key for key in kept if key[0] in photo_ids]:
+            del kept[key]
 
 
 def check(content: bytes, *, max_pixels: int) -> tuple[str, int, int]:

@@ -7,7 +7,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +39,10 @@ MAX_PHOTOS = 500
 
 STORED_PHOTOS = 64
 """The limit of all files of all sessions, as a multiple of that of a photo; a session may use half of it."""
+
+
+Forget = Callable[[Collection[str]], None]
+"""Told the ids of photos that were removed."""
 
 
 class EndedError(UngrayError):
@@ -77,7 +81,7 @@ class Session:
     Once it has ended, nothing is written there any more: the folder is not created again.
     """
 
-    def __init__(self, folder: Path, room: Room, *, client: str) -> None:
+    def __init__(self, folder: Path, room: Room, *, client: str, forget: Forget) -> None:
         folder.mkdir(mode=0o700)
         self.client = client
         self.folder = folder
@@ -90,6 +94,7 @@ class Session:
         self.results: dict[str, tuple[Path, str]] = {}
         """Paths and file names of what can be downloaded, by a name that cannot be guessed."""
         self._room = room
+        self._forget = forget
         self._sizes: dict[Path, int] = {}
         self._ended = False
         self._lock = threading.Lock()
@@ -164,11 +169,27 @@ class Session:
         except KeyError:
             raise UngrayError("this photo is no longer here; drop it again") from None
 
+    def add(self, photo: StoredPhoto) -> None:
+        """Keep a photo.
+
+        Raises:
+            EndedError: the session has ended.
+        """
+        with self._lock:
+            if self._ended:
+                raise EndedError
+            self.photos[photo.id] = photo
+
     def remove(self, photo_id: str) -> None:
         """Delete a photo and all that was made from it."""
         photo = self.photos.pop(photo_id, None)
         if photo:
-            self.delete(photo.path, photo.gray, *photo.results)
+            self.abandon(photo)
+
+    def abandon(self, photo: StoredPhoto) -> None:
+        """Delete all of a photo that is not, or no longer, kept."""
+        self.delete(photo.path, photo.gray, *photo.results)
+        self._forget([photo.id])
 
     def offer(self, path: Path, name: str) -> str:
         """Return the key of :attr:`results` under which a file can be downloaded as ``name``."""
@@ -186,7 +207,9 @@ class Session:
             self._room.give(sum(self._sizes.values()))
             self._sizes.clear()
             self.results.clear()
+            gone = list(self.photos)
             self.photos.clear()
+        self._forget(gone)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -242,13 +265,20 @@ class Sessions:
     """All sessions by their keys, which cannot be guessed, below one folder."""
 
     def __init__(
-        self, folder: Path, *, max_bytes: int, idle: float = IDLE, max_sessions: int = MAX_SESSIONS
+        self,
+        folder: Path,
+        *,
+        max_bytes: int,
+        forget: Forget,
+        idle: float = IDLE,
+        max_sessions: int = MAX_SESSIONS,
     ) -> None:
         """Keep them below ``folder``; ``max_bytes`` is the limit of one photo's file."""
         folder.mkdir(mode=0o700)
         self.folder = folder
         self.idle = idle
         self.max_sessions = max_sessions
+        self._forget = forget
         self._room = Room(STORED_PHOTOS * max_bytes)
         self._sessions: dict[str, Session] = {}
         self._loaded: dict[str, float] = {}
@@ -276,7 +306,8 @@ class Sessions:
                 gone = self._sessions.pop(oldest)
             self._loaded.pop(client, None)
             key = secrets.token_urlsafe(24)
-            self._sessions[key] = Session(self.folder / secrets.token_urlsafe(16), self._room, client=client)
+            folder = self.folder / secrets.token_urlsafe(16)
+            self._sessions[key] = Session(folder, self._room, client=client, forget=self._forget)
         if gone:
             gone.end()
         return key

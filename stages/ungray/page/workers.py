@@ -58,7 +58,10 @@ class Workers:
         self._large = asyncio.Lock()
         self._waiting_large = 0
         self._stopped = False
-        self._warm_up: partial[Any] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._warm_up: list[partial[Any]] = []
+        self._errands: list[list[partial[Any]]] = [[] for _ in range(count)]
+        """What each process has to do before the next request."""
         self._tasks: set[asyncio.Task[None]] = set()
         # One thread per process: it waits for the answer.
         self._threads = ThreadPoolExecutor(count, "worker")
@@ -68,8 +71,25 @@ class Workers:
 
         The future is done when all processes are warm.
         """
-        self._warm_up = warm_up
-        return asyncio.gather(*map(self._start, range(len(self._processes))))
+        self._loop, self._warm_up = asyncio.get_running_loop(), [warm_up]
+        self._errands = [[warm_up] for _ in self._processes]
+        return asyncio.gather(*map(self._run_errands, range(len(self._processes))))
+
+    def everywhere(self, work: partial[Any]) -> None:
+        """Have every process do ``work(b"")`` before the next request; any thread may call it.
+
+        Nobody waits for that, nor hears of it. A process that is replaced has nothing to do.
+        """
+        if self._loop and not self._stopped:
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._plan, work)
+
+    def _plan(self, work: partial[Any]) -> None:
+        for errands in self._errands:
+            errands.append(work)
+        idle, self._idle = self._idle, []
+        for number in idle:
+            self._give(number)
 
     async def run(
         self,
@@ -140,16 +160,16 @@ class Workers:
             self._processes[number].close()
             self._processes[number] = LimitedProcess()
 
-    def _start(self, number: int) -> asyncio.Task[None]:
-        """Warm up a process that is not yet idle; then it is."""
+    def _run_errands(self, number: int) -> asyncio.Task[None]:
+        """Have a process that is not idle do its errands; then it is."""
 
-        async def warm_up() -> None:
-            with suppress(UngrayError):  # the photos will say it
-                if self._warm_up:
-                    await self._ask(number, self._warm_up, b"", WARM_UP_SECONDS)
+        async def run() -> None:
+            while self._errands[number]:
+                with suppress(UngrayError):  # the photos will say it
+                    await self._ask(number, self._errands[number].pop(0), b"", WARM_UP_SECONDS)
             self._give(number)
 
-        task = asyncio.get_running_loop().create_task(warm_up())
+        task = asyncio.get_running_loop().create_task(run())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -197,13 +217,15 @@ class Workers:
         try:
             yield number
         finally:
-            if self._processes[number] is process:
-                self._give(number)
-            else:
-                self._start(number)
+            if self._processes[number] is not process:
+                self._errands[number] = [*self._warm_up]
+            self._give(number)
 
     def _give(self, number: int) -> None:
-        """Give a worker to the request that has waited for longest; else it is idle."""
+        """Let a worker do its errands, then give it to the request that waits longest; else it is idle."""
+        if self._errands[number] and not self._stopped:
+            self._run_errands(number)
+            return
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():

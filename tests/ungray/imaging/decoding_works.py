@@ -15,11 +15,17 @@ def size(content):
     return os.getpid(), len(content)
 
 
-def slow(content, *, begun=None):
+def slow(content, *, begun=None, seconds=60):
     """Make the file ``begun``, if any, and take a minute."""
     if begun:
         Path(begun).touch()
-    time.sleep(60)
+    time.sleep(seconds)
+
+
+def note(content, *, file):
+    """Append who does it to a file."""
+    with Path(file).open("a") as opened:
+        opened.write(f"{os.getpid()}\n")
 
 
 def greedy(content, *, megabytes):

@@ -1,23 +1,37 @@
 """Sessions and worker processes by themselves: their bounds, and how they end."""
 
 import asyncio
+import tempfile
 import threading
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from ungray.errors import UngrayError
 from ungray.imaging.photos import PhotoError
-from ungray.page import sessions
-from ungray.page.sessions import EndedError, Sessions
+from ungray.page import coloring, sessions
+from ungray.page.sessions import EndedError, Sessions, StoredPhoto
 from ungray.page.workers import Affinity, BusyError, GoneError, Workers
 
 from ..imaging import decoding_works as works
 
 
 @pytest.fixture
-def some(tmp_path):
-    return Sessions(tmp_path / "sessions", max_bytes=1000)
+def forgotten():
+    """The ids of the photos that the workers are to forget."""
+    return []
+
+
+@pytest.fixture
+def make(tmp_path, forgotten):
+    """A function that makes sessions whose photos have at most 1000 bytes."""
+    return partial(Sessions, tmp_path / "sessions", max_bytes=1000, forget=forgotten.extend)
+
+
+@pytest.fixture
+def some(make):
+    return make()
 
 
 def test_what_an_ended_session_would_write_is_refused_and_its_folder_does_not_come_back(some):
@@ -69,8 +83,8 @@ def test_one_session_takes_half_of_the_room_at_most(some):
     session.write(bytes(1000))
 
 
-def test_idle_sessions_end_and_used_ones_do_not_end_for_new_ones(tmp_path, monkeypatch):
-    some = Sessions(tmp_path / "sessions", max_bytes=1000, idle=100, max_sessions=2)
+def test_idle_sessions_end_and_used_ones_do_not_end_for_new_ones(make, monkeypatch):
+    some = make(idle=100, max_sessions=2)
     now = 0.0
     monkeypatch.setattr(sessions.time, "monotonic", lambda: now)
     first, second = some.new(), some.new()
@@ -94,8 +108,8 @@ def test_idle_sessions_end_and_used_ones_do_not_end_for_new_ones(tmp_path, monke
         some.of(second)
 
 
-def test_a_session_that_was_left_waits_for_a_reload_of_its_own_machine(tmp_path, monkeypatch):
-    some = Sessions(tmp_path / "sessions", max_bytes=1000)
+def test_a_session_that_was_left_waits_for_a_reload_of_its_own_machine(make, monkeypatch):
+    some = make()
     now = 0.0
     monkeypatch.setattr(sessions.time, "monotonic", lambda: now)
     keys = [some.new(client) for client in ("10.0.0.1", "10.0.0.2")]
@@ -112,6 +126,50 @@ def test_a_session_that_was_left_waits_for_a_reload_of_its_own_machine(tmp_path,
     now = 1000
     some.sweep()
     assert len(some) == 1
+
+
+def test_whatever_ends_a_photo_it_is_to_be_forgotten(make, forgotten):
+    some = make(max_sessions=2, idle=100)
+
+    def kept(session, photo_id):
+        session.add(StoredPhoto(id=photo_id, name=photo_id, path=session.write(b"photo")))
+
+    first = some.of(some.new())
+    for photo_id in ("removed", "ended"):
+        kept(first, photo_id)
+    first.remove("removed")
+    first.remove("removed")
+    assert forgotten == ["removed"]
+    assert len(list(first.folder.iterdir())) == 1
+    first.used -= 101
+    some.sweep()
+    assert forgotten == ["removed", "ended"]
+    with pytest.raises(EndedError):
+        first.add(StoredPhoto(id="late", name="late", path=first.folder / "late"))
+    first, second = (some.of(some.new()) for _ in range(2))
+    kept(first, "of the oldest")
+    kept(second, "at the end")
+    first.used -= sessions.RECENT + 1
+    some.new()
+    some.close()
+    assert forgotten[2:] == ["of the oldest", "at the end"]
+
+
+def test_a_worker_forgets_a_photo_and_no_other(cat):
+    class Model:
+        path, takes_hints = "model", False
+
+        def predict(self, photo, *, hints, memory):
+            return photo
+
+    for photo_id in ("removed", "kept"):
+        coloring.open_photo(photo_id, 10**6, cat)
+        coloring._predicted(Model(), photo_id, (), b"", coloring.Answer())
+    coloring.forget(("removed", "unknown"), b"")
+    held = {*coloring._copies, *(key[0] for key in (*coloring._predictions, *coloring._memories))}
+    assert held == {"kept"}
+    coloring.forget(("kept",), b"")
+    assert not any((coloring._copies, coloring._predictions, coloring._memories))
 
 
 def working(test):
@@ -178,6 +236,22 @@ async def test_more_than_the_queue_holds_are_busy_and_who_left_is_not_served(wor
     for task in [*working, waiting]:
         with pytest.raises(UngrayError):
             await task
+
+
+@working
+async def test_an_errand_is_done_by_every_worker_before_the_next_request(workers):
+    with tempfile.TemporaryDirectory() as folder:
+        begun, noted = Path(folder, "begun"), Path(folder, "noted")
+        busy = asyncio.create_task(ask(workers, partial(works.slow, begun=begun, seconds=1), b""))
+        while not begun.exists():
+            await asyncio.sleep(0.01)
+        await asyncio.to_thread(workers.everywhere, partial(works.note, file=noted))
+        await busy
+        for _ in range(2):
+            await ask(workers, works.size, b"")
+        assert len(set(noted.read_text().split())) == 2
+    workers.stop()
+    workers.everywhere(partial(works.note, file=noted))  # does nothing
 
 
 @working
