@@ -31,13 +31,14 @@ DEVICES = ("camera", "microphone", "display-capture", "geolocation", "midi", "pa
 
 
 class Guard:
-    """ASGI middleware that refuses requests which another site may have caused, with status 403 and JSON.
+    """ASGI middleware that refuses requests which another site may have caused, with JSON, status 403 or 400.
 
     The Host header reveals a name that an attacker's DNS resolves to this machine: only addresses, localhost,
     and the names of this machine are answered, whatever ``host`` the page listens at, and at any port, since
     a tunnel may change it. The Origin header reveals another site's script; a browser sends it with every
     request that is no mere GET. No answer allows another origin, or is stored unless it says so itself. The
-    page may use ``devices``, of :data:`DEVICES`.
+    page may use ``devices``, of :data:`DEVICES`. A request whose length is told in two ways is refused
+    (RFC 9112, 6.1): a proxy may take the rest of one visitor's for the next one's.
 
     Starlette's TrustedHostMiddleware takes a list of names, so it cannot allow all addresses.
     """
@@ -69,6 +70,8 @@ class Guard:
             answer = _refusal("this page answers only to the address of its machine, or to its name")
         elif not _is_same_origin(headers, reads=scope["method"] in ("GET", "HEAD")):
             answer = _refusal("requests from other sites are refused")
+        elif "transfer-encoding" in headers and "content-length" in headers:
+            answer = _refusal("a request has either a Content-Length or a Transfer-Encoding", status=400)
         await answer(scope, receive, guarded)
 
     def _is_own(self, host: str) -> bool:
@@ -91,5 +94,5 @@ def _is_same_origin(headers: Headers, *, reads: bool) -> bool:
     return reads or site in (None, "same-origin", "none")
 
 
-def _refusal(sentence: str) -> ASGIApp:
-    return JSONResponse({"error": sentence}, 403, headers={"Connection": "close"})
+def _refusal(sentence: str, *, status: int = 403) -> ASGIApp:
+    return JSONResponse({"error": sentence}, status, headers={"Connection": "close"})

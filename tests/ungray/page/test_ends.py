@@ -215,6 +215,19 @@ async def test_headers_that_do_not_come_end_the_connection(visitor, page):
     assert 9 < time.monotonic() - begun < 25
 
 
+@visiting
+async def test_a_request_with_two_lengths_is_refused_and_what_follows_is_not_read(visitor, page):
+    reader, writer = await asyncio.open_connection(*page.address.removeprefix("http://").split(":"))
+    writer.write(
+        b"POST /api/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /api/about HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    )
+    answer = await asyncio.wait_for(reader.read(), 30)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"either a Content-Length or a Transfer-Encoding" in answer
+
+
 def test_bodies_that_come_too_slowly_end_the_request_and_leave_nothing(serve):
     """One stops after its first part, one goes on with a few bytes at a time."""
     server = serve(before="import ungray.page.application as page; page.BODY_SECONDS = 2")
