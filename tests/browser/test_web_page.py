@@ -475,6 +475,72 @@ def test_hints_by_keyboard_alone(visit):
     expect(page.locator(".point").first).to_have_attribute("aria-label", re.compile("^Hint 1 of 3: blue"))
 
 
+@pytest.mark.parametrize("way", ["touch", "keyboard"])
+def test_a_whole_visit_without_a_mouse(visit, way):
+    """What a mouse does above: examples, colors, others, vivid, model, files of hints, download, removal."""
+    page = visit(**PHONE) if way == "touch" else visit()
+
+    def use(where):
+        control = page.locator(where) if isinstance(where, str) else where
+        if way == "touch":
+            label = page.locator("label", has=control)  # which a finger meets before a file's unseen button
+            (label if label.count() else control).tap()
+        else:
+            control.focus()
+            page.keyboard.press("Space" if control.get_attribute("type") == "checkbox" else "Enter")
+
+    def group(name):
+        return page.get_by_role("group", name=name).locator(".swatch")
+
+    use(page.locator("#examples button").nth(1))
+    colored(page, "cat.jpg")
+    hint = {"touch": lambda: page.touchscreen.tap(*at(page, 0.8, 0.3)), "keyboard": lambda: use("#crosshair")}
+    changed(page, hint[way])
+    expect(group("Likely here").first).to_be_visible()
+    changed(page, lambda: use(group("Likely here").last))
+    use("#done")
+    use("#show-others")
+    expect(page.locator("#others button")).to_have_count(4)
+    changed(page, lambda: use(page.locator("#others button").first))
+    count = page.locator(".point").count()
+    assert count > 1
+    use("#undo")
+    expect(page.locator(".point")).to_have_count(1)
+    use("#redo")
+    expect(page.locator(".point")).to_have_count(count)
+    with page.expect_file_chooser() as chooser:
+        use("#reference")
+    chooser.value.set_files(photo("coffee.png", "PNG", data.coffee()))
+    expect(page.locator("#status")).to_contain_text("No colors were taken from coffee.png:")  # no features
+    with page.expect_download() as kept:
+        use("#save-hints")
+    use("#clear")
+    expect(page.locator(".point")).to_have_count(0)
+    with page.expect_file_chooser() as chooser:
+        use("#load-hints")
+    chooser.value.set_files(kept.value.path())
+    expect(page.locator(".point")).to_have_count(count)
+    changed(page, lambda: use("#vivid"))
+    divided, saturation = (page.locator(where) for where in ("#divider", "#saturation"))
+    if way == "touch":
+        box = saturation.bounding_box()
+        changed(
+            page, lambda: page.touchscreen.tap(box["x"] + 0.9 * box["width"], box["y"] + box["height"] / 2)
+        )
+    else:
+        changed(page, lambda: saturation.press("End"))
+        divided.press("Home")
+        assert divided.input_value() == "0"
+    assert float(saturation.input_value()) > 1
+    page.locator("#model").select_option("plain")  # the system's own list
+    expect(page.locator("#hints")).to_be_hidden()
+    with page.expect_download() as colored_file:
+        use("#save")
+    assert colored_file.value.suggested_filename == "cat-colored.jpg"
+    use(page.locator("#list .remove"))
+    expect(page.locator("#list li")).to_have_count(0)
+
+
 def test_colors_have_the_names_that_people_give_them(visit):
     names = visit().evaluate(
         """async (colors) => {
