@@ -209,8 +209,8 @@ class Session:
             self.results.clear()
             gone = list(self.photos)
             self.photos.clear()
-        self._forget(gone)
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._forget(gone)  # after its file is gone: a request that waits would have it read again
 
 
 @dataclass

@@ -155,6 +155,19 @@ def test_whatever_ends_a_photo_it_is_to_be_forgotten(make, forgotten):
     assert forgotten[2:] == ["of the oldest", "at the end"]
 
 
+def test_when_a_photo_is_to_be_forgotten_no_file_is_left_from_which_it_could_be_read_again(make):
+    left = []
+    some = make(forget=lambda ids: left.extend(path for path in paths if path.stem in ids and path.exists()))
+    session = some.of(some.new())
+    paths = [session.write(b"photo") for _ in range(2)]
+    for path in paths:
+        session.add(StoredPhoto(id=path.stem, name="photo", path=path))
+    session.remove(paths[0].stem)
+    some.close()
+    assert not left
+    assert not any(path.exists() for path in paths)
+
+
 def test_a_worker_forgets_a_photo_and_no_other(cat):
     class Model:
         path, takes_hints = "model", False
