@@ -475,29 +475,79 @@ def test_hints_by_keyboard_alone(visit):
     expect(page.locator(".point").first).to_have_attribute("aria-label", re.compile("^Hint 1 of 3: blue"))
 
 
-@pytest.mark.parametrize("way", ["touch", "keyboard"])
-def test_a_whole_visit_without_a_mouse(visit, way):
-    """What a mouse does above: examples, colors, others, vivid, model, files of hints, download, removal."""
-    page = visit(**PHONE) if way == "touch" else visit()
+class Hand:
+    """Uses the page in one way: by mouse, by touch, or by keyboard."""
 
-    def use(where):
-        control = page.locator(where) if isinstance(where, str) else where
-        if way == "touch":
-            label = page.locator("label", has=control)  # which a finger meets before a file's unseen button
-            (label if label.count() else control).tap()
-        else:
+    def __init__(self, visit, way):
+        self.way = way
+        self.page = visit(**PHONE) if way == "touch" else visit()
+
+    def use(self, where):
+        """Press a button or its like; a file's button is unseen below its label, which a pointer meets."""
+        control = self.page.locator(where) if isinstance(where, str) else where
+        if self.way == "keyboard":
             control.focus()
-            page.keyboard.press("Space" if control.get_attribute("type") == "checkbox" else "Enter")
+            self.page.keyboard.press("Space" if control.get_attribute("type") == "checkbox" else "Enter")
+            return
+        label = self.page.locator("label", has=control)
+        met = label if label.count() else control
+        met.tap() if self.way == "touch" else met.click()
 
-    def group(name):
-        return page.get_by_role("group", name=name).locator(".swatch")
+    def point(self, x, y):
+        """Click or tap a place of the screen."""
+        (self.page.touchscreen.tap if self.way == "touch" else self.page.mouse.click)(x, y)
 
+    def pick(self, where, *photos):
+        """Choose photos by a file's button."""
+        with self.page.expect_file_chooser() as chooser:
+            self.use(where)
+        chooser.value.set_files(list(photos))
+
+    def hint(self, x, y):
+        """Set a hint at a point of the photo; with keys, at the crosshair."""
+        if self.way == "keyboard":
+            self.use("#crosshair")
+        else:
+            self.page.locator("#frame").scroll_into_view_if_needed()
+            self.point(*at(self.page, x, y))
+
+    def slide(self, where, key, part):
+        """Move a slider by a key, or to a part of its width."""
+        slider = self.page.locator(where)
+        if self.way == "keyboard":
+            slider.press(key)
+            return
+        slider.evaluate("(slider) => slider.scrollIntoView({ block: 'center' })")
+        box = slider.bounding_box()
+        self.point(box["x"] + part * box["width"], box["y"] + box["height"] / 2)
+
+    def select(self, where, option):
+        """Choose from a list: for a pointer it is the system's own, which is no part of the page."""
+        if self.way == "keyboard":
+            self.page.locator(where).focus()
+            self.page.keyboard.type(option)
+        else:
+            self.page.locator(where).select_option(option)
+
+    def colors(self, name):
+        """The colors that the picker offers under that name."""
+        return self.page.get_by_role("group", name=name).locator(".swatch")
+
+
+@pytest.fixture(params=["mouse", "touch", "keyboard"])
+def hand(visit, request):
+    """A visit by each way."""
+    return Hand(visit, request.param)
+
+
+def test_a_whole_visit(hand):
+    """Examples, colors, others, vivid, model, files of hints, download, removal."""
+    page, use = hand.page, hand.use
     use(page.locator("#examples button").nth(1))
     colored(page, "cat.jpg")
-    hint = {"touch": lambda: page.touchscreen.tap(*at(page, 0.8, 0.3)), "keyboard": lambda: use("#crosshair")}
-    changed(page, hint[way])
-    expect(group("Likely here").first).to_be_visible()
-    changed(page, lambda: use(group("Likely here").last))
+    changed(page, lambda: hand.hint(0.8, 0.3))
+    expect(hand.colors("Likely here").first).to_be_visible()
+    changed(page, lambda: use(hand.colors("Likely here").last))
     use("#done")
     use("#show-others")
     expect(page.locator("#others button")).to_have_count(4)
@@ -508,37 +558,79 @@ def test_a_whole_visit_without_a_mouse(visit, way):
     expect(page.locator(".point")).to_have_count(1)
     use("#redo")
     expect(page.locator(".point")).to_have_count(count)
-    with page.expect_file_chooser() as chooser:
-        use("#reference")
-    chooser.value.set_files(photo("coffee.png", "PNG", data.coffee()))
-    expect(page.locator("#status")).to_contain_text("No colors were taken from coffee.png:")  # no features
     with page.expect_download() as kept:
         use("#save-hints")
     use("#clear")
     expect(page.locator(".point")).to_have_count(0)
-    with page.expect_file_chooser() as chooser:
-        use("#load-hints")
-    chooser.value.set_files(kept.value.path())
+    hand.pick("#load-hints", kept.value.path())
     expect(page.locator(".point")).to_have_count(count)
     changed(page, lambda: use("#vivid"))
-    divided, saturation = (page.locator(where) for where in ("#divider", "#saturation"))
-    if way == "touch":
-        box = saturation.bounding_box()
-        changed(
-            page, lambda: page.touchscreen.tap(box["x"] + 0.9 * box["width"], box["y"] + box["height"] / 2)
-        )
-    else:
-        changed(page, lambda: saturation.press("End"))
-        divided.press("Home")
-        assert divided.input_value() == "0"
-    assert float(saturation.input_value()) > 1
-    page.locator("#model").select_option("plain")  # the system's own list
+    changed(page, lambda: hand.slide("#saturation", "End", 0.9))
+    assert float(page.locator("#saturation").input_value()) > 1
+    hand.slide("#divider", "Home", 0.05)
+    assert int(page.locator("#divider").input_value()) < 10
+    hand.select("#model", "plain")
     expect(page.locator("#hints")).to_be_hidden()
     with page.expect_download() as colored_file:
         use("#save")
     assert colored_file.value.suggested_filename == "cat-colored.jpg"
     use(page.locator("#list .remove"))
     expect(page.locator("#list li")).to_have_count(0)
+
+
+def test_a_visit_with_several_photos(hand):
+    """Photos chosen, photographed, pasted and fetched; another photo's colors, recent ones, weights; the
+    card, a format, the ZIP file."""
+    page, use = hand.page, hand.use
+    hand.pick("#files", photo("a.jpg"), photo("b.png", "PNG"))
+    colored(page, "a.jpg")
+    use(page.locator("#list .choose").nth(1))
+    colored(page, "b.png")
+
+    hand.pick("#reference", photo("coffee.png", "PNG", data.coffee()))
+    expect(page.locator("#status")).to_contain_text("No colors were taken from coffee.png:")  # no features
+    changed(page, lambda: hand.hint(0.8, 0.3))
+    changed(page, lambda: use(hand.colors("From the other photo").last))
+    changed(page, lambda: hand.slide("#weight", "Home", 0.05))
+    assert float(page.locator("#weight").input_value()) < 0.3
+    use("#done")
+    expect(page.locator("#picker")).to_be_hidden()
+    page.locator("#crosshair").press("ArrowRight")
+    changed(page, lambda: hand.hint(0.6, 0.7))
+    changed(page, lambda: use(hand.colors("Recent").first))
+    expect(page.locator(".point")).to_have_count(2)
+    changed(page, lambda: use("#remove-hint"))
+    expect(page.locator(".point")).to_have_count(1)
+
+    use("#show-card")
+    expect(page.locator("#card table")).to_be_visible()
+    use(page.locator("#card").get_by_role("button", name="Close"))
+    expect(page.locator("#card")).to_be_hidden()
+    hand.select("#format", "PNG")
+    with page.expect_download() as download:
+        use("#save-all")
+    assert zipfile.ZipFile(download.value.path()).namelist() == ["a-colored.png", "b-colored.png"]
+
+    page.locator("#url").fill("http://192.168.0.1/photo.jpg")
+    use("#url" if hand.way == "keyboard" else page.get_by_role("button", name="Fetch"))
+    expect(page.locator("#list li").last).to_contain_text("Not colored: ")
+    use(page.locator("#list .remove").last)
+    expect(page.locator("#list li")).to_have_count(2)
+    if hand.way == "touch":
+        hand.pick("#camera", photo("taken.jpg"))
+        colored(page, "taken.jpg")
+    if hand.way == "keyboard":
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page.evaluate(
+            """async (content) => {
+              const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+              const png = new Blob([bytes], { type: "image/png" });
+              await navigator.clipboard.write([new ClipboardItem({ "image/png": png })]);
+            }""",
+            base64.b64encode(photo(kind="PNG")["buffer"]).decode(),
+        )
+        page.keyboard.press("Control+v")
+        colored(page, "image.png · 451 × 300 pixels · PNG")
 
 
 def test_colors_have_the_names_that_people_give_them(visit):
@@ -558,13 +650,28 @@ def test_everything_can_be_reached_by_keyboard(visit):
     page = visit()
     bring(page, photo(), photo("b.png", "PNG"))
     colored(page, "cat.jpg")
-    reached = set()
+    for key in ("Shift+Enter", "Shift+Enter", "Control+z"):  # so that there is a hint, undo and redo
+        page.locator("#crosshair").press(key)
+    page.locator(".point").press("Enter")
+    expect(page.get_by_role("group", name="Likely here")).to_be_visible()
+    reached, covered = set(), set()
     for _ in range(80):
         page.keyboard.press("Tab")
-        reached.add(page.evaluate("() => document.activeElement.id || document.activeElement.className"))
+        name, is_covered = page.evaluate(
+            """() => {
+              const { id, className } = document.activeElement, status = document.querySelector("#status");
+              const { bottom } = document.activeElement.getBoundingClientRect();
+              return [id || className, bottom > status.getBoundingClientRect().top];
+            }"""
+        )
+        reached.add(name)
+        if is_covered:
+            covered.add(name)
+    assert covered <= {"with-photo"}, "by the line in which the page says what it does"
     assert reached >= {
         "crosshair", "divider", "brush", "load-hints", "saturation", "vivid", "model", "show-card", "format",
-        "save", "save-all", "choose", "remove", "files", "url",
+        "save", "save-all", "choose", "remove", "files", "url", "point", "swatch", "any", "weight",
+        "remove-hint", "done", "undo", "redo", "clear", "show-others", "reference", "save-hints",
     }  # fmt: skip
 
 
