@@ -482,7 +482,12 @@ class Page:
         """Return what ``work`` does with the photo's small copy; a worker without it reads the file again."""
         answer = await self._run(request, photo, work, seconds=PREVIEW_SECONDS)
         if answer is None:
-            content = await run_in_threadpool(photo.path.read_bytes)
+            try:
+                content = await run_in_threadpool(photo.path.read_bytes)
+            except FileNotFoundError:
+                if photo.path.parent.is_dir():  # removed just now; else the session has ended
+                    raise GoneError("the photo was removed") from None
+                raise
             pixels = photo.width * photo.height
             answer = await self._run(request, photo, work, content, seconds=OPEN_SECONDS, pixels=pixels)
         assert answer is not None

@@ -11,6 +11,7 @@ import pytest
 from ungray.errors import UngrayError
 from ungray.imaging.photos import PhotoError
 from ungray.page import coloring, sessions
+from ungray.page.application import Page
 from ungray.page.sessions import EndedError, Sessions, StoredPhoto
 from ungray.page.workers import Affinity, BusyError, GoneError, Workers
 
@@ -183,6 +184,24 @@ def test_a_worker_forgets_a_photo_and_no_other(cat):
     assert held == {"kept"}
     coloring.forget(("kept",), b"")
     assert not any((coloring._copies, coloring._predictions, coloring._memories))
+
+
+def test_a_photo_that_is_removed_while_it_is_asked_for_does_not_end_its_session(some):
+    class Asked:
+        async def _run(self, *_, **__):
+            return None  # no worker has the copy
+
+    def ask_for(photo):
+        asyncio.run(Page._with_copy(Asked(), None, photo, partial(works.size)))
+
+    session = some.of(some.new())
+    photo = StoredPhoto(id="one", name="one", path=session.write(b"photo"))
+    session.abandon(photo)
+    with pytest.raises(GoneError):
+        ask_for(photo)
+    session.end()
+    with pytest.raises(FileNotFoundError):  # answered as an ended session
+        ask_for(photo)
 
 
 def working(test):
