@@ -1,15 +1,19 @@
 import operator
+import os
 import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import Future
+from pathlib import Path
 
 import psutil
 import pytest
 
 from stages.runtime import processes
 from stages.runtime.processes import map_photos
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -109,7 +113,8 @@ def test_what_is_under_way_is_given_up_with_the_results(monkeypatch):
 def test_killed_it_leaves_no_worker_behind(how):
     code = "from tests.runtime.works import slow; from stages.runtime.processes import map_photos\n"
     code += "for result in map_photos(slow, range(2000), workers=2, title='t'): print(result[1], flush=True)"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as begun:
+    command, environment = [sys.executable, "-c", code], os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as begun:
         try:
             while int(begun.stdout.readline()) == begun.pid:
                 pass

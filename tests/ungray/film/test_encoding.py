@@ -3,8 +3,11 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from ungray.film.formats import CODECS
+
+ROOT = Path(__file__).parents[3]
 
 ENCODE = """
 import hashlib, pathlib, sys
@@ -34,7 +37,7 @@ def test_the_same_frames_are_the_same_bytes_whatever_memory_holds(tmp_path):
     """glibc fills memory that is handed out or given back with a byte; other systems run it as it is."""
 
     def encoded(fill):
-        env = os.environ | {"MALLOC_PERTURB_": fill}
+        env = os.environ | {"MALLOC_PERTURB_": fill, "PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-c", ENCODE, str(tmp_path)]
         said = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stderr
         return [line for line in said.splitlines() if line.split()[0] in CODECS]
