@@ -75,10 +75,10 @@ QUICK := test_params.py test_command.py test_workflow.py storage recipes pipelin
 	ungray/networks/test_networks.py ungray/system/test_files.py ungray/cli/test_where.py ungray/test_arguments.py
 
 check: $(VENV)/installed lint  ## style, types and the quick tests, in two minutes
-	python -m pytest -q -n 2 --dist loadgroup -m 'not pipeline and not browser and not benchmark' $(addprefix tests/,$(QUICK))
+	python -m pytest -q -n 2 --dist loadfile -m 'not pipeline and not browser and not benchmark' $(addprefix tests/,$(QUICK))
 
 test: $(VENV)/installed lint  ## run every check and test
-	python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 benchmark: $(VENV)/installed  ## time the stages, colorize and its page; PHOTOS=folder takes real photos too
 	python tests/benchmarks/cost.py $(if $(PHOTOS),--photos $(PHOTOS))

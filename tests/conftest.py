@@ -68,20 +68,14 @@ The first of them compiles what the clones of the second take along.
 """
 
 
-SHARED = ("repro", "judged")
-"""Fixtures that take half a minute: whatever needs one of them is run by one process, which makes it once."""
-
-
 def pytest_collection_modifyitems(items):
     """Begin with the folders that take longest; within and after them the order stays.
 
-    A process is given whole files, but for the tests that share a costly fixture (``--dist loadgroup``).
+    A process is given whole files (``--dist loadfile``), so their fixtures are made once. With pytest 9.2
+    xdist 3.8's groups (``loadgroup``) do nothing: it adds their names to a ``_nodeid`` that nobody reads.
     """
     rank = {ROOT / "tests" / folder: number for number, folder in enumerate(LONG)}
     items.sort(key=lambda item: rank.get(item.path.parent, len(LONG)))
-    for item in items:
-        shared = [name for name in SHARED if name in item.fixturenames]
-        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else str(item.path)))
 
 
 @pytest.fixture(autouse=True)
