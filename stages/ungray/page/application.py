@@ -320,10 +320,10 @@ class Page:
 
     async def preview(self, request: Request) -> Response:
         """Color a photo at the size that is displayed; the body is a JSON object of settings."""
-        _, photo = self._photo(request)
+        session, photo = self._photo(request)
         model, settings, asked = await self._settings(request, photo)
         work = partial(coloring.preview, self._model(model), photo.id, settings)
-        answer = await self._with_copy(request, photo, work)
+        answer = await self._with_copy(request, session, photo, work)
         photo.settings = asked
         steps = ", ".join(f"{name};dur={spent:.1f}" for name, spent in answer.steps.items())
         return Response(answer.picture, media_type="image/jpeg", headers={"Server-Timing": steps})
@@ -337,9 +337,10 @@ class Page:
             raise ArgumentError(f"the format is one of {', '.join(FORMATS)}")
         encoded, extension = await self._run(
             request,
+            session,
             photo,
             partial(coloring.color_whole, self._model(model), format, settings),
-            await run_in_threadpool(photo.path.read_bytes),
+            await run_in_threadpool(session.read, photo),
             seconds=WHOLE_SECONDS,
             pixels=photo.width * photo.height,
         )
@@ -353,20 +354,20 @@ class Page:
 
     async def likely(self, request: Request) -> Response:
         """Return colors that are likely at a place, x and y in the body."""
-        _, photo = self._photo(request)
+        session, photo = self._photo(request)
         model, settings, asked = await self._settings(request, photo)
         x, y = asked.get("x"), asked.get("y")
         if not (is_number(x) and is_number(y) and 0 <= x < photo.width and 0 <= y < photo.height):
             raise ArgumentError(f"x and y are a place of the photo of {photo.width}x{photo.height} pixels")
         work = partial(coloring.likely, self._model(model), photo.id, (float(x), float(y)), settings.hints)
-        return JSONResponse({"colors": await self._with_copy(request, photo, work)})
+        return JSONResponse({"colors": await self._with_copy(request, session, photo, work)})
 
     async def others(self, request: Request) -> Response:
         """Return other colorings: the hints of each, and a picture as a data address."""
-        _, photo = self._photo(request)
+        session, photo = self._photo(request)
         model, settings, _ = await self._settings(request, photo)
         work = partial(coloring.others, self._model(model), photo.id, settings)
-        found = await self._with_copy(request, photo, work)
+        found = await self._with_copy(request, session, photo, work)
         return JSONResponse(
             {
                 "others": [
@@ -394,13 +395,15 @@ class Page:
         finally:
             session.delete(path)
         look = partial(coloring.check, max_pixels=self.limits.max_pixels)
-        _, width, height = await self._run(request, photo, look, content, seconds=OPEN_SECONDS)
+        _, width, height = await self._run(request, session, photo, look, content, seconds=OPEN_SECONDS)
         work = partial(coloring.colors_of, self._model(model), photo.id, self.limits.max_pixels)
         for _ in range(3):  # another worker may have taken it, or forgotten the photo
             seen = partial(coloring.preview, self._model(model), photo.id, Settings())
-            await self._with_copy(request, photo, seen)
+            await self._with_copy(request, session, photo, seen)
             pixels = width * height
-            found = await self._run(request, photo, work, content, seconds=OPEN_SECONDS, pixels=pixels)
+            found = await self._run(
+                request, session, photo, work, content, seconds=OPEN_SECONDS, pixels=pixels
+            )
             if found:
                 hints, colors, reason = found
                 given = [asdict(hint) for hint in hints]
@@ -461,10 +464,10 @@ class Page:
                 raise UngrayError(f"{MAX_PHOTOS} photos are the most at a time; remove some first")
             content = await run_in_threadpool(path.read_bytes)
             look = partial(coloring.check, max_pixels=self.limits.max_pixels)
-            _, width, height = await self._run(request, photo, look, content, seconds=OPEN_SECONDS)
+            _, width, height = await self._run(request, session, photo, look, content, seconds=OPEN_SECONDS)
             work = partial(coloring.open_photo, photo.id, self.limits.max_pixels)
             opened = await self._run(
-                request, photo, work, content, seconds=OPEN_SECONDS, pixels=width * height
+                request, session, photo, work, content, seconds=OPEN_SECONDS, pixels=width * height
             )
             photo.kind, photo.width, photo.height = opened.kind, opened.width, opened.height
             photo.gray = await run_in_threadpool(session.write, opened.gray)
@@ -478,24 +481,24 @@ class Page:
         if photo_ids:
             self.workers.everywhere(partial(coloring.forget, tuple(photo_ids)))
 
-    async def _with_copy(self, request: Request, photo: StoredPhoto, work: partial[R | None]) -> R:
+    async def _with_copy(
+        self, request: Request, session: Session, photo: StoredPhoto, work: partial[R | None]
+    ) -> R:
         """Return what ``work`` does with the photo's small copy; a worker without it reads the file again."""
-        answer = await self._run(request, photo, work, seconds=PREVIEW_SECONDS)
+        answer = await self._run(request, session, photo, work, seconds=PREVIEW_SECONDS)
         if answer is None:
-            try:
-                content = await run_in_threadpool(photo.path.read_bytes)
-            except FileNotFoundError:
-                if photo.path.parent.is_dir():  # removed just now; else the session has ended
-                    raise GoneError("the photo was removed") from None
-                raise
+            content = await run_in_threadpool(session.read, photo)
             pixels = photo.width * photo.height
-            answer = await self._run(request, photo, work, content, seconds=OPEN_SECONDS, pixels=pixels)
+            answer = await self._run(
+                request, session, photo, work, content, seconds=OPEN_SECONDS, pixels=pixels
+            )
         assert answer is not None
         return answer
 
     async def _run(
         self,
         request: Request,
+        session: Session,
         photo: StoredPhoto,
         work: partial[R],
         content: bytes = b"",
@@ -504,7 +507,8 @@ class Page:
         pixels: int = 0,
     ) -> R:
         async def wanted() -> bool:
-            return photo.path.exists() and not await request.is_disconnected()
+            session.demand(photo)
+            return not await request.is_disconnected()
 
         return await self.workers.run(
             work, content, seconds=seconds, pixels=pixels, affinity=photo.affinity, wanted=wanted

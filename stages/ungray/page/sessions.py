@@ -40,6 +40,7 @@ MAX_PHOTOS = 500
 STORED_PHOTOS = 64
 """The limit of all files of all sessions, as a multiple of that of a photo; a session may use half of it."""
 
+REMOVED = "this photo is no longer here; drop it again"
 
 Forget = Callable[[Collection[str]], None]
 """Told the ids of photos that were removed."""
@@ -167,7 +168,27 @@ class Session:
         try:
             return self.photos[photo_id]
         except KeyError:
-            raise UngrayError("this photo is no longer here; drop it again") from None
+            raise UngrayError(REMOVED) from None
+
+    def demand(self, photo: StoredPhoto) -> None:
+        """Check that a photo's file is still here, kept or being opened.
+
+        Raises:
+            EndedError: the session has ended.
+            UngrayError: the photo was removed.
+        """
+        if self._ended:
+            raise EndedError
+        if not photo.path.exists():
+            raise UngrayError(REMOVED)
+
+    def read(self, photo: StoredPhoto) -> bytes:
+        """Return a photo's file; see :meth:`demand` for what is raised if it is gone."""
+        try:
+            return photo.path.read_bytes()
+        except FileNotFoundError:
+            self.demand(photo)
+            raise
 
     def add(self, photo: StoredPhoto) -> None:
         """Keep a photo.

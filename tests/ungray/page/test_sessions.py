@@ -5,6 +5,7 @@ import tempfile
 import threading
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -191,21 +192,44 @@ def test_a_worker_forgets_a_photo_and_no_other(cat):
 
 
 def test_a_photo_that_is_removed_while_it_is_asked_for_does_not_end_its_session(some):
-    class Asked:
-        async def _run(self, *_, **__):
-            return None  # no worker has the copy
-
-    def ask_for(photo):
-        asyncio.run(Page._with_copy(Asked(), None, photo, partial(works.size)))
-
     session = some.of(some.new())
     photo = StoredPhoto(id="one", name="one", path=session.write(b"photo"))
+    assert session.read(photo) == b"photo"
+    session.demand(photo)
     session.abandon(photo)
-    with pytest.raises(GoneError):
-        ask_for(photo)
+    for ask in (session.read, session.demand):
+        with pytest.raises(UngrayError, match="no longer here") as removed:
+            ask(photo)
+        assert not isinstance(removed.value, EndedError)
     session.end()
-    with pytest.raises(FileNotFoundError):  # answered as an ended session
-        ask_for(photo)
+    for ask in (session.read, session.demand):
+        with pytest.raises(EndedError):
+            ask(photo)
+
+
+@pytest.mark.parametrize("method", ["_run", "_with_copy"])
+@pytest.mark.parametrize("ended", [False, True])
+def test_what_waits_for_a_worker_says_that_its_photo_or_session_is_gone(some, method, ended):
+    """It is removed while the request waits: before its turn, or between the answer and the file."""
+
+    def gone():
+        session.end() if ended else session.abandon(photo)
+
+    async def turn(*_, wanted, **__):
+        gone()
+        await wanted()
+
+    async def no_copy(*_, **__):
+        gone()
+
+    page = SimpleNamespace(workers=SimpleNamespace(run=turn), _run=no_copy)
+    session = some.of(some.new())
+    photo = StoredPhoto(id="one", name="one", path=session.write(b"photo"))
+    more = {"seconds": 1.0} if method == "_run" else {}
+    with pytest.raises(
+        EndedError if ended else UngrayError, match="has ended" if ended else "no longer here"
+    ):
+        asyncio.run(getattr(Page, method)(page, None, session, photo, partial(works.size), **more))
 
 
 def working(test):
