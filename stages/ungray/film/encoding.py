@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,9 +22,6 @@ from numpy.typing import NDArray
 from ungray.errors import UngrayError
 from ungray.film.formats import CODECS
 from ungray.film.sources import BT2020, FilmFile, Source, VideoFormat, address, load_av, open_film
-
-if TYPE_CHECKING:
-    pass
 
 KEY_FRAMES_SECONDS = 10
 """Most seconds between two frames to which a player can jump."""

@@ -78,8 +78,11 @@ class Network(nn.Module, ABC):
 
         The features are float (batch, channels, height / 16, width / 16): a map from the middle of the
         encoder. Places that look alike have features of nearly one direction.
+
+        Raises:
+            ValueError: this architecture has none (:attr:`feature_channels` is 0).
         """
-        raise NotImplementedError(f"{self.ARCHITECTURE} has no features")
+        raise ValueError(f"this {self.ARCHITECTURE} has no features")
 
     def ab_of(self, values: Tensor) -> Tensor:
         """Return ab, Lab units, (batch, 2, height, width), of outputs or targets of that height and width.

@@ -43,6 +43,16 @@ def _batch(*photos: np.ndarray) -> torch.Tensor:
     return torch.stack([torch.from_numpy(photo.copy()).permute(2, 0, 1) for photo in photos]).float() / 255
 
 
+def test_features_are_there_or_it_says_that_there_are_none(configuration):
+    network = build(configuration).eval()
+    if network.feature_channels:
+        _, features = network.predict_with_features(torch.full((1, 1, 64, 64), 50.0))
+        assert features.shape == (1, network.feature_channels, 4, 4)
+    else:
+        with pytest.raises(ValueError, match=f"this {network.ARCHITECTURE} has no features"):
+            network.predict_with_features(torch.full((1, 1, 64, 64), 50.0))
+
+
 def _photos(height: int = 64, width: int = 64) -> torch.Tensor:
     return _batch(
         data.astronaut()[30 : 30 + height, 150 : 150 + width],
